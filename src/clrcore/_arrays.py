@@ -1,0 +1,182 @@
+"""The few places where a Python int, a NumPy array and any other array must be treated apart.
+
+A policy has one formula, written with operators, `where`, `exp` and `cos`; these functions
+find the arithmetic a step brings along, and do what that vocabulary cannot say.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from bisect import bisect_right
+
+from ._checks import LARGEST_COUNT, integer, refuse
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+LOG2 = math.log(2.0)
+# 2^-2200 times any float64 is 0, so more halvings than this change nothing.
+ENOUGH_HALVINGS = 2200
+
+
+class PythonMath:
+    """`where`, `exp` and `cos` for plain Python numbers."""
+
+    @staticmethod
+    def where(condition: bool, yes: Any, no: Any) -> Any:
+        return yes if condition else no
+
+    exp = staticmethod(math.exp)
+    cos = staticmethod(math.cos)
+
+
+PYTHON = PythonMath()
+
+
+def python_cast(number: int) -> float:
+    """`number` as a float; one too large for it becomes the largest there is."""
+    try:
+        return float(number)
+    except OverflowError:
+        return sys.float_info.max
+
+
+def arithmetic(step: Any) -> tuple[Any, Any, Callable[[Any], Any]]:
+    """The checked step, the namespace and the cast to float that belong to it.
+
+    Raises TypeError for what is not an integer or an array of integers, ValueError for
+    negative steps. Traced values cannot be checked; `Policy.evaluate` clamps them.
+    """
+    numpy = sys.modules.get("numpy")
+    if numpy is not None:
+        if isinstance(step, numpy.ndarray):
+            return _numpy_steps(step, numpy), numpy, numpy_cast
+        if isinstance(step, numpy.generic):
+            return integer("step", step), PYTHON, python_cast
+    if hasattr(step, "__array_namespace__"):
+        xp = step.__array_namespace__()
+        real = xp.asarray(0.0).dtype
+        return _foreign_steps(step, xp), xp, lambda x: xp.astype(x, real)
+    return integer("step", step), PYTHON, python_cast
+
+
+def numpy_cast(x: Any) -> Any:
+    """A NumPy array of integers as float64."""
+    return x.astype("float64")
+
+
+def is_numpy(x: object) -> bool:
+    """Whether `x` is a NumPy array or scalar; does not import NumPy."""
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and isinstance(x, numpy.ndarray | numpy.generic)
+
+
+def widened(step: Any) -> Any:
+    """NumPy integers of any width as int64, the others as they are."""
+    return step.astype("int64") if is_numpy(step) else step
+
+
+def divide(step: Any, period: int) -> tuple[Any, Any]:
+    """Cycle number and step in the cycle, in integers."""
+    if period > _largest(step):  # the counter's type cannot reach the first cycle's end
+        return step * 0, step
+    cycle = step // period
+    return cycle, step - cycle * period
+
+
+def rise_and_fall(step: Any, up: int, down: int, xp: Any, cast: Callable[[Any], Any]) -> Any:
+    """Height u of the triangle at a step in the cycle: 0 at 0, 1 at `up`, 0 at `up + down`."""
+    if up + down > _largest(step):
+        at = cast(step)
+        return xp.where(at <= float(up), at / float(up), (float(up + down) - at) / float(down))
+    return xp.where(step <= up, cast(step) / float(up), cast(up + down - step) / float(down))
+
+
+def halved(x: Any, times: Any, xp: Any, cast: Callable[[Any], Any]) -> Any:
+    """x 2^-times: exactly where the arithmetic has ldexp, else by exp."""
+    if xp is PYTHON:
+        return math.ldexp(x, -min(times, ENOUGH_HALVINGS))
+    if is_numpy(times):
+        import numpy
+
+        exponent = -numpy.minimum(times, ENOUGH_HALVINGS)
+        return numpy.ldexp(x, exponent.astype(numpy.intc))
+    return x * xp.exp(cast(times) * -LOG2)
+
+
+def piecewise(
+    step: Any, starts: Sequence[int], pieces: Sequence[Callable[[Any], Any]], xp: Any
+) -> Any:
+    """The piece that `step` falls into, at its own local step.
+
+    starts: first step of every piece, increasing, the first one 0. pieces: functions of the
+    step counted from the piece's start. Bisection for ints and NumPy, `where` elsewhere.
+    """
+    if isinstance(step, int):
+        index = bisect_right(starts, step) - 1
+        return pieces[index](step - starts[index])
+    if is_numpy(step):
+        return _numpy_pieces(step, starts, pieces)
+    result = pieces[0](step)
+    for start, piece in zip(starts[1:], pieces[1:], strict=True):
+        if start > _largest(step):
+            break
+        local = xp.where(step < start, step * 0, step - start)
+        result = xp.where(step < start, result, piece(local))
+    return result
+
+
+def at_most(step: Any, last: int, xp: Any) -> Any:
+    """`step`, or `last` where it is beyond."""
+    if last > _largest(step):
+        return step
+    return xp.where(step < last, step, step * 0 + last)
+
+
+def _numpy_steps(step: Any, numpy: Any) -> Any:
+    if step.dtype.kind not in "iu":
+        refuse(TypeError, "step", "an integer or an array of integers", step)
+    if step.size and step.dtype.kind == "i" and step.min() < 0:
+        refuse(ValueError, "step", "an integer >= 0 or an array of them", step.min())
+    if step.dtype == numpy.uint64 and step.size and step.max() > LARGEST_COUNT * 2:
+        return step  # `Policy.__call__` takes these one by one
+    return step.astype(numpy.int64)
+
+
+def _foreign_steps(step: Any, xp: Any) -> Any:
+    if not xp.isdtype(step.dtype, "integral"):
+        refuse(TypeError, "step", "an integer or an array of integers", step)
+    try:
+        negative = bool(xp.any(step < 0))
+    except TypeError:  # a traced value has no truth
+        negative = False
+    if negative:
+        refuse(ValueError, "step", "an integer >= 0 or an array of them", step)
+    if xp.iinfo(step.dtype).bits < 32:
+        step = xp.astype(step, xp.int32)
+    return step
+
+
+def _numpy_pieces(step: Any, starts: Sequence[int], pieces: Sequence[Callable[[Any], Any]]) -> Any:
+    import numpy
+
+    reachable = [start for start in starts if start < 2**63]
+    index = numpy.searchsorted(numpy.array(reachable, dtype=numpy.int64), step, side="right") - 1
+    result = numpy.empty(numpy.shape(step))
+    for i in numpy.unique(index):
+        here = index == i
+        result[here] = pieces[i](step[here] - reachable[i])
+    return result
+
+
+def _largest(step: Any) -> float:
+    """The largest value the type of `step` counts to; Python's ints have no end."""
+    if isinstance(step, int):
+        return math.inf
+    name = str(step.dtype)
+    if "64" in name:
+        return 2**63 - 1
+    return 2**32 - 1 if "uint32" in name else 2**31 - 1

@@ -1,0 +1,441 @@
+"""Policies made of phases or of other policies: chain, one_cycle, warm_restarts."""
+
+from __future__ import annotations
+
+import math
+
+from . import windows
+from ._arrays import at_most, divide, piecewise
+from ._checks import between, choice, count, real, refuse
+from .cycle import Position
+from .policy import Policy, blend
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import Any
+
+FORMS = ("two_phase", "three_phase")
+ANNEALS = {"cos": windows.hann, "linear": windows.triangular}
+# A restart beyond the reach of int64 is beyond the reach of any array of steps.
+LAST_RESTART = 2**63
+
+
+class Chain(Policy):
+    """Stages, each a policy with a counter of its own."""
+
+    __slots__ = ("_cycles", "_starts", "stages", "total_steps")
+    stages: tuple[tuple[Policy, int | None], ...]
+    total_steps: int | None
+    constructor = "chain"
+
+    def __init__(self, stages: Sequence[tuple[Policy, int | None]]) -> None:
+        allowed = "a list of (policy, num_steps) pairs"
+        if isinstance(stages, str | bytes | Policy) or not hasattr(stages, "__iter__"):
+            refuse(TypeError, "stages", allowed, stages)
+        pairs = [_stage(i, stage) for i, stage in enumerate(stages)]
+        if not pairs:
+            refuse(ValueError, "stages", allowed + ", at least one", stages)
+        starts, cycles = [0], [0]
+        for i, (policy, steps) in enumerate(pairs[:-1]):
+            if steps is None:
+                refuse(ValueError, f"stages[{i}] num_steps", "given, as stages follow", steps)
+            starts.append(starts[-1] + steps)
+            cycles.append(cycles[-1] + policy.locate(steps - 1).cycle + 1)
+        last = pairs[-1][1]
+        self._set(
+            stages=tuple(pairs),
+            total_steps=None if last is None else starts[-1] + last,
+            _starts=tuple(starts),
+            _cycles=tuple(cycles),
+        )
+
+    def _key(self) -> tuple[Any, ...]:
+        return (self.stages,)
+
+    def _formula(self, step: Any, xp: Any, cast: Callable[[Any], Any]) -> Any:
+        if self.total_steps is not None:
+            step = at_most(step, self.total_steps - 1, xp)
+        pieces = [
+            lambda local, policy=policy: policy._formula(local, xp, cast)
+            for policy, _ in self.stages
+        ]
+        return piecewise(step, self._starts, pieces, xp)
+
+    def _arguments(self) -> dict[str, Any]:
+        return {"stages": list(self.stages)}
+
+    def to_dict(self) -> dict[str, Any]:
+        """As `Policy.to_dict`; the stages hold their policies' dictionaries."""
+        data = super().to_dict()
+        data["stages"] = [[policy.to_dict(), steps] for policy, steps in self.stages]
+        return data
+
+    def _stage(self, step: int) -> int:
+        """The number of the stage that step belongs to."""
+        return sum(start <= step for start in self._starts) - 1
+
+    def _locate(self, step: int) -> Position:
+        i = self._stage(step)
+        place = self.stages[i][0].locate(step - self._starts[i])
+        return place._replace(cycle=self._cycles[i] + place.cycle)
+
+    def _cycle_ends(self, total_steps: int) -> list[int]:
+        ends = []
+        for start, (policy, steps) in zip(self._starts, self.stages, strict=True):
+            left = total_steps - start
+            if left > 0:
+                own = left if steps is None else min(left, steps)
+                ends += [start + end for end in policy.cycle_ends(own)]
+        return ends
+
+    def _completes(self, step: int) -> int | None:
+        if self.total_steps is not None and step > self.total_steps:
+            return None
+        i = self._stage(step - 1)
+        cycle = self.stages[i][0].completes(step - self._starts[i])
+        return None if cycle is None else self._cycles[i] + cycle
+
+
+class OneCycle(Policy):
+    """Two or three phases between three rates, as PyTorch's OneCycleLR has them."""
+
+    __slots__ = (
+        "_phases",
+        "anneal_strategy",
+        "div_factor",
+        "final_div_factor",
+        "form",
+        "max_lr",
+        "pct_start",
+        "total_steps",
+    )
+    max_lr: float
+    total_steps: int
+    form: str
+    pct_start: float
+    anneal_strategy: str
+    div_factor: float
+    final_div_factor: float
+    constructor = "one_cycle"
+
+    def __init__(
+        self,
+        max_lr: float,
+        total_steps: int,
+        form: str,
+        pct_start: float,
+        anneal_strategy: str,
+        div_factor: float,
+        final_div_factor: float,
+    ) -> None:
+        form = choice("form", form, FORMS)
+        highest_pct = 1.0 if form == "two_phase" else 0.5
+        self._set(
+            max_lr=real("max_lr", max_lr, 0.0),
+            total_steps=count("total_steps", total_steps),
+            form=form,
+            pct_start=real("pct_start", pct_start, 0.0, highest_pct),
+            anneal_strategy=choice("anneal_strategy", anneal_strategy, ANNEALS),
+            div_factor=real("div_factor", div_factor, 0.0, above=True),
+            final_div_factor=real("final_div_factor", final_div_factor, 0.0, above=True),
+        )
+        self._set(_phases=self._make_phases())
+
+    def _make_phases(self) -> tuple[tuple[float, float, float, float], ...]:
+        """(start, end, rate at start, rate at end) of every phase that lasts."""
+        initial = _quotient("div_factor", self.max_lr, self.div_factor)
+        final = _quotient("final_div_factor", initial, self.final_div_factor)
+        peak = self.pct_start * self.total_steps - 1.0
+        ends = [peak, self.total_steps - 1.0]
+        rates = [initial, self.max_lr, final]
+        if self.form == "three_phase":
+            ends.insert(1, 2.0 * self.pct_start * self.total_steps - 2.0)
+            rates.insert(2, initial)
+        phases = []
+        start = 0.0
+        for end, low, high in zip(ends, rates, rates[1:], strict=False):
+            if end > start:
+                phases.append((start, end, low, high))
+                start = end
+        return tuple(phases) or ((0.0, 0.0, final, final),)
+
+    def _key(self) -> tuple[Any, ...]:
+        return tuple(self._arguments().values())
+
+    def _formula(self, step: Any, xp: Any, cast: Callable[[Any], Any]) -> Any:
+        step = at_most(step, self.total_steps - 1, xp)
+        # A phase holds the steps after its start up to and with its end.
+        starts = [0] + [math.floor(start) + 1 for start, *_ in self._phases[1:]]
+        anneal = ANNEALS[self.anneal_strategy]
+
+        def piece(first: int, phase: tuple[float, float, float, float]) -> Callable[[Any], Any]:
+            start, end, before, after = phase
+
+            def rate(local: Any) -> Any:
+                if end == start:
+                    return cast(local) * 0.0 + after
+                # From the lower end of the phase, counted in integers before the division.
+                last = math.floor(end)
+                if before <= after:
+                    distance = cast(local) + (first - start)
+                else:
+                    distance = cast(last - first - local) + (end - last)
+                height = anneal(distance / (end - start), xp)
+                return blend(min(before, after), max(before, after), height, xp)
+
+            return rate
+
+        pieces = [piece(*pair) for pair in zip(starts, self._phases, strict=True)]
+        # What rounding left at the very end is not the rate that is held.
+        held = self._phases[-1][3]
+        return xp.where(step < self.total_steps - 1, piecewise(step, starts, pieces, xp), held)
+
+    def _arguments(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in _ONE_CYCLE_ARGUMENTS}
+
+    def _locate(self, step: int) -> Position:
+        rising = any(a <= step < b and before < after for a, b, before, after in self._phases)
+        return super()._locate(step)._replace(rising=rising)
+
+    def _cycle_ends(self, total_steps: int) -> list[int]:
+        return [self.total_steps] if self.total_steps <= total_steps else []
+
+    def _completes(self, step: int) -> int | None:
+        return 0 if step == self.total_steps else None
+
+
+_ONE_CYCLE_ARGUMENTS = (
+    "max_lr",
+    "total_steps",
+    "form",
+    "pct_start",
+    "anneal_strategy",
+    "div_factor",
+    "final_div_factor",
+)
+
+
+class SmithOneCycle(Policy):
+    """Up to max_lr, down towards 0, held at base_lr / 1000."""
+
+    __slots__ = ("base_lr", "max_lr", "step_size")
+    base_lr: float
+    max_lr: float
+    step_size: int
+    constructor = "smith_one_cycle"
+
+    def __init__(self, base_lr: float, max_lr: float, step_size: int) -> None:
+        base_lr = real("base_lr", base_lr, 0.0)
+        max_lr = real("max_lr", max_lr, 0.0)
+        between("base_lr", base_lr, "max_lr", max_lr)
+        self._set(base_lr=base_lr, max_lr=max_lr, step_size=count("step_size", step_size))
+
+    def _formula(self, step: Any, xp: Any, cast: Callable[[Any], Any]) -> Any:
+        half = self.step_size
+        step = at_most(step, 2 * half, xp)
+        up = blend(self.base_lr, self.max_lr, cast(at_most(step, half, xp)) / float(half), xp)
+        down = cast(2 * half - step) / float(half) * self.max_lr
+        floor = self.base_lr / 1000.0
+        return xp.where(step <= half, up, xp.where(down > floor, down, floor))
+
+    def _arguments(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("base_lr", "max_lr", "step_size")}
+
+    def _locate(self, step: int) -> Position:
+        done = min(1.0, step / (2 * self.step_size))
+        return Position(0, step, step < self.step_size, done)
+
+    def _cycle_ends(self, total_steps: int) -> list[int]:
+        return [2 * self.step_size] if 2 * self.step_size <= total_steps else []
+
+    def _completes(self, step: int) -> int | None:
+        return 0 if step == 2 * self.step_size else None
+
+
+class WarmRestarts(Policy):
+    """Cosine falls from max_lr to base_lr, each `multiplier` times as long as the last."""
+
+    __slots__ = ("base_lr", "first_period", "max_lr", "multiplier")
+    base_lr: float
+    max_lr: float
+    first_period: int
+    multiplier: int
+    constructor = "warm_restarts"
+
+    def __init__(self, base_lr: float, max_lr: float, period: int, multiplier: int) -> None:
+        base_lr = real("base_lr", base_lr, 0.0)
+        max_lr = real("max_lr", max_lr, 0.0)
+        between("base_lr", base_lr, "max_lr", max_lr)
+        self._set(
+            base_lr=base_lr,
+            max_lr=max_lr,
+            first_period=count("period", period),
+            multiplier=count("multiplier", multiplier),
+        )
+
+    @property
+    def period(self) -> int | None:  # type: ignore[override]
+        """Length of a cycle in steps; None where it grows."""
+        return self.first_period if self.multiplier == 1 else None
+
+    def _formula(self, step: Any, xp: Any, cast: Callable[[Any], Any]) -> Any:
+        if self.multiplier == 1:
+            return self._fall(divide(step, self.first_period)[1], self.first_period, xp, cast)
+        if isinstance(step, int):
+            _, inside, length = self._cycle(step)
+            return self._fall(inside, length, xp, cast)
+        cycles = list(self._cycles(LAST_RESTART))
+        pieces = [
+            lambda local, length=length: self._fall(local, length, xp, cast)
+            for _, length in cycles
+        ]
+        return piecewise(step, [start for start, _ in cycles], pieces, xp)
+
+    def _fall(self, inside: Any, length: int, xp: Any, cast: Callable[[Any], Any]) -> Any:
+        left = (float(length) - cast(inside)) / float(length)
+        return blend(self.base_lr, self.max_lr, windows.hann(left, xp), xp)
+
+    def _cycles(self, stop: int) -> Iterable[tuple[int, int]]:
+        """(first step, length) of every cycle that starts before `stop`."""
+        start, length = 0, self.first_period
+        while start < stop:
+            yield start, length
+            start, length = start + length, length * self.multiplier
+
+    def _cycle(self, step: int) -> tuple[int, int, int]:
+        """Number of the cycle, step in it, and its length."""
+        if self.multiplier == 1:
+            cycle, inside = divmod(step, self.first_period)
+            return cycle, inside, self.first_period
+        *_, (cycle, (start, length)) = enumerate(self._cycles(step + 1))
+        return cycle, step - start, length
+
+    def _arguments(self) -> dict[str, Any]:
+        return {
+            "base_lr": self.base_lr,
+            "max_lr": self.max_lr,
+            "period": self.first_period,
+            "multiplier": self.multiplier,
+        }
+
+    def _locate(self, step: int) -> Position:
+        cycle, inside, length = self._cycle(step)
+        return Position(cycle, inside, False, inside / length)
+
+    def _cycle_ends(self, total_steps: int) -> list[int]:
+        ends = [start + length for start, length in self._cycles(total_steps)]
+        return [end for end in ends if end <= total_steps]
+
+    def _completes(self, step: int) -> int | None:
+        cycle, inside, _ = self._cycle(step)
+        return None if inside else cycle - 1
+
+
+def chain(stages: Sequence[tuple[Policy, int | None]]) -> Chain:
+    """Policies one after another, each starting from its own step 0 (paper, Table 2).
+
+    stages: (policy, num_steps) pairs. num_steps is a number of updates >= 1; the last stage's
+        may be None, for ever. With a length it makes the chain end: its last rate is held.
+    Raises TypeError or ValueError, naming the stage, for anything else.
+
+    The paper's CIFAR-10 run of 25,000 iterations:
+
+    >>> import clrcore
+    >>> table2 = clrcore.chain([
+    ...     (clrcore.triangular2(1e-3, 5e-3, 2000), 16_000),
+    ...     (clrcore.triangular2(1e-4, 5e-4, 1000), 6_000),
+    ...     (clrcore.triangular2(1e-5, 5e-5, 500), 3_000),
+    ... ])
+    >>> table2(2000), table2(17_000), table2(22_500), table2.total_steps
+    (0.005, 0.0005, 5e-05, 25000)
+    """
+    return Chain(stages)
+
+
+def one_cycle(
+    max_lr: float,
+    total_steps: int,
+    *,
+    form: str = "two_phase",
+    pct_start: float = 0.3,
+    anneal_strategy: str = "cos",
+    div_factor: float = 25.0,
+    final_div_factor: float = 1e4,
+) -> OneCycle:
+    """The 1cycle policy with PyTorch's values for steps 0..total_steps-1, then the last one.
+
+    From max_lr / div_factor up to max_lr, and down to max_lr / div_factor / final_div_factor
+    (Smith, arXiv 1803.09820; Smith & Topin, arXiv 1708.07120; for Smith's own runs see
+    `smith_one_cycle`).
+
+    max_lr: peak, finite and >= 0. total_steps: updates of the run, an integer >= 1.
+    form: "two_phase", or "three_phase" with a fall as long as the rise before the last phase.
+    pct_start: share of the run that rises, in [0, 1], [0, 0.5] for three phases. A phase
+        that would end at or before its start is left out.
+    anneal_strategy: "cos" or "linear". div_factor, final_div_factor: numbers > 0.
+    Raises TypeError or ValueError, naming the argument, for anything else.
+
+    >>> import clrcore
+    >>> policy = clrcore.one_cycle(1.0, total_steps=101, pct_start=0.5)
+    >>> policy(0), policy(100) == 1.0 / 25 / 1e4, policy(10**6) == policy(100)
+    (0.04, True, True)
+    """
+    return OneCycle(
+        max_lr, total_steps, form, pct_start, anneal_strategy, div_factor, final_div_factor
+    )
+
+
+def smith_one_cycle(base_lr: float, max_lr: float, step_size: int) -> SmithOneCycle:
+    """1cycle as Smith ran it: up to max_lr, down towards 0, never below base_lr / 1000.
+
+    Rate: base + (max - base) t / step_size up to step_size, then
+    max(max_lr (2 - t / step_size), base_lr / 1000). Smith's runs stopped in the tail, after
+    0.86 to 0.97 of them had passed (read from his published logs); the policy is endless.
+
+    base_lr, max_lr: 0 <= base_lr <= max_lr, finite. step_size: steps of the rise.
+    Raises TypeError or ValueError, naming the argument, for anything else.
+
+    >>> import clrcore
+    >>> policy = clrcore.smith_one_cycle(0.1, 1.0, step_size=2246)
+    >>> policy(2246), policy(4600)
+    (1.0, 0.0001)
+    """
+    return SmithOneCycle(base_lr, max_lr, step_size)
+
+
+def warm_restarts(
+    base_lr: float, max_lr: float, period: int, *, multiplier: int = 1
+) -> WarmRestarts:
+    """SGDR (Loshchilov & Hutter, arXiv 1608.03983): cosine falls, then a jump back up.
+
+    Rate: base + (max - base) (1 + cos(pi t / T)) / 2, t steps after the last restart.
+
+    base_lr, max_lr: 0 <= base_lr <= max_lr, finite. period: length T of the first fall, in
+        steps. multiplier: an integer >= 1 by which every next fall is longer.
+    Raises TypeError or ValueError, naming the argument, for anything else.
+
+    >>> import clrcore
+    >>> policy = clrcore.warm_restarts(0.0, 1.0, period=10, multiplier=2)
+    >>> policy(0), policy(10), policy(30), policy.cycle_ends(100)
+    (1.0, 1.0, 1.0, [10, 30, 70])
+    """
+    return WarmRestarts(base_lr, max_lr, period, multiplier)
+
+
+def _stage(i: int, stage: object) -> tuple[Policy, int | None]:
+    """The i-th stage, checked."""
+    try:
+        policy, steps = stage  # type: ignore[misc]
+    except (TypeError, ValueError):
+        refuse(TypeError, f"stages[{i}]", "a (policy, num_steps) pair", stage)
+    if not isinstance(policy, Policy):
+        refuse(TypeError, f"stages[{i}] policy", "a policy of clrcore", policy)
+    return policy, None if steps is None else count(f"stages[{i}] num_steps", steps)
+
+
+def _quotient(name: str, dividend: float, divisor: float) -> float:
+    result = dividend / divisor
+    if not math.isfinite(result):
+        refuse(ValueError, name, f"large enough for a finite {dividend!r}/{name}", divisor)
+    return result

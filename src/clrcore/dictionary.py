@@ -1,0 +1,66 @@
+"""Policies from plain JSON data: the reading half of `Policy.to_dict`."""
+
+from __future__ import annotations
+
+from . import compose, policies
+from ._checks import choice, keys, refuse, version
+from .policy import VERSION, Policy
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+CONSTRUCTORS: dict[str, Callable[..., Policy]] = {
+    function.__name__: function
+    for function in (
+        policies.triangular,
+        policies.triangular2,
+        policies.exp_range,
+        policies.cyclic,
+        policies.constant,
+        policies.stepwise,
+        policies.exponential,
+        policies.decay,
+        policies.linear_sweep,
+        policies.exponential_sweep,
+        compose.chain,
+        compose.one_cycle,
+        compose.smith_one_cycle,
+        compose.warm_restarts,
+    )
+}
+
+
+def policy_from_dict(data: dict[str, Any]) -> Policy:
+    """The policy that `Policy.to_dict` described.
+
+    data: `version`, `type` and exactly the arguments of the constructor of that name.
+    Raises TypeError for what is not a dictionary, ValueError for another version, an unknown
+    type, missing and unknown keys, and what the constructor raises for bad arguments.
+
+    >>> import clrcore
+    >>> policy = clrcore.triangular(0.001, 0.006, step_size=2000)
+    >>> clrcore.policy_from_dict(policy.to_dict()) == policy
+    True
+    """
+    if not isinstance(data, dict):
+        refuse(TypeError, "data", "a dictionary, as to_dict makes it", data)
+    if "version" not in data or "type" not in data:
+        keys("data", data, ["version", "type", *(k for k in data if k not in ("version", "type"))])
+    version("data", data["version"], VERSION)
+    kind = choice("data['type']", data["type"], CONSTRUCTORS)
+    constructor = CONSTRUCTORS[kind]
+    code = constructor.__code__
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    keys("data", data, ["version", "type", *names])
+    arguments = {name: data[name] for name in names}
+    if kind == "chain":
+        arguments["stages"] = [_stage(i, stage) for i, stage in enumerate(arguments["stages"])]
+    return constructor(**arguments)
+
+
+def _stage(i: int, stage: object) -> tuple[Policy, Any]:
+    if not isinstance(stage, list | tuple) or len(stage) != 2:
+        refuse(TypeError, f"stages[{i}]", "a [policy dictionary, num_steps] pair", stage)
+    return policy_from_dict(stage[0]), stage[1]

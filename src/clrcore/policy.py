@@ -1,0 +1,193 @@
+"""What every policy is: an immutable value that maps a step to a rate."""
+
+from __future__ import annotations
+
+from ._arrays import PYTHON, arithmetic, is_numpy, python_cast, widened
+from ._checks import integer
+from ._values import Value
+from .cycle import Position
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, ClassVar, overload
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+VERSION = 1
+
+
+class Policy(Value):
+    """A learning-rate policy: step (updates already made) -> learning rate.
+
+    Immutable, hashable, comparable and picklable. Update number t, counted from 0, uses
+    `policy(t)`. Made by the constructors (`triangular`, `chain`, ...), not by hand.
+    """
+
+    __slots__ = ()
+
+    constructor: ClassVar[str]
+    """Name of the function that makes such a policy."""
+
+    period: int | None = None
+    """Length of a cycle in steps; None where there is no such length."""
+
+    total_steps: int | None = None
+    """Number of steps after which the last rate is held; None where the policy is endless."""
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __call__(self, step: int) -> float: ...
+        @overload
+        def __call__(self, step: NDArray[np.integer[Any]]) -> NDArray[np.float64]: ...
+        @overload
+        def __call__(self, step: Any) -> Any: ...
+
+    def __call__(self, step: Any) -> Any:
+        """The rate of the update that comes after `step` updates.
+
+        step: an int >= 0 gives a float; a NumPy array of any integer type gives a float64
+            array of its shape; an integer array of any library with the Python array API
+            gives that library's array in its default float type, also under its tracing.
+        Raises TypeError for anything else (bool and float too), ValueError for negative
+        steps; traced steps cannot be checked, negative ones count as 0.
+
+        >>> import clrcore
+        >>> clrcore.triangular(0.001, 0.006, step_size=2000)(1000)
+        0.0035
+        """
+        if type(step) is int and step >= 0:
+            return self._formula(step, PYTHON, python_cast)
+        step, xp, cast = arithmetic(step)
+        if xp is PYTHON:
+            return self._formula(step, xp, cast)
+        if not is_numpy(step):
+            return self.evaluate(step, xp, cast)
+        if step.dtype.kind == "u":  # beyond int64: exact as Python ints, one by one
+            rates = [self(t) for t in step.ravel().tolist()]
+            return xp.array(rates).reshape(step.shape)
+        return xp.asarray(self._formula(step, xp, cast), dtype=float).reshape(step.shape)
+
+    def evaluate(self, step: Any, xp: Any, cast: Callable[[Any], Any]) -> Any:
+        """The same formula in an explicit arithmetic, for libraries without the array API.
+
+        step: a Python int, or an array of 32- or 64-bit integers; negative ones count as 0.
+        xp: a namespace with `where`, `exp` and `cos`: numpy, jax.numpy, torch, tensorflow,
+            keras.ops, ...
+        cast: function from an integer array to the float array wanted.
+        Returns an array of the type `cast` makes, of the shape of `step`.
+
+        >>> import clrcore, numpy as np
+        >>> policy = clrcore.triangular(0.001, 0.006, step_size=2000)
+        >>> policy.evaluate(np.arange(3), np, lambda n: n.astype(np.float32)).dtype
+        dtype('float32')
+        """
+        step = widened(step)
+        if isinstance(step, int):
+            step = max(step, 0)
+        else:
+            step = xp.where(step < 0, step * 0, step)
+        return self._formula(step, xp, cast)
+
+    def values(self, start: int, stop: int) -> NDArray[np.float64]:
+        """The rates of steps start <= t < stop, as a float64 array.
+
+        Raises TypeError or ValueError unless 0 <= start <= stop, integers.
+
+        >>> import clrcore
+        >>> clrcore.triangular(0.0, 1.0, step_size=2).values(0, 6).tolist()
+        [0.0, 0.5, 1.0, 0.5, 0.0, 0.5]
+        """
+        start = integer("start", start)
+        stop = integer("stop", stop, start, 2**63 - 1)
+        return self._values(start, stop)
+
+    def locate(self, step: int) -> Position:
+        """The cycle `step` belongs to, the step in it, whether it rises, the share done.
+
+        Raises TypeError or ValueError for what is not an integer >= 0.
+
+        >>> import clrcore
+        >>> clrcore.triangular(0.0, 1.0, step_size=2).locate(7)
+        Position(cycle=1, step=3, rising=False, fraction=0.75)
+        """
+        return self._locate(integer("step", step))
+
+    def cycle_ends(self, total_steps: int) -> list[int]:
+        """Numbers of updates, up to `total_steps`, after which a cycle is complete.
+
+        These are the moments to judge, to lower the bounds or to stop (paper, section 3.2).
+        Empty for policies without cycles. Raises TypeError or ValueError for what is not an
+        integer >= 0.
+
+        >>> import clrcore
+        >>> clrcore.triangular(0.0, 1.0, step_size=2).cycle_ends(10)
+        [4, 8]
+        """
+        return self._cycle_ends(integer("total_steps", total_steps))
+
+    def completes(self, step: int) -> int | None:
+        """The number of the cycle that is complete after `step` updates, None within a cycle.
+
+        >>> import clrcore
+        >>> policy = clrcore.triangular(0.0, 1.0, step_size=2)
+        >>> [policy.completes(step) for step in (0, 3, 4, 8)]
+        [None, None, 0, 1]
+        """
+        step = integer("step", step)
+        return self._completes(step) if step else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The policy as plain JSON data, which `policy_from_dict` reads in any framework.
+
+        Flat: `version`, `type` (the constructor's name), and its arguments by name. Raises
+        ValueError for a policy that holds a callable.
+        """
+        data: dict[str, Any] = {"version": VERSION, "type": self.constructor}
+        for name, value in self._arguments().items():
+            if callable(value):
+                raise ValueError(
+                    f"{name} is the callable {value!r}, which plain data cannot hold; pickle "
+                    "the policy, or store the constructor's arguments yourself"
+                )
+            data[name] = value
+        return data
+
+    def __repr__(self) -> str:
+        arguments = ", ".join(f"{name}={value!r}" for name, value in self._arguments().items())
+        return f"{self.constructor}({arguments})"
+
+    # What a kind of policy defines: its formula, its arguments, and its cycles if it has any.
+
+    def _formula(self, step: Any, xp: Any, cast: Callable[[Any], Any]) -> Any:
+        """The rate at a checked step >= 0: an int, an int64 or int32 array."""
+        raise NotImplementedError
+
+    def _arguments(self) -> dict[str, Any]:
+        """The constructor's arguments by name, as given or as resolved."""
+        raise NotImplementedError
+
+    def _values(self, start: int, stop: int) -> NDArray[np.float64]:
+        import numpy
+
+        return self(numpy.arange(start, stop))
+
+    def _locate(self, step: int) -> Position:
+        done = 0.0 if self.total_steps is None else min(1.0, step / self.total_steps)
+        return Position(0, step, False, done)
+
+    def _cycle_ends(self, total_steps: int) -> list[int]:
+        return []
+
+    def _completes(self, step: int) -> int | None:
+        return None
+
+
+def blend(low: float, high: float, height: Any, xp: Any) -> Any:
+    """low + (high - low) height, exactly `high` at height 1 and never above it."""
+    span = high - low
+    part = span * height
+    # Rounding gives part == span just where the height is 1, so the sum is never above `high`.
+    return xp.where(part < span, low + part, high)
