@@ -1,14 +1,20 @@
 """Cyclical learning rates and the range test, for any training loop.
 
-Imports no framework, and NumPy only where arrays are asked for.
+Imports no framework, and NumPy only when arrays or curves are asked for.
 """
 
+from .budget import Budget as Budget
+from .budget import step_size_from_epochs as step_size_from_epochs
+from .budget import whole_cycles as whole_cycles
 from .compose import chain as chain
 from .compose import one_cycle as one_cycle
 from .compose import smith_one_cycle as smith_one_cycle
 from .compose import warm_restarts as warm_restarts
 from .cycle import Position as Position
 from .dictionary import policy_from_dict as policy_from_dict
+from .errors import NoBoundsError as NoBoundsError
+from .monitor import CycleMonitor as CycleMonitor
+from .monitor import Verdict as Verdict
 from .policies import constant as constant
 from .policies import cyclic as cyclic
 from .policies import decay as decay
@@ -20,3 +26,28 @@ from .policies import stepwise as stepwise
 from .policies import triangular as triangular
 from .policies import triangular2 as triangular2
 from .policy import Policy as Policy
+from .range_test import RangeTest as RangeTest
+from .scheduler import Scheduler as Scheduler
+
+__version__ = "0.1.0"
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .bounds import Bounds as Bounds
+    from .bounds import suggest_bounds as suggest_bounds
+    from .curve import Curve as Curve
+
+# What needs NumPy, and where it is.
+_WITH_NUMPY = {"Bounds": "bounds", "suggest_bounds": "bounds", "Curve": "curve"}
+
+
+def __getattr__(name: str) -> object:
+    if name in _WITH_NUMPY:
+        from importlib import import_module
+
+        return getattr(import_module(f"{__name__}.{_WITH_NUMPY[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_WITH_NUMPY})

@@ -50,6 +50,11 @@ class Chain(Policy):
             _cycles=tuple(cycles),
         )
 
+    @property
+    def has_cycles(self) -> bool:  # type: ignore[override]
+        """Whether any stage has cycles."""
+        return any(policy.has_cycles for policy, _ in self.stages)
+
     def _key(self) -> tuple[Any, ...]:
         return (self.stages,)
 
@@ -118,6 +123,7 @@ class OneCycle(Policy):
     div_factor: float
     final_div_factor: float
     constructor = "one_cycle"
+    has_cycles = True
 
     def __init__(
         self,
@@ -224,6 +230,7 @@ class SmithOneCycle(Policy):
     max_lr: float
     step_size: int
     constructor = "smith_one_cycle"
+    has_cycles = True
 
     def __init__(self, base_lr: float, max_lr: float, step_size: int) -> None:
         base_lr = real("base_lr", base_lr, 0.0)
@@ -262,6 +269,7 @@ class WarmRestarts(Policy):
     first_period: int
     multiplier: int
     constructor = "warm_restarts"
+    has_cycles = True
 
     def __init__(self, base_lr: float, max_lr: float, period: int, multiplier: int) -> None:
         base_lr = real("base_lr", base_lr, 0.0)

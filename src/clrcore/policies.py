@@ -43,6 +43,7 @@ class Cyclic(Policy):
     step_size_down: int
     window: Window
     scale: Any
+    has_cycles = True
 
     def __init__(
         self,
@@ -146,7 +147,7 @@ class Stepwise(Policy):
         self._set(
             lr=real("lr", lr, 0.0),
             milestones=steps,
-            factor=real("factor", factor, 0.0, 1.0, above=True),
+            factor=real("factor", factor, 0.0, 1.0, above=True) if steps else 1.0,
         )
 
     @property
@@ -365,7 +366,7 @@ def constant(lr: float) -> Stepwise:
     >>> clrcore.constant(0.1)(12345)
     0.1
     """
-    return Stepwise(lr, (), 0.1)
+    return Stepwise(lr, (), 1.0)
 
 
 def stepwise(lr: float, milestones: Sequence[int], factor: float = 0.1) -> Stepwise:

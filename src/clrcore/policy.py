@@ -36,6 +36,9 @@ class Policy(Value):
     total_steps: int | None = None
     """Number of steps after which the last rate is held; None where the policy is endless."""
 
+    has_cycles: bool = False
+    """Whether there are cycles, whose ends are moments to judge the run."""
+
     if TYPE_CHECKING:
 
         @overload
@@ -138,6 +141,17 @@ class Policy(Value):
         """
         step = integer("step", step)
         return self._completes(step) if step else None
+
+    def is_last_cycle(self, cycle: int) -> bool:
+        """Whether no cycle comes after number `cycle`; never so for endless cycles.
+
+        >>> import clrcore
+        >>> clrcore.one_cycle(1.0, total_steps=100).is_last_cycle(0)
+        True
+        """
+        if self.total_steps is None:
+            return False
+        return integer("cycle", cycle) >= self._locate(self.total_steps - 1).cycle
 
     def to_dict(self) -> dict[str, Any]:
         """The policy as plain JSON data, which `policy_from_dict` reads in any framework.

@@ -1,0 +1,232 @@
+"""What a range test recorded, and reading and writing it."""
+
+from __future__ import annotations
+
+import math
+import os
+
+import numpy as np
+
+from . import _csv
+from ._checks import choice, flag, keys, real, refuse, version
+from ._plain import from_plain, to_plain
+from ._values import Value
+from .smoothing import smooth
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TextIO
+
+    from numpy.typing import ArrayLike, NDArray
+
+    Numbers = NDArray[np.float64]
+
+VERSION = 1
+SWEEPS = ("linear", "exponential")
+# Spacing may waver by this much, relative to its mean, and still be called even: the rates of
+# foreign files are often rounded to a few digits.
+UNEVEN = 0.35
+
+
+class Curve(Value):
+    """A range test's raw points: rates, and losses and/or accuracies. Immutable.
+
+    lr: 1-D, finite, >= 0. loss: of the mini-batch before the update at lr[k]. accuracy: of
+    that mini-batch, or of held-out data after the update; NaN where it was not measured.
+    Loss and accuracy have the length of lr and may hold NaN and infinity.
+    sweep: "linear" or "exponential"; by default inferred from lr, None if it is neither.
+    steps_per_epoch: updates in an epoch, > 0, or None if unknown.
+    held_out: whether accuracy is of held-out data, or None if unknown.
+    Raises TypeError or ValueError, naming the argument, for anything else.
+
+    >>> import clrcore
+    >>> curve = clrcore.Curve([0.001, 0.01, 0.1], loss=[2.3, 1.1, 0.4])
+    >>> len(curve), curve.sweep, curve.loss[1]
+    (3, 'exponential', np.float64(1.1))
+    """
+
+    __slots__ = ("accuracy", "held_out", "loss", "lr", "steps_per_epoch", "sweep")
+    lr: Numbers
+    loss: Numbers | None
+    accuracy: Numbers | None
+    sweep: str | None
+    steps_per_epoch: float | None
+    held_out: bool | None
+
+    def __init__(
+        self,
+        lr: ArrayLike,
+        loss: ArrayLike | None = None,
+        accuracy: ArrayLike | None = None,
+        *,
+        sweep: str | None = None,
+        steps_per_epoch: float | None = None,
+        held_out: bool | None = None,
+    ) -> None:
+        rates = _column("lr", lr)
+        bad = np.flatnonzero(~(np.isfinite(rates) & (rates >= 0)))
+        if bad.size:
+            i = int(bad[0])
+            refuse(ValueError, f"lr[{i}]", "a finite number >= 0", float(rates[i]))
+        if loss is None and accuracy is None:
+            raise TypeError("a Curve needs loss=..., accuracy=..., or both; got neither")
+        if steps_per_epoch is not None:
+            steps_per_epoch = real("steps_per_epoch", steps_per_epoch, 0.0, above=True)
+        self._set(
+            lr=rates,
+            loss=None if loss is None else _column("loss", loss, rates.size),
+            accuracy=None if accuracy is None else _column("accuracy", accuracy, rates.size),
+            sweep=_kind(rates) if sweep is None else choice("sweep", sweep, SWEEPS),
+            steps_per_epoch=steps_per_epoch,
+            held_out=None if held_out is None else flag("held_out", held_out),
+        )
+
+    def __len__(self) -> int:
+        return int(self.lr.size)
+
+    def __repr__(self) -> str:
+        metrics = [name for name in ("loss", "accuracy") if getattr(self, name) is not None]
+        span = f"lr {self.lr[0]:g}..{self.lr[-1]:g}" if len(self) else "empty"
+        return f"Curve({len(self)} points of {' and '.join(metrics)}, {span}, sweep={self.sweep!r})"
+
+    def smoothed(self, metric: str = "loss") -> Numbers:
+        """The metric "loss" or "accuracy", smoothed without lag in log rate; shape of lr.
+
+        NaN from the first loss that is not finite on. Raises ValueError for a metric that
+        was not recorded.
+        """
+        values = getattr(self, choice("metric", metric, ("loss", "accuracy")))
+        if values is None:
+            refuse(ValueError, "metric", "one that was recorded", metric)
+        return smooth(self.lr, values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The curve as plain data, valid as JSON; NaN and infinity are words in it."""
+        return {
+            "version": VERSION,
+            "lr": self.lr.tolist(),
+            "loss": _listed(self.loss),
+            "accuracy": _listed(self.accuracy),
+            "sweep": self.sweep,
+            "steps_per_epoch": self.steps_per_epoch,
+            "held_out": self.held_out,
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Curve:
+        """The curve that `to_dict` described.
+
+        Raises TypeError or ValueError for another version, missing and unknown keys, and
+        what `Curve` refuses.
+        """
+        keys("data", data, ["version", *cls.__slots__])
+        version("data", data["version"], VERSION)
+        return cls(
+            _parsed("lr", data["lr"]),
+            None if data["loss"] is None else _parsed("loss", data["loss"]),
+            None if data["accuracy"] is None else _parsed("accuracy", data["accuracy"]),
+            sweep=data["sweep"],
+            steps_per_epoch=data["steps_per_epoch"],
+            held_out=data["held_out"],
+        )
+
+    def to_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write columns lr, loss, and accuracy or val_accuracy (held out), digits exact.
+
+        Either the whole file is written or none of it.
+        """
+        name = "val_accuracy" if self.held_out else "accuracy"
+        columns = {"lr": self.lr, "loss": self.loss, name: self.accuracy}
+        _csv.write(path, {key: x.tolist() for key, x in columns.items() if x is not None})
+
+    @classmethod
+    def from_csv(
+        cls,
+        path: str | os.PathLike[str] | TextIO,
+        *,
+        lr: str | None = None,
+        loss: str | None = None,
+        accuracy: str | None = None,
+        sweep: str | None = None,
+        steps_per_epoch: float | None = None,
+        held_out: bool | None = None,
+    ) -> Curve:
+        """Read a curve from a file of columns with a header line, ours or another tool's.
+
+        path: a path or an open text file; cells parted by comma, semicolon or tab.
+        lr, loss, accuracy: names of the columns; by default the usual ones, in any case and
+            order (lr, learning_rate, loss, train_loss, accuracy, val_acc, ...). Other columns
+            are ignored. Empty cells of loss and accuracy are NaN.
+        The other arguments are those of `Curve`; a column named val_... is held out.
+        Raises ValueError that names the line, and OSError for what cannot be read.
+        """
+        if isinstance(path, str | os.PathLike):
+            with open(path, newline="", encoding="utf-8-sig") as file:
+                text, where = file.read(), f"{os.fspath(path)}, line"
+        else:
+            text, where = path.read(), "line"
+        names = {"lr": lr, "loss": loss, "accuracy": accuracy}
+        columns, found_held_out = _csv.read(text, where, names)
+        return cls(
+            **columns,
+            sweep=sweep,
+            steps_per_epoch=steps_per_epoch,
+            held_out=found_held_out if held_out is None else held_out,
+        )
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Curve):
+            return NotImplemented
+        return self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def _key(self) -> tuple[Any, ...]:
+        arrays = (self.lr, self.loss, self.accuracy)
+        bits = [None if array is None else array.tobytes() for array in arrays]
+        return (*bits, self.sweep, self.steps_per_epoch, self.held_out)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for value in state.values():
+            if isinstance(value, np.ndarray):
+                value.flags.writeable = False
+        super().__setstate__(state)
+
+
+def _column(name: str, values: ArrayLike, size: int | None = None) -> Numbers:
+    """A read-only float64 copy of 1-D numbers."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "iuf" and array.size:
+        refuse(TypeError, name, "a 1-D array of numbers", values)
+    if array.ndim != 1:
+        refuse(ValueError, name, "1-D", f"shape {array.shape}")
+    if size is not None and array.size != size:
+        raise ValueError(f"{name} must have as many values as lr, {size}, got {array.size}")
+    column = np.array(array, dtype=np.float64)
+    column[np.isnan(column)] = np.nan  # one NaN, so that equal curves have equal bits
+    column.flags.writeable = False
+    return column
+
+
+def _kind(lr: Numbers) -> str | None:
+    """What sweep the rates look like: the one whose spacing is even."""
+    if lr.size < 3 or not np.all(np.diff(lr) > 0):
+        return None
+    spacings = {"linear": np.diff(lr)}
+    if lr[0] > 0:
+        spacings["exponential"] = np.diff(np.log(lr))
+    unevenness = {kind: float(gaps.std() / gaps.mean()) for kind, gaps in spacings.items()}
+    best = min(unevenness, key=lambda kind: unevenness[kind])
+    return best if unevenness[best] < UNEVEN else None
+
+
+def _listed(values: Numbers | None) -> list[float | str | None] | None:
+    return None if values is None else [to_plain(value) for value in values.tolist()]
+
+
+def _parsed(name: str, values: object) -> list[float]:
+    if not isinstance(values, list | tuple):
+        refuse(TypeError, name, "a list of numbers", values)
+    numbers = [from_plain(f"{name}[{i}]", value) for i, value in enumerate(values)]
+    return [math.nan if number is None else number for number in numbers]

@@ -1,0 +1,253 @@
+"""The range test: hand out rates, take metrics, know when to stop (paper, section 3.3)."""
+
+from __future__ import annotations
+
+import math
+
+from ._checks import as_float, flag, keys, real, refuse, version
+from ._plain import from_plain, to_plain
+from .policy import Policy
+from .scheduler import check_policy
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Self
+
+    from .curve import Curve
+
+VERSION = 1
+
+
+class RangeTest:
+    """One sweep of the learning rate through any training loop.
+
+    Iterate over it for the rates, train one batch at each, and record what came out. It ends
+    when the sweep is over, when a metric is not finite, or when the loss has diverged.
+
+    sweep: `linear_sweep` or `exponential_sweep`, or another policy with an end.
+    steps_per_epoch: updates in an epoch, > 0, if known; a reader of the curve needs it.
+    held_out: whether the recorded accuracy is of held-out data, measured after the update;
+        None if unknown.
+    stop_diverged: whether to end once the smoothed loss is above its start by more than it
+        had fallen; NaN and infinity end the test in any case.
+    Raises TypeError or ValueError, naming the argument, for anything else.
+
+    >>> import clrcore
+    >>> test = clrcore.RangeTest(clrcore.exponential_sweep(1e-3, 10.0, 100))
+    >>> weight = 1.0
+    >>> for lr in test:
+    ...     test.record(loss=weight**2)
+    ...     weight -= lr * 2 * weight
+    >>> test.reason
+    'the loss diverged at lr=9.111627561154911, update 99 of 100'
+    """
+
+    def __init__(
+        self,
+        sweep: Policy,
+        *,
+        steps_per_epoch: float | None = None,
+        held_out: bool | None = None,
+        stop_diverged: bool = True,
+    ) -> None:
+        if check_policy(sweep).total_steps is None:
+            refuse(ValueError, "sweep", "a policy with an end, such as exponential_sweep", sweep)
+        self._sweep = sweep
+        self._num_steps: int = sweep.total_steps  # type: ignore[assignment]
+        self._steps_per_epoch = (
+            None
+            if steps_per_epoch is None
+            else real("steps_per_epoch", steps_per_epoch, 0.0, above=True)
+        )
+        self._held_out = None if held_out is None else flag("held_out", held_out)
+        self._stop_diverged = flag("stop_diverged", stop_diverged)
+        self._start()
+
+    def _start(self) -> None:
+        self._points: list[tuple[float | None, float | None]] = []
+        self._divergence = Divergence()
+        self._handed_out = False
+        self._reason: str | None = None
+
+    @property
+    def sweep(self) -> Policy:
+        """The rates handed out."""
+        return self._sweep
+
+    @property
+    def step_count(self) -> int:
+        """Updates recorded so far."""
+        return len(self._points)
+
+    @property
+    def reason(self) -> str | None:
+        """Why the test ended, in words; None while it goes on."""
+        return self._reason
+
+    def __iter__(self) -> Self:
+        """Go on with the first rate that nothing was recorded for."""
+        self._handed_out = False
+        return self
+
+    def __next__(self) -> float:
+        """The rate of the next update.
+
+        Raises RuntimeError if nothing was recorded for the last one.
+        """
+        if self._reason is not None:
+            raise StopIteration
+        if self._handed_out:
+            raise RuntimeError(
+                f"nothing was recorded for lr={self._sweep(self.step_count)!r}: call "
+                "record(loss=...) or record(accuracy=...) once for every rate"
+            )
+        self._handed_out = True
+        return self._sweep(self.step_count)
+
+    def record(self, *, loss: float | None = None, accuracy: float | None = None) -> None:
+        """Take the metrics of the update made at the last rate handed out.
+
+        loss: of the mini-batch, before the update. accuracy: of the mini-batch, or of
+        held-out data after the update; it may be left out for some updates. Numbers, or
+        arrays and tensors of no dimension; NaN and infinity are recorded and end the test.
+        Raises TypeError for anything else or nothing, RuntimeError without a rate handed out.
+        """
+        if loss is None and accuracy is None:
+            raise TypeError("record() needs loss=..., accuracy=..., or both; got neither")
+        point = (_metric("loss", loss), _metric("accuracy", accuracy))
+        if not self._handed_out:
+            raise RuntimeError(
+                "record() comes once after each rate: take the next rate from the test first"
+                if self._reason is None
+                else f"the test is over: {self._reason}"
+            )
+        self._handed_out = False
+        self._take(point)
+
+    @property
+    def curve(self) -> Curve:
+        """What was recorded so far; needs NumPy."""
+        from .curve import Curve
+
+        def column(index: int) -> list[float] | None:
+            values = [point[index] for point in self._points]
+            if values and all(value is None for value in values):
+                return None
+            return [math.nan if value is None else value for value in values]
+
+        return Curve(
+            [self._sweep(step) for step in range(self.step_count)],
+            column(0),
+            column(1),
+            sweep={"linear_sweep": "linear", "exponential_sweep": "exponential"}.get(
+                self._sweep.constructor
+            ),
+            steps_per_epoch=self._steps_per_epoch,
+            held_out=self._held_out,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """The test so far as plain data of its own, valid as JSON."""
+        return {
+            "version": VERSION,
+            "sweep": self._sweep.to_dict(),
+            "loss": [to_plain(loss) for loss, _ in self._points],
+            "accuracy": [to_plain(accuracy) for _, accuracy in self._points],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go to a state that `state_dict` described; a refused one changes nothing.
+
+        Raises TypeError or ValueError for another version, another sweep, missing or unknown
+        keys, and metrics that are not numbers.
+        """
+        keys("state", state, ["version", "sweep", "loss", "accuracy"])
+        version("state", state["version"], VERSION)
+        if state["sweep"] != self._sweep.to_dict():
+            raise ValueError(
+                f"state is of another sweep, {state['sweep']!r}; make the RangeTest with that "
+                f"sweep instead of {self._sweep!r}"
+            )
+        columns = []
+        for name in ("loss", "accuracy"):
+            values = state[name]
+            if not isinstance(values, list):
+                refuse(TypeError, f"state[{name!r}]", "a list", values)
+            columns.append([from_plain(f"state[{name!r}][{i}]", x) for i, x in enumerate(values)])
+        losses, accuracies = columns
+        if len(losses) != len(accuracies) or len(losses) > self._num_steps:
+            raise ValueError(
+                f"state has {len(losses)} losses and {len(accuracies)} accuracies; it must have "
+                f"the same number of both, at most {self._num_steps}"
+            )
+        self._start()
+        for point in zip(losses, accuracies, strict=True):
+            self._take(point)
+
+    def _take(self, point: tuple[float | None, float | None]) -> None:
+        loss, accuracy = point
+        lr = self._sweep(self.step_count)
+        self._points.append(point)
+        where = f"at lr={lr!r}, update {self.step_count} of {self._num_steps}"
+        for name, value in (("loss", loss), ("accuracy", accuracy)):
+            if value is not None and not math.isfinite(value):
+                self._reason = f"the {name} is {value} {where}"
+                return
+        if loss is not None and self._divergence.update(loss) and self._stop_diverged:
+            self._reason = f"the loss diverged {where}"
+        elif self.step_count == self._num_steps:
+            self._reason = f"the sweep is over: all {self._num_steps} updates were made"
+
+    def __repr__(self) -> str:
+        return f"RangeTest({self._sweep!r}) after {self.step_count} updates"
+
+
+class Divergence:
+    """Tells from the losses so far whether the run has diverged.
+
+    The smoothed loss must stand above its start by more than it had fallen below it, and by
+    more than noise explains, for three losses in a row. Only differences of losses enter, so
+    a negative or shifted loss is judged like any other.
+    """
+
+    SMOOTHING = 0.9
+    FIRST = 5
+    IN_A_ROW = 3
+
+    def __init__(self) -> None:
+        self._first: list[float] = []
+        self._smoothed = 0.0
+        self._best = math.inf
+        self._deviation = 0.0
+        self._noise = 0.0
+        self._count = 0
+        self._above = 0
+
+    def update(self, loss: float) -> bool:
+        """Take the next loss; whether it shows a divergence."""
+        self._count += 1
+        if self._count <= self.FIRST:
+            self._first.append(loss)
+            self._smoothed = sum(self._first) / len(self._first)
+            self._best = self._smoothed
+            self._noise = max(self._first) - min(self._first)
+            return False
+        self._deviation += abs(loss - self._smoothed)
+        self._smoothed += (1.0 - self.SMOOTHING) * (loss - self._smoothed)
+        if self._smoothed < self._best:
+            self._best = self._smoothed
+            # Measured up to the lowest point only: after it, deviations may be the blow-up.
+            self._noise = max(self._noise, 3.0 * self._deviation / (self._count - self.FIRST))
+        start = sum(self._first) / self.FIRST
+        limit = start + (start - self._best) + self._noise
+        self._above = self._above + 1 if self._smoothed > limit else 0
+        return self._above >= self.IN_A_ROW
+
+
+def _metric(name: str, value: Any) -> float | None:
+    if value is None:
+        return None
+    # Tensors and arrays of one number count as that number.
+    if getattr(value, "shape", None) == () and hasattr(value, "item"):
+        value = value.item()
+    return as_float(name, value, "a number")

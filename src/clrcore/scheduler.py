@@ -1,0 +1,83 @@
+"""The walk along a policy: one counter, and what a checkpoint needs of it."""
+
+from __future__ import annotations
+
+from ._checks import integer, keys, refuse, version
+from .policy import Policy
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+VERSION = 1
+
+
+class Scheduler:
+    """Counts updates and says the rate of the next one.
+
+    policy: any policy of clrcore. start: updates already made, an integer >= 0.
+    Raises TypeError or ValueError for anything else.
+
+    >>> import clrcore
+    >>> scheduler = clrcore.Scheduler(clrcore.triangular(0.0, 1.0, step_size=2))
+    >>> for batch in range(5):
+    ...     rate, completed = scheduler.lr, scheduler.step()
+    ...     print(rate, completed)
+    0.0 None
+    0.5 None
+    1.0 None
+    0.5 0
+    0.0 None
+    """
+
+    def __init__(self, policy: Policy, start: int = 0) -> None:
+        self._policy = check_policy(policy)
+        self._step_count = integer("start", start)
+
+    @property
+    def policy(self) -> Policy:
+        """The policy walked along."""
+        return self._policy
+
+    @property
+    def step_count(self) -> int:
+        """Updates made so far."""
+        return self._step_count
+
+    @property
+    def lr(self) -> float:
+        """The rate of the next update."""
+        return self._policy(self._step_count)
+
+    def step(self) -> int | None:
+        """Count one update; returns the number of the cycle it completed, else None."""
+        self._step_count += 1
+        return self._policy.completes(self._step_count)
+
+    def jump(self, step: int) -> None:
+        """Go to the state after `step` updates, an integer >= 0, at once."""
+        self._step_count = integer("step", step)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state as plain data of its own: `version` and `step_count`."""
+        return {"version": VERSION, "step_count": self._step_count}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go to a state that `state_dict` described; a refused one changes nothing.
+
+        Raises TypeError or ValueError for another version, missing or unknown keys, and
+        counts that are not integers >= 0.
+        """
+        keys("state", state, ["version", "step_count"])
+        version("state", state["version"], VERSION)
+        self._step_count = integer("state['step_count']", state["step_count"])
+
+    def __repr__(self) -> str:
+        return f"Scheduler({self._policy!r}, start={self._step_count})"
+
+
+def check_policy(policy: object) -> Policy:
+    """`policy`, if it is one."""
+    if not isinstance(policy, Policy):
+        refuse(TypeError, "policy", "a policy of clrcore, such as clrcore.triangular(...)", policy)
+    return policy

@@ -1,0 +1,157 @@
+"""Smoothing of what a range test recorded: robust, without lag, in the logarithm of the rate.
+
+A running mean that only looks back moves every feature of the curve to larger rates; this
+smoother looks to both sides alike. It is LOWESS (Cleveland, "Robust locally weighted
+regression and smoothing scatterplots", JASA 74, 1979) with two changes: windows are runs of
+neighbouring points, so that the cost is linear, and what counts as an outlier is judged by the
+window it lies in, because a range test is quiet in the middle and wild at its end.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+# Part of the points that one window holds, and the fewest points that make a line robust.
+SPAN = 0.12
+FEWEST = 7
+
+# More points than this are first put together to groups of neighbours.
+MOST_POINTS = 1000
+
+# Passes that weigh outliers down, and the median residuals after which a point has no weight.
+ROBUST_PASSES = 2
+CUTOFF = 6.0
+
+# Standard deviation of normal noise, in medians of its absolute value.
+SIGMA = 1.4826
+
+
+def log_rates(lr: Floats) -> Floats:
+    """Log10 of the rates; a rate of 0 stands one step below the smallest rate above 0.
+
+    lr: rates >= 0, shape (n,), in any order.
+    Returns float64, shape (n,), all finite; all 0 where no rate is above 0.
+    """
+    positive = lr[lr > 0.0]
+    if not positive.size:
+        return np.zeros(lr.shape)
+    with np.errstate(divide="ignore"):
+        x: Floats = np.log10(lr)
+    if positive.size < lr.size:
+        distinct = np.unique(positive)[:2]
+        step = np.log10(distinct[-1] / distinct[0]) if distinct.size > 1 else 1.0
+        x[lr == 0.0] = np.log10(distinct[0]) - step
+    return x
+
+
+def smooth(lr: Floats, values: Floats, *, span: float = SPAN) -> Floats:
+    """`values` without their noise, at every rate from the first finite value to the last.
+
+    lr: finite rates >= 0, shape (n,), in any order.
+    values: what was recorded at them, shape (n,); NaN and infinity are left out, and gaps
+        between finite values are bridged.
+    span: part of the points, in (0, 1], that one local line is fitted to (at least 7 points).
+
+    Returns float64, shape (n,), in the order given; NaN at rates below the first finite value
+    and above the last. What is straight in log rate comes back unchanged. Above 1000 points
+    neighbours are grouped first, so that the cost stays that of 1000.
+    """
+    x = log_rates(lr)
+    smoothed = np.full(values.shape, np.nan)
+    finite = np.isfinite(values)
+    if not finite.any():
+        return smoothed
+    given_x, given_y = x[finite], values[finite]
+    if np.any(np.diff(given_x) < 0.0):
+        order = np.argsort(given_x, kind="stable")
+        given_x, given_y = given_x[order], given_y[order]
+    at, kept = thin(given_x, given_y)
+    inside = (x >= given_x[0]) & (x <= given_x[-1])
+    smoothed[inside] = np.interp(x[inside], at, local_lines(at, kept, span))
+    return smoothed
+
+
+def thin(x: Floats, y: Floats, most: int = MOST_POINTS) -> tuple[Floats, Floats]:
+    """At most `most` points that stand for all: neighbours grouped, their medians taken.
+
+    x: rising, shape (n,). y: finite, shape (n,).
+    Groups are even in rank and in x at once: a linear sweep keeps its few small rates apart, an
+    uneven one keeps its crowded parts. A curve that is short enough comes back as it is.
+    """
+    n = x.size
+    if n <= most:
+        return x, y
+    width = x[-1] - x[0]
+    place = np.linspace(0.0, 1.0, n)
+    if width > 0.0:
+        place = 0.5 * place + 0.5 * (x - x[0]) / width
+    group = np.minimum((place * most).astype(np.intp), most - 1)
+    starts = np.flatnonzero(np.diff(group, prepend=-1))
+    counts = np.diff(starts, append=n)
+    ranked = y[np.lexsort((y, group))]
+    middle_low, middle_high = starts + (counts - 1) // 2, starts + counts // 2
+    return (
+        0.5 * (x[middle_low] + x[middle_high]),
+        0.5 * (ranked[middle_low] + ranked[middle_high]),
+    )
+
+
+def local_lines(x: Floats, y: Floats, span: float = SPAN) -> Floats:
+    """The value at each point of a robust line through its nearest neighbours.
+
+    x: rising, shape (n,). y: finite, shape (n,).
+    Neighbours weigh by tricube of their distance, outliers by bisquare of their residual.
+    """
+    n = x.size
+    k = min(n, max(FEWEST, round(span * n)))
+    # The k nearest of a point are neighbours in rank; the window from s is the right one as
+    # soon as the point beyond its end is no nearer than its first.
+    start = np.searchsorted(x[: n - k] + x[k:], 2.0 * x)
+    window = start[:, None] + np.arange(k)
+    distance = x[window] - x[:, None]
+    reach = np.max(np.abs(distance), axis=1, keepdims=True)
+    # Equal rates have no reach and weigh alike; the farthest neighbour keeps a little weight.
+    reach = np.where(reach > 0.0, reach * 1.001, 1.0)
+    near = (1.0 - np.abs(distance / reach) ** 3) ** 3
+    values = y[window]
+    fitted = _line(distance, values, near)
+    for _ in range(ROBUST_PASSES):
+        residual = np.abs(y - fitted)[window]
+        typical = np.median(residual, axis=1, keepdims=True)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            excess = np.where(residual > 0.0, residual / (CUTOFF * typical), 0.0)
+        # Half of a window is always within the cutoff, so no window loses all its weight.
+        fitted = _line(distance, values, near * (1.0 - np.minimum(excess, 1.0) ** 2) ** 2)
+    return fitted
+
+
+def _line(distance: Floats, values: Floats, weight: Floats) -> Floats:
+    """Weighted straight lines, one per row, at distance 0; level where a line has no slope."""
+    total = weight.sum(axis=1)
+    centre = (weight * distance).sum(axis=1) / total
+    level = (weight * values).sum(axis=1) / total
+    off = distance - centre[:, None]
+    spread = (weight * off * off).sum(axis=1)
+    steep = spread > 1e-12 * total * np.max(distance * distance, axis=1)
+    slope = (weight * off * values).sum(axis=1) / np.where(steep, spread, 1.0)
+    result: Floats = level - np.where(steep, slope, 0.0) * centre
+    return result
+
+
+def residual_noise(y: Floats, smoothed: Floats) -> float:
+    """Standard deviation of the noise of one value of y, from what the smoothing took away."""
+    return float(SIGMA * np.median(np.abs(y - smoothed)))
+
+
+def difference_noise(y: Floats) -> float:
+    """Standard deviation of the noise of one value of y, from the steps between neighbours.
+
+    Needs no smoothing, and a slow trend does not enter. y: finite, shape (n,), n >= 2.
+    """
+    return float(SIGMA * np.median(np.abs(np.diff(y))) / np.sqrt(2.0))
