@@ -60,6 +60,11 @@ def arithmetic(step: Any) -> tuple[Any, Any, Callable[[Any], Any]]:
         xp = step.__array_namespace__()
         real = xp.asarray(0.0).dtype
         return _foreign_steps(step, xp), xp, lambda x: xp.astype(x, real)
+    if hasattr(step, "shape"):
+        raise TypeError(
+            f"step is a {type(step).__name__}, an array without the Python array API; use "
+            "policy.evaluate(step, xp, cast) with its library as xp"
+        )
     return integer("step", step), PYTHON, python_cast
 
 
@@ -89,14 +94,25 @@ def divide(step: Any, period: int) -> tuple[Any, Any]:
 
 def rise_and_fall(step: Any, up: int, down: int, xp: Any, cast: Callable[[Any], Any]) -> Any:
     """Height u of the triangle at a step in the cycle: 0 at 0, 1 at `up`, 0 at `up + down`."""
-    if up + down > _largest(step):
-        at = cast(step)
-        return xp.where(at <= float(up), at / float(up), (float(up + down) - at) / float(down))
-    return xp.where(step <= up, cast(step) / float(up), cast(up + down - step) / float(down))
+    rising = cast(step) / float(up)
+    falling = steps_to(up + down, step, cast) / float(down)
+    return xp.where(before(step, up + 1), rising, falling)
+
+
+def steps_to(end: int, step: Any, cast: Callable[[Any], Any]) -> Any:
+    """End - step as a float: subtracted as integers where the step's type holds the end."""
+    if end > _largest(step):
+        return float(end) - cast(step)
+    return cast(end - step)
+
+
+def before(step: Any, end: int) -> Any:
+    """Whether step < end, also where the step's type does not reach the end."""
+    return step >= 0 if end > _largest(step) else step < end
 
 
 def halved(x: Any, times: Any, xp: Any, cast: Callable[[Any], Any]) -> Any:
-    """x 2^-times: exactly where the arithmetic has ldexp, else by exp."""
+    """X 2^-times: exactly where the arithmetic has ldexp, else by exp."""
     if xp is PYTHON:
         return math.ldexp(x, -min(times, ENOUGH_HALVINGS))
     if is_numpy(times):

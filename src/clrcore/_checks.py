@@ -78,9 +78,7 @@ def as_float(name: str, value: object, allowed: str = "a number") -> float:
         return value
     numpy = sys.modules.get("numpy")
     plain = isinstance(value, int | float) and not isinstance(value, bool)
-    if not plain and not (
-        numpy is not None and isinstance(value, numpy.integer | numpy.floating)
-    ):
+    if not plain and not (numpy is not None and isinstance(value, numpy.integer | numpy.floating)):
         refuse(TypeError, name, allowed, value)
     try:
         return float(value)  # type: ignore[arg-type]

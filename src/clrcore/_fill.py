@@ -35,6 +35,8 @@ def periodic(policy: Cyclic, start: int, stop: int) -> Rates:
 
     out = numpy.empty(stop - start)
     first = start % policy.period
+    if start == stop:
+        return out
     if policy.period > out.size:
         _steps(policy, first, out)
         return out
@@ -113,7 +115,7 @@ def _pieces(policy: Cyclic, half: int, first: int, out: Rates) -> None:
 
 
 def _cosine_tiles(policy: Cyclic, half: int, first: int, out: Rates) -> None:
-    """base + span (1 - cos(a + b)) / 2, a matrix product of cosines and sines.
+    """Base + span (1 - cos(a + b)) / 2, a matrix product of cosines and sines.
 
     The tiles start at multiples of their size whatever the range asked for, so that one
     step's rate never depends on the range.
@@ -121,21 +123,23 @@ def _cosine_tiles(policy: Cyclic, half: int, first: int, out: Rates) -> None:
     import numpy
 
     span = policy.max_lr - policy.base_lr
+    size = ROWS * COLUMNS
     fine = numpy.arange(COLUMNS) / half * math.pi
     right = numpy.stack([numpy.ones(COLUMNS), numpy.cos(fine), numpy.sin(fine)])
-    size = ROWS * COLUMNS
-    for tile in range(first // size, (first + out.size - 1) // size + 1):
-        coarse = (tile * size + numpy.arange(ROWS) * COLUMNS) / half * math.pi
-        middle = numpy.full(ROWS, policy.base_lr + span / 2)
-        left = numpy.stack(
-            [middle, numpy.cos(coarse) * -span / 2, numpy.sin(coarse) * span / 2], axis=1
-        )
-        rates = (left @ right).ravel()
-        lowest = windows.hann(tile * size / half, math)
-        highest = windows.hann(min(1.0, (tile + 1) * size / half), math)
+    left = numpy.full((ROWS, 3), policy.base_lr + span / 2)
+    stop = first + out.size
+    for tile in range(first - first % size, stop, size):
+        coarse = (tile + numpy.arange(ROWS) * COLUMNS) / half * math.pi
+        left[:, 1] = numpy.cos(coarse) * -span / 2
+        left[:, 2] = numpy.sin(coarse) * span / 2
+        begin, end = max(first, tile), min(stop, tile + size)
+        piece = out[begin - first : end - first]
+        if piece.size == size:
+            numpy.matmul(left, right, out=piece.reshape(ROWS, COLUMNS))
+        else:
+            piece[:] = (left @ right).ravel()[begin - tile : end - tile]
+        lowest = windows.hann(tile / half, math)
+        highest = windows.hann(min(1.0, (tile + size) / half), math)
         # Only next to the bounds can rounding step over them.
-        if span * min(lowest, 1 - highest) < 1e-14 * policy.max_lr:
-            rates.clip(policy.base_lr, policy.max_lr, out=rates)
-        start = max(first, tile * size)
-        stop = min(first + out.size, (tile + 1) * size)
-        out[start - first : stop - first] = rates[start - tile * size : stop - tile * size]
+        if span * min(lowest, 1.0 - highest) < 1e-14 * policy.max_lr:
+            piece.clip(policy.base_lr, policy.max_lr, out=piece)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class Value:
     """An object that is what its slots say, and never changes."""
 
-    __slots__ = ()
+    __slots__ = ("__weakref__",)  # jax.jit keeps its functions in weak tables
 
     def _set(self, **fields: Any) -> None:
         """Fill the slots, once, from `__init__`."""

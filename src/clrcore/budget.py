@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NamedTuple
 
-    class Budget(NamedTuple):
+    class Budget(NamedTuple):  # noqa: D101 - its docstring is below
         total_steps: int
         step_size: int
         cycles: int

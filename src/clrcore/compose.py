@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 from . import windows
-from ._arrays import at_most, divide, piecewise
+from ._arrays import at_most, before, divide, piecewise, steps_to
 from ._checks import between, choice, count, real, refuse
 from .cycle import Position
-from .policy import Policy, blend
+from .policy import Policy, blend, check_policy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ class Chain(Policy):
     __slots__ = ("_cycles", "_starts", "stages", "total_steps")
     stages: tuple[tuple[Policy, int | None], ...]
     total_steps: int | None
+    _starts: tuple[int, ...]
+    _cycles: tuple[int, ...]
     constructor = "chain"
 
     def __init__(self, stages: Sequence[tuple[Policy, int | None]]) -> None:
@@ -122,6 +124,7 @@ class OneCycle(Policy):
     anneal_strategy: str
     div_factor: float
     final_div_factor: float
+    _phases: tuple[tuple[float, float, float, float], ...]
     constructor = "one_cycle"
     has_cycles = True
 
@@ -176,32 +179,33 @@ class OneCycle(Policy):
         anneal = ANNEALS[self.anneal_strategy]
 
         def piece(first: int, phase: tuple[float, float, float, float]) -> Callable[[Any], Any]:
-            start, end, before, after = phase
+            start, end, opening, closing = phase
 
             def rate(local: Any) -> Any:
                 if end == start:
-                    return cast(local) * 0.0 + after
+                    return cast(local) * 0.0 + closing
                 # From the lower end of the phase, counted in integers before the division.
-                last = math.floor(end)
-                if before <= after:
+                if opening <= closing:
                     distance = cast(local) + (first - start)
                 else:
-                    distance = cast(last - first - local) + (end - last)
+                    last = math.floor(end)
+                    distance = steps_to(last - first, local, cast) + (end - last)
                 height = anneal(distance / (end - start), xp)
-                return blend(min(before, after), max(before, after), height, xp)
+                return blend(min(opening, closing), max(opening, closing), height, xp)
 
             return rate
 
         pieces = [piece(*pair) for pair in zip(starts, self._phases, strict=True)]
         # What rounding left at the very end is not the rate that is held.
         held = self._phases[-1][3]
-        return xp.where(step < self.total_steps - 1, piecewise(step, starts, pieces, xp), held)
+        running = before(step, self.total_steps - 1)
+        return xp.where(running, piecewise(step, starts, pieces, xp), held)
 
     def _arguments(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in _ONE_CYCLE_ARGUMENTS}
 
     def _locate(self, step: int) -> Position:
-        rising = any(a <= step < b and before < after for a, b, before, after in self._phases)
+        rising = any(a <= step < b and low < high for a, b, low, high in self._phases)
         return super()._locate(step)._replace(rising=rising)
 
     def _cycle_ends(self, total_steps: int) -> list[int]:
@@ -242,9 +246,9 @@ class SmithOneCycle(Policy):
         half = self.step_size
         step = at_most(step, 2 * half, xp)
         up = blend(self.base_lr, self.max_lr, cast(at_most(step, half, xp)) / float(half), xp)
-        down = cast(2 * half - step) / float(half) * self.max_lr
+        down = steps_to(2 * half, step, cast) / float(half) * self.max_lr
         floor = self.base_lr / 1000.0
-        return xp.where(step <= half, up, xp.where(down > floor, down, floor))
+        return xp.where(before(step, half + 1), up, xp.where(down > floor, down, floor))
 
     def _arguments(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in ("base_lr", "max_lr", "step_size")}
@@ -288,20 +292,22 @@ class WarmRestarts(Policy):
         return self.first_period if self.multiplier == 1 else None
 
     def _formula(self, step: Any, xp: Any, cast: Callable[[Any], Any]) -> Any:
-        if self.multiplier == 1:
-            return self._fall(divide(step, self.first_period)[1], self.first_period, xp, cast)
         if isinstance(step, int):
             _, inside, length = self._cycle(step)
-            return self._fall(inside, length, xp, cast)
+            return self._rate((length - inside) / length, xp)
+        if self.multiplier == 1:
+            return self._fall(divide(step, self.first_period)[1], self.first_period, xp, cast)
         cycles = list(self._cycles(LAST_RESTART))
         pieces = [
-            lambda local, length=length: self._fall(local, length, xp, cast)
-            for _, length in cycles
+            lambda local, length=length: self._fall(local, length, xp, cast) for _, length in cycles
         ]
         return piecewise(step, [start for start, _ in cycles], pieces, xp)
 
     def _fall(self, inside: Any, length: int, xp: Any, cast: Callable[[Any], Any]) -> Any:
-        left = (float(length) - cast(inside)) / float(length)
+        return self._rate(steps_to(length, inside, cast) / float(length), xp)
+
+    def _rate(self, left: Any, xp: Any) -> Any:
+        """The rate where the share `left` of a fall is still to come."""
         return blend(self.base_lr, self.max_lr, windows.hann(left, xp), xp)
 
     def _cycles(self, stop: int) -> Iterable[tuple[int, int]]:
@@ -431,14 +437,13 @@ def warm_restarts(
     return WarmRestarts(base_lr, max_lr, period, multiplier)
 
 
-def _stage(i: int, stage: object) -> tuple[Policy, int | None]:
+def _stage(i: int, stage: Any) -> tuple[Policy, int | None]:
     """The i-th stage, checked."""
     try:
-        policy, steps = stage  # type: ignore[misc]
+        policy, steps = stage
     except (TypeError, ValueError):
         refuse(TypeError, f"stages[{i}]", "a (policy, num_steps) pair", stage)
-    if not isinstance(policy, Policy):
-        refuse(TypeError, f"stages[{i}] policy", "a policy of clrcore", policy)
+    policy = check_policy(f"stages[{i}] policy", policy)
     return policy, None if steps is None else count(f"stages[{i}] num_steps", steps)
 
 

@@ -92,12 +92,15 @@ class Curve(Value):
     def smoothed(self, metric: str = "loss") -> Numbers:
         """The metric "loss" or "accuracy", smoothed without lag in log rate; shape of lr.
 
-        NaN from the first loss that is not finite on. Raises ValueError for a metric that
-        was not recorded.
+        NaN from the first loss on that is not finite, and where accuracy was not yet, or no
+        longer, measured. Raises ValueError for a metric that was not recorded.
         """
         values = getattr(self, choice("metric", metric, ("loss", "accuracy")))
         if values is None:
             refuse(ValueError, "metric", "one that was recorded", metric)
+        if self.loss is not None:
+            blown_up = np.cumsum(~np.isfinite(self.loss)) > 0
+            values = np.where(blown_up, np.nan, values)
         return smooth(self.lr, values)
 
     def to_dict(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NamedTuple
 
-    class Position(NamedTuple):
+    class Position(NamedTuple):  # noqa: D101 - its docstring is below
         cycle: int
         step: int
         rising: bool

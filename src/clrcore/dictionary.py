@@ -56,11 +56,15 @@ def policy_from_dict(data: dict[str, Any]) -> Policy:
     keys("data", data, ["version", "type", *names])
     arguments = {name: data[name] for name in names}
     if kind == "chain":
-        arguments["stages"] = [_stage(i, stage) for i, stage in enumerate(arguments["stages"])]
+        arguments["stages"] = _stages(arguments["stages"])
     return constructor(**arguments)
 
 
-def _stage(i: int, stage: object) -> tuple[Policy, Any]:
-    if not isinstance(stage, list | tuple) or len(stage) != 2:
-        refuse(TypeError, f"stages[{i}]", "a [policy dictionary, num_steps] pair", stage)
-    return policy_from_dict(stage[0]), stage[1]
+def _stages(stages: object) -> list[tuple[Policy, Any]]:
+    """A chain's stages, their policies read."""
+    if not isinstance(stages, list | tuple):
+        refuse(TypeError, "stages", "a list of [policy dictionary, num_steps] pairs", stages)
+    for i, stage in enumerate(stages):
+        if not isinstance(stage, list | tuple) or len(stage) != 2:
+            refuse(TypeError, f"stages[{i}]", "a [policy dictionary, num_steps] pair", stage)
+    return [(policy_from_dict(policy), num_steps) for policy, num_steps in stages]

@@ -6,14 +6,13 @@ import math
 from collections import namedtuple
 
 from ._checks import as_float, choice, integer, keys, real, refuse, version
-from .policy import Policy
-from .scheduler import check_policy
+from .policy import Policy, check_policy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NamedTuple
 
-    class Verdict(NamedTuple):
+    class Verdict(NamedTuple):  # noqa: D101 - its docstring is below
         action: str
         factor: float
         reason: str
@@ -62,7 +61,7 @@ class CycleMonitor:
         min_cycles: int = FEWEST_CYCLES,
         max_lowerings: int = 2,
     ) -> None:
-        if not check_policy(policy).has_cycles:
+        if not check_policy("policy", policy).has_cycles:
             refuse(ValueError, "policy", "one with cycles, such as triangular", policy)
         self._policy = policy
         self._mode = choice("mode", mode, ("max", "min"))
@@ -109,10 +108,10 @@ class CycleMonitor:
                 f"{self._lowerings} times already"
             )
             return Verdict("stop", 1.0, reason)
+        reason = f"{self._ordinal()}: {self._told(value)}; lower both bounds by {self._factor:g}"
         self._lowerings += 1
         self._cycles_at_bounds = 0
         self._stale = 0
-        reason = f"{self._ordinal()}: {self._told(value)}; lower both bounds by {self._factor:g}"
         return Verdict("lower", self._factor, reason)
 
     def state_dict(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from . import _fill, scales, windows
-from ._arrays import at_most, divide, piecewise, rise_and_fall
+from ._arrays import at_most, divide, piecewise, rise_and_fall, steps_to
 from ._checks import between, count, real, refuse
 from .cycle import Position, locate
 from .policy import Policy, blend
@@ -96,7 +96,7 @@ class Cyclic(Policy):
         part = scales.scaled(self.scale, span * height, cycle, step, xp, cast)
         rate = xp.where(part < span, self.base_lr + part, self.max_lr)
         if isinstance(self.scale, scales.Exponential) and self.scale.decays == "bounds":
-            rate = rate * self.scale.factor(step, xp, cast)
+            rate = scales.decayed(rate, self.scale.gamma, step, xp, cast)
         return rate
 
     def _values(self, start: int, stop: int) -> NDArray[np.float64]:
@@ -105,7 +105,7 @@ class Cyclic(Policy):
         return super()._values(start, stop)
 
     def _arguments(self) -> dict[str, Any]:
-        arguments = {
+        arguments: dict[str, Any] = {
             "base_lr": self.base_lr,
             "max_lr": self.max_lr,
             "step_size": self.step_size,
@@ -141,9 +141,8 @@ class Stepwise(Policy):
         if isinstance(milestones, str | bytes) or not hasattr(milestones, "__iter__"):
             refuse(TypeError, "milestones", "a list of increasing steps >= 1", milestones)
         steps = tuple(count(f"milestones[{i}]", step) for i, step in enumerate(milestones))
-        for earlier, later in zip(steps, steps[1:], strict=False):
-            if later <= earlier:
-                refuse(ValueError, "milestones", "strictly increasing", list(steps))
+        if list(steps) != sorted(set(steps)):
+            refuse(ValueError, "milestones", "strictly increasing", list(steps))
         self._set(
             lr=real("lr", lr, 0.0),
             milestones=steps,
@@ -180,7 +179,7 @@ class ExponentialDecay(Policy):
         self._set(lr=real("lr", lr, 0.0), gamma=real("gamma", gamma, 0.0, 1.0, above=True))
 
     def _formula(self, step: Any, xp: Any, cast: Callable[[Any], Any]) -> Any:
-        return xp.exp(cast(step) * math.log(self.gamma)) * self.lr
+        return scales.decayed(self.lr, self.gamma, step, xp, cast)
 
     def _arguments(self) -> dict[str, Any]:
         return {"lr": self.lr, "gamma": self.gamma}
@@ -202,7 +201,7 @@ class Decay(Policy):
         self._set(max_lr=max_lr, base_lr=base_lr, step_size=count("step_size", step_size))
 
     def _formula(self, step: Any, xp: Any, cast: Callable[[Any], Any]) -> Any:
-        left = cast(self.step_size - at_most(step, self.step_size, xp))
+        left = steps_to(self.step_size, at_most(step, self.step_size, xp), cast)
         return blend(self.base_lr, self.max_lr, left / float(self.step_size), xp)
 
     def _arguments(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ._arrays import PYTHON, arithmetic, is_numpy, python_cast, widened
-from ._checks import integer
+from ._checks import integer, refuse
 from ._values import Value
 from .cycle import Position
 
@@ -200,8 +200,15 @@ class Policy(Value):
 
 
 def blend(low: float, high: float, height: Any, xp: Any) -> Any:
-    """low + (high - low) height, exactly `high` at height 1 and never above it."""
+    """Low + (high - low) height, exactly `high` at height 1 and never above it."""
     span = high - low
     part = span * height
     # Rounding gives part == span just where the height is 1, so the sum is never above `high`.
     return xp.where(part < span, low + part, high)
+
+
+def check_policy(name: str, value: object) -> Policy:
+    """`value`, if it is a policy."""
+    if not isinstance(value, Policy):
+        refuse(TypeError, name, "a policy of clrcore, such as clrcore.triangular(...)", value)
+    return value

@@ -6,8 +6,7 @@ import math
 
 from ._checks import as_float, flag, keys, real, refuse, version
 from ._plain import from_plain, to_plain
-from .policy import Policy
-from .scheduler import check_policy
+from .policy import Policy, check_policy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ class RangeTest:
         held_out: bool | None = None,
         stop_diverged: bool = True,
     ) -> None:
-        if check_policy(sweep).total_steps is None:
+        if check_policy("sweep", sweep).total_steps is None:
             refuse(ValueError, "sweep", "a policy with an end, such as exponential_sweep", sweep)
         self._sweep = sweep
         self._num_steps: int = sweep.total_steps  # type: ignore[assignment]

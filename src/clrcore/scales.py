@@ -28,7 +28,8 @@ class Halving(Value):
     __slots__ = ()
 
     def __call__(self, cycle: int, step: int) -> float:
-        return halved(1.0, cycle, PYTHON, float)
+        """The factor itself."""
+        return float(halved(1.0, cycle, PYTHON, float))
 
     def amplitude(self, amplitude: Any, cycle: Any, step: Any, xp: Any, cast: Any) -> Any:
         """`amplitude` halved once per cycle."""
@@ -56,17 +57,23 @@ class Exponential(Value):
         )
 
     def __call__(self, cycle: int, step: int) -> float:
-        return float(self.factor(step, PYTHON, float))
-
-    def factor(self, step: Any, xp: Any, cast: Any) -> Any:
-        """gamma^step; the logarithm is taken in float64, as float32(gamma) would be wrong."""
-        return xp.exp(cast(step) * math.log(self.gamma))
+        """The factor itself, of whatever it scales."""
+        return float(decayed(1.0, self.gamma, step, PYTHON, float))
 
     def amplitude(self, amplitude: Any, cycle: Any, step: Any, xp: Any, cast: Any) -> Any:
         """`amplitude` as it is, or decayed, by `decays`."""
         if self.decays == "bounds":
             return amplitude
-        return amplitude * self.factor(step, xp, cast)
+        return decayed(amplitude, self.gamma, step, xp, cast)
+
+
+def decayed(rate: Any, gamma: float, step: Any, xp: Any, cast: Any) -> Any:
+    """Rate gamma^step, the logarithm in float64, as float32(gamma) would be wrong.
+
+    In two halves, as gamma^step may be below the smallest float where the product is not.
+    """
+    half = xp.exp(cast(step) * (math.log(gamma) / 2))
+    return rate * half * half
 
 
 def check_scale(scale: object, step_size: int, period: int) -> Any:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ._checks import integer, keys, refuse, version
-from .policy import Policy
+from ._checks import integer, keys, version
+from .policy import Policy, check_policy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Scheduler:
     """
 
     def __init__(self, policy: Policy, start: int = 0) -> None:
-        self._policy = check_policy(policy)
+        self._policy = check_policy("policy", policy)
         self._step_count = integer("start", start)
 
     @property
@@ -74,10 +74,3 @@ class Scheduler:
 
     def __repr__(self) -> str:
         return f"Scheduler({self._policy!r}, start={self._step_count})"
-
-
-def check_policy(policy: object) -> Policy:
-    """`policy`, if it is one."""
-    if not isinstance(policy, Policy):
-        refuse(TypeError, "policy", "a policy of clrcore, such as clrcore.triangular(...)", policy)
-    return policy

@@ -111,8 +111,10 @@ def local_lines(x: Floats, y: Floats, span: float = SPAN) -> Floats:
     n = x.size
     k = min(n, max(FEWEST, round(span * n)))
     # The k nearest of a point are neighbours in rank; the window from s is the right one as
-    # soon as the point beyond its end is no nearer than its first.
-    start = np.searchsorted(x[: n - k] + x[k:], 2.0 * x)
+    # soon as the point beyond its end is no nearer than its first; on even grids many are as
+    # near, and rounding must not choose between them.
+    rounding = 1e-9 * (x[-1] - x[0])
+    start = np.searchsorted(x[: n - k] + x[k:], 2.0 * x - rounding)
     window = start[:, None] + np.arange(k)
     distance = x[window] - x[:, None]
     reach = np.max(np.abs(distance), axis=1, keepdims=True)
@@ -142,11 +144,6 @@ def _line(distance: Floats, values: Floats, weight: Floats) -> Floats:
     slope = (weight * off * values).sum(axis=1) / np.where(steep, spread, 1.0)
     result: Floats = level - np.where(steep, slope, 0.0) * centre
     return result
-
-
-def residual_noise(y: Floats, smoothed: Floats) -> float:
-    """Standard deviation of the noise of one value of y, from what the smoothing took away."""
-    return float(SIGMA * np.median(np.abs(y - smoothed)))
 
 
 def difference_noise(y: Floats) -> float:

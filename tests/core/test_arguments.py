@@ -1,0 +1,231 @@
+"""Bad input is refused where it enters, and the message says what is wrong."""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+import clrcore
+
+NAN, INF = math.nan, math.inf
+
+CYCLIC = {"base_lr": 0.1, "max_lr": 1.0, "step_size": 10}
+GOOD = {
+    "triangular": CYCLIC,
+    "triangular2": CYCLIC,
+    "exp_range": CYCLIC | {"gamma": 0.9, "decays": "bounds"},
+    "cyclic": CYCLIC,
+    "constant": {"lr": 0.1},
+    "stepwise": {"lr": 0.1, "milestones": [10, 20]},
+    "exponential": {"lr": 0.1, "gamma": 0.9},
+    "decay": {"max_lr": 1.0, "base_lr": 0.1, "step_size": 10},
+    "linear_sweep": {"min_lr": 0.1, "max_lr": 1.0, "num_steps": 10},
+    "exponential_sweep": {"min_lr": 0.1, "max_lr": 1.0, "num_steps": 10},
+    "one_cycle": {"max_lr": 1.0, "total_steps": 100},
+    "smith_one_cycle": CYCLIC,
+    "warm_restarts": {"base_lr": 0.1, "max_lr": 1.0, "period": 10},
+    "chain": {"stages": [(clrcore.constant(0.1), 10)]},
+}
+
+OPTIONAL = {
+    "triangular": ["step_size_down"],
+    "cyclic": ["step_size_down"],
+    "stepwise": ["factor"],
+    "one_cycle": ["div_factor", "final_div_factor", "pct_start"],
+    "warm_restarts": ["multiplier"],
+}
+
+NOT_NUMBERS = [True, np.True_, "0.1", None, 1j, Fraction(1, 10), [0.1], np.array([0.1]), object()]
+NOT_RATES = [NAN, INF, -INF, -0.1, np.float32("nan"), 10**400]
+NOT_COUNTS = [0, -2, 2.5, NAN, INF, 2**53 + 1]
+NOT_INTEGERS = [True, "2", 2000.0, [5], np.array(5), np.array([5, 5]), Fraction(5), 5j]
+
+RATES = {"base_lr", "max_lr", "min_lr", "lr"}
+COUNTS = {"step_size", "step_size_down", "num_steps", "total_steps", "period", "multiplier"}
+FACTORS = {"gamma", "factor"}
+
+
+def cases():
+    for constructor, arguments in GOOD.items():
+        names = {*arguments, *OPTIONAL.get(constructor, ())}
+        for name in sorted(names):
+            bad = []
+            if name in RATES:
+                bad = [(TypeError, x) for x in NOT_NUMBERS] + [(ValueError, x) for x in NOT_RATES]
+            elif name in COUNTS:
+                bad = [(TypeError, x) for x in NOT_INTEGERS] + [(ValueError, x) for x in NOT_COUNTS]
+            elif name in FACTORS:
+                bad = [(ValueError, x) for x in (0.0, -0.5, 1.5, NAN, INF)]
+                bad += [(TypeError, x) for x in NOT_NUMBERS]
+            elif name.endswith("div_factor"):
+                bad = [(ValueError, x) for x in (0.0, -1.0, NAN, INF)] + [(TypeError, "25")]
+            elif name == "pct_start":
+                bad = [(ValueError, x) for x in (-0.1, 1.1, NAN)] + [(TypeError, "0.3")]
+            elif name == "decays":
+                bad = [(ValueError, "both"), (TypeError, None), (TypeError, 3)]
+            for kind, value in bad:
+                yield pytest.param(
+                    constructor, name, value, kind, id=f"{constructor}-{name}-{value!r:.30}"
+                )
+
+
+@pytest.mark.parametrize(("constructor", "name", "value", "kind"), list(cases()))
+def test_bad_arguments_are_refused_by_name(constructor, name, value, kind):
+    with pytest.raises(kind, match=rf"^{name}\b") as caught:
+        getattr(clrcore, constructor)(**GOOD[constructor] | {name: value})
+
+    assert type(caught.value) is kind
+    assert "must be" in str(caught.value)
+
+
+@pytest.mark.parametrize("constructor", GOOD)
+def test_the_good_arguments_are_good(constructor):
+    policy = getattr(clrcore, constructor)(**GOOD[constructor])
+
+    data = policy.to_dict()
+    assert data["type"] == constructor
+    for name, value in GOOD[constructor].items():
+        if name != "stages":
+            assert data[name] == value
+
+
+@pytest.mark.parametrize(
+    ("constructor", "arguments", "message"),
+    [
+        ("triangular", {"base_lr": 2.0}, r"max_lr must be >= base_lr.*swap"),
+        ("decay", {"base_lr": 2.0}, r"max_lr must be >= base_lr.*swap"),
+        ("warm_restarts", {"base_lr": 2.0}, r"max_lr must be >= base_lr.*swap"),
+        ("smith_one_cycle", {"base_lr": 2.0}, r"max_lr must be >= base_lr.*swap"),
+        ("linear_sweep", {"min_lr": 1.0}, r"max_lr must be > min_lr=1.0, as sweeps rise"),
+        ("exponential_sweep", {"min_lr": 2.0}, r"max_lr must be > min_lr=2.0"),
+        ("exponential_sweep", {"min_lr": 0.0}, r"min_lr must be a finite number > 0"),
+        ("linear_sweep", {"num_steps": 1}, r"num_steps must be an integer from 2 to"),
+        ("triangular", {"window": "sine"}, r"window must be one of 'triangular', 'welch', 'hann'"),
+        ("one_cycle", {"form": "four_phase"}, r"form must be one of 'two_phase', 'three_phase'"),
+        ("one_cycle", {"form": "three_phase", "pct_start": 0.6}, r"pct_start must be .*\[0, 0.5\]"),
+        ("one_cycle", {"anneal_strategy": "poly"}, r"anneal_strategy must be one of"),
+        ("one_cycle", {"div_factor": 1e-320}, r"div_factor must be large enough"),
+        ("one_cycle", {"final_div_factor": 1e-320}, r"final_div_factor must be large enough"),
+        ("stepwise", {"milestones": [20, 10]}, r"milestones must be strictly increasing"),
+        ("stepwise", {"milestones": [10, 10]}, r"milestones must be strictly increasing"),
+        ("stepwise", {"milestones": [0]}, r"milestones\[0\] must be an integer from 1"),
+        ("chain", {"stages": []}, r"stages must be .*at least one"),
+        (
+            "chain",
+            {"stages": [(clrcore.constant(0.1), None), (clrcore.constant(0.1), 5)]},
+            r"stages\[0\] num_steps must be given",
+        ),
+        ("chain", {"stages": [(clrcore.constant(0.1), 0)]}, r"stages\[0\] num_steps must be"),
+    ],
+)
+def test_values_that_contradict_are_refused(constructor, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        getattr(clrcore, constructor)(**GOOD[constructor] | arguments)
+
+
+@pytest.mark.parametrize(
+    ("constructor", "arguments", "message"),
+    [
+        ("triangular", {"window": 3}, r"window must be"),
+        ("triangular", {"gamma": 0.9}, r"gamma"),
+        ("cyclic", {"scale": "halving"}, r"scale must be None, a scale, or a callable"),
+        ("stepwise", {"milestones": "12"}, r"milestones must be a list"),
+        ("stepwise", {"milestones": 12}, r"milestones must be a list"),
+        ("chain", {"stages": clrcore.constant(0.1)}, r"stages must be a list"),
+        ("chain", {"stages": 3}, r"stages must be a list"),
+        ("chain", {"stages": [clrcore.constant(0.1)]}, r"stages\[0\] must be a \(policy, num"),
+        ("chain", {"stages": [(0.1, 5)]}, r"stages\[0\] policy must be a policy"),
+        ("chain", {"stages": [(1, 2, 3)]}, r"stages\[0\] must be a \(policy, num_steps\) pair"),
+    ],
+)
+def test_things_of_the_wrong_kind_are_refused(constructor, arguments, message):
+    with pytest.raises(TypeError, match=message):
+        getattr(clrcore, constructor)(**GOOD[constructor] | arguments)
+
+
+@pytest.mark.parametrize("name", ["gamma", "decays"])
+def test_exp_range_has_no_defaults(name):
+    arguments = {key: value for key, value in GOOD["exp_range"].items() if key != name}
+
+    with pytest.raises(TypeError, match=name):
+        clrcore.exp_range(**arguments)
+
+
+def test_numpy_scalars_become_python_numbers():
+    policy = clrcore.triangular(np.float32(0.5), np.float64(1.0), np.int64(10), np.uint8(20))
+
+    kinds = [type(value) for value in policy.to_dict().values()]
+    assert kinds == [int, str, float, float, int, int, str]
+    assert type(policy(np.int16(3))) is float
+
+
+@pytest.mark.parametrize(
+    ("kind", "step"),
+    [
+        (ValueError, -1),
+        (ValueError, 1.5),
+        (ValueError, NAN),
+        (ValueError, np.int64(-1)),
+        (ValueError, np.array([0, -1])),
+        (TypeError, 2.0),
+        (TypeError, True),
+        (TypeError, "3"),
+        (TypeError, None),
+        (TypeError, [0, 1]),
+        (TypeError, np.array([1.5])),
+        (TypeError, np.array([True])),
+        (TypeError, np.array([1], dtype=object)),
+        (TypeError, np.float64(1.0)),
+    ],
+)
+@pytest.mark.parametrize("constructor", ["triangular", "one_cycle", "chain", "constant"])
+def test_bad_steps_are_refused(constructor, kind, step):
+    policy = getattr(clrcore, constructor)(**GOOD[constructor])
+
+    with pytest.raises(kind, match=r"^step must be an integer"):
+        policy(step)
+
+
+def test_arrays_without_the_array_api_are_told_what_to_do():
+    class Tensor:
+        shape = (3,)
+
+    with pytest.raises(TypeError, match=r"step is a Tensor.*use policy\.evaluate\(step, xp, cast"):
+        clrcore.constant(0.1)(Tensor())
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "kind", "message"),
+    [
+        (-1, 5, ValueError, "start must be an integer >= 0"),
+        (5, 4, ValueError, "stop must be an integer from 5 to"),
+        (0, 2**63, ValueError, "stop must be an integer from 0 to"),
+        (0, 2.0, TypeError, "stop"),
+        ("0", 2, TypeError, "start"),
+    ],
+)
+def test_bad_ranges_of_values_are_refused(start, stop, kind, message):
+    with pytest.raises(kind, match=message):
+        clrcore.constant(0.1).values(start, stop)
+
+
+def test_locate_cycle_ends_and_completes_check_their_step():
+    policy = clrcore.triangular(0.1, 1.0, 10)
+
+    for method, name in (
+        (policy.locate, "step"),
+        (policy.cycle_ends, "total_steps"),
+        (policy.completes, "step"),
+    ):
+        with pytest.raises(ValueError, match=f"^{name} must be an integer >= 0, got -1"):
+            method(-1)
+        with pytest.raises(TypeError, match=f"^{name} must be"):
+            method(2.0)
+
+
+def test_long_values_are_cut_in_messages():
+    with pytest.raises(TypeError) as caught:
+        clrcore.constant("x" * 1000)
+
+    assert len(str(caught.value)) < 300

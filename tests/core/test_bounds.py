@@ -1,0 +1,558 @@
+import json
+import math
+import pickle
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import clrcore
+from clrcore.bounds import RULES, Bounds, suggest_bounds
+from clrcore.curve import Curve
+from clrcore.errors import NoBoundsError
+
+
+def losses(lr, best=0.1, noise=0.02, seed=0, start=2.3, lost=20.0):
+    """A fall from `start`, over by `best`; a blow-up from about ten times that on."""
+    fall = start / (1.0 + (10.0 * lr / best) ** 2)
+    blow_up = (lr / (lost * best)) ** 4
+    return fall + blow_up + noise * np.random.default_rng(seed).normal(size=lr.size)
+
+
+def exponential(n=200, **changes):
+    lr = np.geomspace(1e-6, 10.0, n)
+    return Curve(lr, losses(lr, **changes))
+
+
+def accuracies(lr, noise=0.005, seed=0):
+    """Half of the rise is made at 0.1, half of it lost again at 2.5."""
+    rise = 0.1 + 0.85 / (1.0 + (0.1 / lr) ** 2)
+    return rise / (1.0 + (lr / 2.5) ** 6) + noise * np.random.default_rng(seed).normal(size=lr.size)
+
+
+def ramp(n=300, top=5.0, accuracy=True, loss=False, **given):
+    lr = np.linspace(top / n, top, n)
+    given = {"held_out": True, "steps_per_epoch": 50, **given}
+    loss = losses(lr, best=1.0, lost=3.0) if loss else None
+    return Curve(lr, loss, accuracies(lr) if accuracy else None, **given)
+
+
+def numbers(bounds):
+    return np.log(
+        [bounds.base_lr, bounds.lr, bounds.max_lr, *bounds.lr_interval, *bounds.max_lr_interval]
+    )
+
+
+def warned(bounds, part):
+    return any(part in warning for warning in bounds.warnings)
+
+
+class TestLossRule:
+    @given(best=st.floats(1e-3, 0.3), n=st.integers(60, 400), seed=st.integers(0, 2**20))
+    @settings(deadline=None)
+    def test_bounds_lie_on_the_plateau(self, best, n, seed):
+        bounds = suggest_bounds(exponential(n, best=best, seed=seed))
+        # The plateau goes from 3/10 of `best` to where the blow-up takes a tenth of the fall.
+        assert 0.08 * best < bounds.lr < 15.0 * best
+        assert bounds.max_lr <= 15.0 * best
+        assert bounds.rule == "loss"
+
+    @given(
+        best=st.floats(1e-3, 0.3),
+        n=st.integers(150, 400),
+        seed=st.integers(0, 2**20),
+        noise=st.floats(0.0, 0.2),
+        linear=st.booleans(),
+    )
+    @settings(deadline=None)
+    def test_intervals_contain_their_points(self, best, n, seed, noise, linear):
+        lr = np.linspace(best / 100, 6 * best, n) if linear else np.geomspace(1e-5, 10, n)
+        bounds = suggest_bounds(Curve(lr, losses(lr, best, noise, seed, lost=3.0)))
+        assert 0.0 < bounds.base_lr <= bounds.lr <= bounds.max_lr
+        assert bounds.lr_interval[0] <= bounds.lr <= bounds.lr_interval[1]
+        assert bounds.max_lr_interval[0] <= bounds.max_lr <= bounds.max_lr_interval[1]
+        assert bounds.base_lr == pytest.approx(bounds.max_lr / 4, rel=1e-4)
+        assert bounds.max_lr <= bounds.lr * 2.0001
+
+    @given(
+        scale=st.floats(1e-6, 1e6),
+        shift=st.floats(-100, 100),
+        seed=st.integers(0, 2**20),
+        n=st.integers(40, 300),
+    )
+    @settings(deadline=None)
+    def test_scaling_and_shifting_the_loss_change_nothing(self, scale, shift, seed, n):
+        curve = exponential(n, seed=seed)
+        same = Curve(curve.lr, scale * (curve.loss + shift))
+        assert numbers(suggest_bounds(same)) == pytest.approx(
+            numbers(suggest_bounds(curve)), abs=1e-6
+        )
+
+    @given(rate=st.floats(1e-6, 1e6))
+    @settings(deadline=None, max_examples=20)
+    def test_scaling_the_rates_scales_the_answer(self, rate):
+        curve = exponential()
+        moved = suggest_bounds(Curve(curve.lr * rate, curve.loss))
+        assert numbers(moved) - math.log(rate) == pytest.approx(
+            numbers(suggest_bounds(curve)), abs=1e-6
+        )
+
+    @given(
+        tail=st.lists(
+            st.one_of(st.floats(60, 1e300), st.just(math.nan), st.just(math.inf)), max_size=60
+        ),
+        seed=st.integers(0, 2**20),
+    )
+    @settings(deadline=None)
+    def test_points_after_the_divergence_change_nothing(self, tail, seed):
+        lr = np.geomspace(1e-6, 10.0, 200)
+        loss = losses(lr, seed=seed)
+        lost = int(np.flatnonzero(loss > 10.0)[0]) + 3  # stands above its start for three points
+        short = Curve(lr[:lost], loss[:lost], sweep="exponential")
+        longer = np.concatenate([lr[:lost], lr[lost] * 1.1 ** np.arange(len(tail))])
+        long = Curve(longer, np.concatenate([loss[:lost], tail]), sweep="exponential")
+        assert numbers(suggest_bounds(long)).tolist() == numbers(suggest_bounds(short)).tolist()
+
+    def test_a_rise_that_comes_back_is_not_the_end(self):
+        lr = np.geomspace(1e-6, 1.0, 200)
+        # A small fall, lost again by more than it was, and then the real one.
+        loss = np.full(200, 2.0)
+        loss[20:40], loss[40:60], loss[100:] = 1.8, 2.5, 0.1
+        bounds = suggest_bounds(Curve(lr, loss))
+        assert bounds.lr > lr[100]
+
+    def test_a_spike_changes_little(self):
+        curve = exponential()
+        loss = curve.loss.copy()
+        loss[[30, 110]] = [-50.0, 1e9]
+        assert numbers(suggest_bounds(Curve(curve.lr, loss))) == pytest.approx(
+            numbers(suggest_bounds(curve)), abs=0.1
+        )
+
+    def test_the_same_twice(self):
+        assert suggest_bounds(exponential()) == suggest_bounds(exponential())
+
+    def test_faster_sweeps_are_lowered_more(self):
+        lr = np.geomspace(1e-6, 10.0, 100)
+        quick, slow = (
+            suggest_bounds(Curve(np.geomspace(1e-6, 10, n), losses(np.geomspace(1e-6, 10, n))))
+            for n in (100, 1000)
+        )
+        assert quick.lr < slow.lr
+        linear = suggest_bounds(Curve(lr, losses(lr), sweep="linear"))
+        assert linear.lr == pytest.approx(quick.lr * 10 ** (6 * 7 / 99 - 0.5), rel=0.15)
+
+    def test_a_rate_of_zero_at_the_start(self):
+        lr = np.linspace(0.0, 4.0, 300)
+        bounds = suggest_bounds(Curve(lr, losses(lr)))
+        assert 0.01 < bounds.lr < 2.0
+
+
+class TestAccuracyRule:
+    def test_reads_where_accuracy_rises_and_falls(self):
+        bounds = suggest_bounds(ramp(n=1000))
+        assert bounds.rule == "accuracy"
+        # Of the rise, 15 % is made at 0.042; a tenth is lost again near 1.7.
+        assert bounds.base_lr == pytest.approx(0.042, rel=0.4)
+        assert 0.5 < bounds.max_lr < 1.7
+        assert bounds.base_lr <= bounds.lr <= bounds.max_lr
+        assert warned(bounds, "ramp of 1000 updates (20 epochs)")
+
+    def test_says_what_is_not_as_the_rule_wants_it(self):
+        lr = np.geomspace(1e-6, 10.0, 200)
+        bounds = suggest_bounds(Curve(lr, accuracy=accuracies(lr), steps_per_epoch=150))
+        assert bounds.rule == "accuracy"
+        assert "accuracy is what all curves have" in bounds.reasons
+        for part in ("linear ramp", "several epochs", "held-out data", "200 updates (1.33 epochs)"):
+            assert warned(bounds, part)
+        assert warned(suggest_bounds(ramp(steps_per_epoch=None)), "ramp of 300 updates:")
+
+    def test_takes_the_constant_rate_from_the_loss(self):
+        both = suggest_bounds(ramp(loss=True))
+        alone = suggest_bounds(ramp(loss=True, accuracy=False))
+        assert both.rule == "accuracy"
+        assert both.lr == pytest.approx(alone.lr)
+        assert any("off the loss" in reason for reason in both.reasons)
+
+    def test_does_without_a_loss_that_shows_nothing(self):
+        curve = ramp()
+        flat = np.ones(len(curve))
+        bounds = suggest_bounds(Curve(curve.lr, flat, curve.accuracy, held_out=True))
+        assert numbers(bounds) == pytest.approx(numbers(suggest_bounds(curve)))
+
+    def test_accuracy_measured_now_and_then(self):
+        curve = ramp(n=600)
+        accuracy = np.where(np.arange(600) % 10 == 0, curve.accuracy, np.nan)
+        bounds = suggest_bounds(Curve(curve.lr, accuracy=accuracy, held_out=True))
+        assert bounds.max_lr == pytest.approx(suggest_bounds(curve).max_lr, rel=1.0)
+        assert warned(bounds, "ramp of 600 updates")
+
+    def test_what_comes_after_the_loss_is_lost_has_no_influence(self):
+        curve = ramp(loss=True)
+        loss = np.where(curve.lr > 3.0, np.nan, curve.loss)
+        garbage = np.where(curve.lr > 3.0, 1.0, curve.accuracy)
+        first, second = (
+            suggest_bounds(Curve(curve.lr, loss, accuracy, held_out=True))
+            for accuracy in (curve.accuracy, garbage)
+        )
+        assert first == second
+        assert not warned(first, "did not fall")
+        # Where no loss is finite, accuracy speaks for itself.
+        silent = Curve(curve.lr, np.full(300, np.nan), curve.accuracy, held_out=True)
+        assert suggest_bounds(silent).rule == "accuracy"
+
+    def test_no_rise(self):
+        flat = Curve(np.linspace(0.01, 1, 100), accuracy=np.full(100, 0.1), held_out=True)
+        with pytest.raises(NoBoundsError, match="no rise of the accuracy seen up to lr=1"):
+            suggest_bounds(flat)
+
+
+class TestAuto:
+    def test_accuracy_of_the_papers_ramp_else_loss(self):
+        assert suggest_bounds(ramp(loss=True)).rule == "accuracy"
+        assert suggest_bounds(ramp(loss=True, held_out=False)).rule == "loss"
+        assert suggest_bounds(ramp(loss=True, steps_per_epoch=200)).rule == "loss"
+        assert suggest_bounds(ramp(loss=True, steps_per_epoch=None)).rule == "accuracy"
+        assert suggest_bounds(ramp(loss=True, sweep="exponential")).rule == "loss"
+        assert suggest_bounds([ramp(loss=True), ramp(loss=True, held_out=None)]).rule == "loss"
+        assert "held-out accuracy" in suggest_bounds(ramp(loss=True)).reasons[0]
+        assert "no held-out accuracy" in suggest_bounds(exponential()).reasons[0]
+
+    def test_loss_where_accuracy_has_no_answer(self):
+        curve = ramp(loss=True)
+        flat = Curve(curve.lr, curve.loss, np.full(300, 0.1), held_out=True)
+        bounds = suggest_bounds(flat)
+        assert bounds.rule == "loss"
+        assert warned(
+            bounds, "the accuracy rule gave no answer, so the loss rule was used: no rise"
+        )
+
+    def test_no_metric_in_common(self):
+        with pytest.raises(ValueError, match="curves must have a metric in common"):
+            suggest_bounds([exponential(), ramp()])
+
+
+class TestSeveralCurves:
+    @given(order=st.permutations(range(5)))
+    @settings(deadline=None, max_examples=20)
+    def test_their_order_does_not_matter(self, order):
+        curves = [exponential(seed=seed, noise=0.1) for seed in range(5)]
+        curves[3] = Curve(curves[3].lr, np.ones(200))
+        curves[4] = Curve(curves[4].lr, np.full(200, np.nan))
+        assert suggest_bounds([curves[i] for i in order]) == suggest_bounds(curves)
+
+    def test_equal_curves_say_what_one_says(self):
+        one, three = suggest_bounds(exponential()), suggest_bounds([exponential()] * 3)
+        assert numbers(three) == pytest.approx(numbers(one))
+        assert any("median of 3 curves" in reason for reason in three.reasons)
+
+    def test_the_median_counts_and_disagreement_widens(self):
+        rates = (0.02, 0.1, 0.1, 0.12, 3.0)
+        curves = [exponential(best=best) for best in rates]
+        agreed, torn = suggest_bounds(curves[1]), suggest_bounds(curves)
+        assert torn.lr == pytest.approx(agreed.lr, rel=0.05)
+        for name in ("lr_interval", "max_lr_interval"):
+            (low, high), (inner_low, inner_high) = getattr(torn, name), getattr(agreed, name)
+            assert low < inner_low < inner_high < high
+        for best in rates:
+            assert torn.lr_interval[0] <= suggest_bounds(exponential(best=best)).lr
+        assert warned(torn, "the curves disagree")
+        assert not warned(suggest_bounds(curves[1:4]), "disagree")
+
+    def test_curves_without_an_answer_are_left_out_up_to_half(self):
+        good, flat = exponential(), Curve(np.geomspace(1e-6, 1, 100), np.ones(100))
+        bounds = suggest_bounds([good, flat])
+        assert numbers(bounds)[:3] == pytest.approx(numbers(suggest_bounds(good))[:3])
+        assert warned(bounds, "1 of 2 curves were left out; the first: no fall of the loss")
+        with pytest.raises(
+            NoBoundsError, match="2 of 3 curves carry no answer; the first: no fall"
+        ):
+            suggest_bounds([good, flat, flat])
+        with pytest.raises(NoBoundsError, match="2 of 2 curves carry no answer"):
+            suggest_bounds([flat, flat])
+
+    def test_a_warning_of_one_kind_is_told_once(self):
+        short = exponential(n=30)
+        told = [w for w in suggest_bounds([short, exponential(), short]).warnings if "short" in w]
+        assert len(told) == 1
+        assert told[0].startswith("2 of 3 curves: ")
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("lr", "loss", "message"),
+        [
+            ([], [], r"no finite loss was recorded \(0 points\)"),
+            (np.geomspace(1e-3, 1, 50), np.full(50, np.nan), "no finite loss was recorded"),
+            (np.geomspace(1e-3, 1, 9), np.arange(9.0), "too few points: 9 .* at least 10"),
+            (
+                np.geomspace(1e-3, 1, 50),
+                [2.0] * 5 + [np.nan] * 45,
+                r"already diverging at the first rates: the loss is lost from lr=0.00202 on, after "
+                r"5 points; lower the sweep's start below lr=0.001",
+            ),
+            (
+                np.geomspace(1e-3, 1, 50),
+                np.geomspace(1, 100, 50),
+                r"already diverging at the first rates: the loss rises without a fall before it; "
+                r"lower the sweep's start below lr=0.001",
+            ),
+            (
+                np.geomspace(1e-6, 1, 50),
+                np.ones(50),
+                r"no fall of the loss seen up to lr=1: .* raise the sweep's top above 1",
+            ),
+            (
+                [0.1, 0.2, 0.15, 0.3] * 5,
+                np.ones(20),
+                "do not rise: lr=0.2 is followed by 0.15 at point 2",
+            ),
+            (np.full(20, 0.1), np.arange(20.0), "the rates do not rise: all are 0.1"),
+            (np.zeros(20), np.arange(20.0), "the rates do not rise: all are 0"),
+            (np.geomspace(1, 1e-3, 50), np.arange(50.0), "the rates do not rise"),
+        ],
+    )
+    def test_says_why_and_what_next(self, lr, loss, message):
+        with pytest.raises(NoBoundsError, match=message):
+            suggest_bounds(Curve(lr, loss))
+
+    def test_an_empty_accuracy(self):
+        with pytest.raises(NoBoundsError, match="no finite accuracy"):
+            suggest_bounds(Curve([0.1] * 20, accuracy=[np.nan] * 20))
+
+    def test_noise_is_hardly_ever_taken_for_a_fall(self):
+        taken = 0
+        for seed in range(60):
+            noise = np.random.default_rng(seed).normal(size=300)
+            try:
+                suggest_bounds(Curve(np.geomspace(1e-6, 1, 300), noise))
+                taken += 1
+            except NoBoundsError:
+                pass
+        assert taken <= 3
+
+    def test_a_noisy_fall_is_hardly_ever_refused(self):
+        refused = 0
+        for seed in range(60):
+            try:
+                suggest_bounds(exponential(n=100, noise=0.7, seed=seed))
+            except NoBoundsError:
+                refused += 1
+        assert refused <= 3
+
+    def test_a_constant_curve_of_any_height_has_no_fall(self):
+        for height in (0.1, 1e-30, -7.3, 1e12):
+            with pytest.raises(NoBoundsError, match="no fall"):
+                suggest_bounds(Curve(np.geomspace(1e-6, 1, 70), np.full(70, height)))
+
+
+class TestWarnings:
+    def test_nothing_to_warn_of(self):
+        assert suggest_bounds(exponential()).warnings == ()
+
+    def test_still_falling_at_the_top(self):
+        lr = np.geomspace(1e-6, 0.01, 200)
+        bounds = suggest_bounds(Curve(lr, losses(lr, noise=0.0)))
+        assert warned(bounds, "still getting better at the last rate: raise the sweep's top above")
+        assert warned(bounds, "touches the sweep's last rate")
+
+    def test_never_diverged(self):
+        bounds = suggest_bounds(exponential(lost=1e6))
+        assert warned(bounds, "did not rise by half of its change again up to lr=10")
+        assert warned(bounds, "max_lr_interval touches the sweep's last rate")
+
+    def test_a_run_cut_by_nan_has_diverged(self):
+        lr = np.geomspace(1e-6, 10, 200)
+        loss = np.where(lr > 1.0, np.nan, losses(lr, lost=1e6))
+        assert suggest_bounds(Curve(lr, loss)).warnings == ()
+
+    def test_falling_from_the_start(self):
+        lr = np.geomspace(0.01, 10.0, 200)
+        bounds = suggest_bounds(Curve(lr, losses(lr, noise=0.0)))
+        assert warned(
+            bounds, "changing from the first rates on: lower the sweep's start below 0.01"
+        )
+        # A narrow plateau that soon follows the start.
+        index = np.arange(200)
+        loss = np.where(index < 22, 2.0, np.where(index < 40, 0.1, 9.0))
+        bounds = suggest_bounds(Curve(lr, loss))
+        assert warned(bounds, "lr_interval touches the sweep's first rate")
+
+    def test_short(self):
+        assert warned(suggest_bounds(exponential(n=40)), "a short sweep of 39 usable points")
+        assert warned(
+            suggest_bounds(
+                Curve(np.geomspace(1e-12, 1e3, 70), losses(np.geomspace(1e-12, 1e3, 70)))
+            ),
+            "a short sweep of",
+        )
+
+
+class TestPeers:
+    def smoothed(self, loss):
+        mean, out = 0.0, []
+        for k, value in enumerate(loss):
+            mean = 0.98 * mean + 0.02 * value
+            out.append(mean / (1 - 0.98 ** (k + 1)))
+            if out[-1] > 4 * min(out):
+                break
+        return np.array(out)
+
+    def test_steepest_and_minimum_by_their_definitions(self):
+        curve = exponential(n=100)
+        smoothed = self.smoothed(curve.loss)
+        n = smoothed.size
+        kept, lr = smoothed[n // 10 : -5], curve.lr[:n][n // 10 : -5]
+        slopes = [
+            (kept[k + 1] - kept[k]) / math.log(lr[k + 1] / lr[k]) for k in range(kept.size - 1)
+        ]
+        assert suggest_bounds(curve, rule="steepest").lr == pytest.approx(
+            lr[slopes.index(min(slopes))]
+        )
+        bounds = suggest_bounds(curve, rule="minimum")
+        assert bounds.lr == pytest.approx(lr[kept.argmin()] / 10)
+        assert bounds.max_lr == bounds.lr == pytest.approx(4 * bounds.base_lr, rel=1e-4)
+        assert bounds.lr_interval == (bounds.lr, bounds.lr)
+        assert warned(bounds, "not how sure")
+
+    def test_say_when_the_rate_is_at_the_edge(self):
+        lr = np.geomspace(0.01, 1.0, 100)
+        falling = Curve(lr, np.linspace(2.0, 1.0, 100))
+        assert warned(suggest_bounds(falling, rule="minimum"), "intervals of a single")
+        rising = Curve(lr, np.linspace(1.0, 2.0, 100))
+        assert warned(suggest_bounds(rising, rule="minimum"), "at the edge of what this rule")
+
+    def test_stop_at_nan_and_refuse_what_is_left(self):
+        curve = exponential(n=100)
+        cut = Curve(curve.lr, np.where(np.arange(100) < 6, curve.loss, np.nan))
+        for rule in ("steepest", "minimum"):
+            with pytest.raises(NoBoundsError, match="too few points: 6 before the loss diverged"):
+                suggest_bounds(cut, rule=rule)
+            with pytest.raises(NoBoundsError, match="do not rise"):
+                suggest_bounds(Curve(curve.lr[::-1], curve.loss), rule=rule)
+
+
+class TestArguments:
+    def test_curves(self):
+        with pytest.raises(TypeError, match="curves must be a Curve or a list of Curves, got 3"):
+            suggest_bounds(3)
+        with pytest.raises(TypeError, match=r"curves\[1\] must be a Curve, got \[0.1\]"):
+            suggest_bounds([exponential(), [0.1]])
+        with pytest.raises(ValueError, match="at least one Curve"):
+            suggest_bounds([])
+        assert suggest_bounds((exponential(),)) == suggest_bounds(exponential())
+
+    def test_rule(self):
+        with pytest.raises(ValueError, match="rule must be one of 'auto', 'loss'"):
+            suggest_bounds(exponential(), rule="best")
+        with pytest.raises(TypeError, match="rule must be one of"):
+            suggest_bounds(exponential(), rule=None)
+        with pytest.raises(ValueError, match="'accuracy' needs accuracy, which curve 1 lacks"):
+            suggest_bounds([ramp(), exponential()], rule="accuracy")
+
+    @pytest.mark.parametrize("rule", RULES)
+    def test_every_rule_answers(self, rule):
+        curve = ramp(loss=True)
+        bounds = suggest_bounds(curve, rule=rule)
+        assert bounds.rule == rule
+        assert bounds.base_lr <= bounds.lr <= bounds.max_lr
+        assert RULES[rule].needs in ("loss", "accuracy")
+        assert RULES[rule].description
+
+
+class TestBounds:
+    bounds = Bounds(
+        base_lr=0.001,
+        max_lr=0.006,
+        lr=0.003,
+        lr_interval=(0.002, 0.005),
+        max_lr_interval=(0.005, 0.02),
+        rule="loss",
+        reasons=["so"],
+        warnings=("beware",),
+    )
+
+    def test_policies(self):
+        assert self.bounds.policy(100) == clrcore.triangular2(0.001, 0.006, 100)
+        assert self.bounds.policy(7, "triangular", window="hann") == clrcore.triangular(
+            0.001, 0.006, 7, window="hann"
+        )
+        assert self.bounds.policy(7, kind="decay") == clrcore.decay(0.006, 0.001, 7)
+        assert self.bounds.policy(7, kind="smith_one_cycle") == clrcore.smith_one_cycle(
+            0.001, 0.006, 7
+        )
+        ranged = self.bounds.policy(7, kind="exp_range", gamma=0.9, decays="bounds")
+        assert ranged == clrcore.exp_range(0.001, 0.006, 7, gamma=0.9, decays="bounds")
+        with pytest.raises(ValueError, match=r"kind must be one of .* got 'one_cycle'"):
+            self.bounds.policy(7, kind="one_cycle")
+        with pytest.raises(ValueError, match="step_size"):
+            self.bounds.policy(0)
+
+    def test_plain_data(self):
+        data = self.bounds.to_dict()
+        assert json.loads(json.dumps(data)) == data
+        assert data["lr_interval"] == [0.002, 0.005]
+        assert data["reasons"] == ["so"]
+        assert data["version"] == 1
+
+    def test_python_floats_only(self):
+        bounds = suggest_bounds([exponential(), exponential(seed=1)])
+        for value in (bounds.base_lr, bounds.lr, bounds.max_lr, *bounds.lr_interval):
+            assert type(value) is float
+        given = Bounds(
+            **{**{n: getattr(self.bounds, n) for n in Bounds.__slots__}, "lr": np.float32(1)}
+        )
+        assert type(given.lr) is float
+
+    def test_is_a_value(self):
+        assert pickle.loads(pickle.dumps(self.bounds)) == self.bounds
+        assert hash(self.bounds) == hash(pickle.loads(pickle.dumps(self.bounds)))
+        assert eval(repr(self.bounds)) == self.bounds
+        with pytest.raises(AttributeError, match="immutable"):
+            self.bounds.lr = 1.0
+
+    def test_in_words(self):
+        text = str(self.bounds)
+        assert "between base_lr=0.001 and max_lr=0.006" in text
+        assert "constant lr=0.003" in text
+        assert "because so" in text
+        assert "warning: beware" in text
+
+    @pytest.mark.parametrize(
+        ("change", "error", "message"),
+        [
+            ({"base_lr": 0.1}, ValueError, "max_lr must be >= base_lr"),
+            ({"base_lr": math.nan}, ValueError, "base_lr must be a finite number"),
+            ({"lr": "0.1"}, TypeError, "lr must be a finite number"),
+            ({"lr_interval": 0.1}, TypeError, "lr_interval must be a pair"),
+            ({"lr_interval": (0.1,)}, TypeError, "lr_interval must be a pair"),
+            ({"max_lr_interval": (0.2, 0.1)}, ValueError, r"max_lr_interval\[1\] must be >="),
+        ],
+    )
+    def test_refuses(self, change, error, message):
+        fields = {name: getattr(self.bounds, name) for name in Bounds.__slots__}
+        with pytest.raises(error, match=message):
+            Bounds(**{**fields, **change})
+
+
+def test_five_curves_take_50_ms():
+    curves = [exponential(n=300, seed=seed) for seed in range(5)]
+    suggest_bounds(curves)
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        suggest_bounds(curves)
+        times.append(time.perf_counter() - start)
+    assert min(times) < 0.05
+
+
+def test_a_million_points_take_less_than_a_second():
+    curve = exponential(n=10**6)
+    start = time.perf_counter()
+    bounds = suggest_bounds(curve)
+    assert time.perf_counter() - start < 1.0
+    assert numbers(bounds)[:3] == pytest.approx(
+        numbers(suggest_bounds(exponential(n=3000)))[:3], abs=0.2
+    )

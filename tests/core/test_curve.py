@@ -1,0 +1,311 @@
+"""Curves: what they hold, how they are read and written."""
+
+import io
+import json
+import math
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import clrcore
+from clrcore import Curve
+
+anything = st.floats(allow_nan=True, allow_infinity=True)
+
+
+@st.composite
+def curves(draw):
+    size = draw(st.integers(0, 20))
+    rates = draw(hnp.arrays(float, size, elements=st.floats(0.0, 1e6)))
+    metric = hnp.arrays(float, size, elements=anything)
+    loss, accuracy = draw(st.one_of(st.none(), metric)), draw(st.one_of(st.none(), metric))
+    if loss is None and accuracy is None:
+        loss = draw(metric)
+    return Curve(
+        rates,
+        loss,
+        accuracy,
+        steps_per_epoch=draw(st.one_of(st.none(), st.floats(0.1, 1e6))),
+        held_out=draw(st.sampled_from([None, True, False])),
+    )
+
+
+@given(curves())
+def test_plain_data_and_pickles_bring_the_curve_back(curve):
+    read = Curve.from_dict(json.loads(json.dumps(curve.to_dict(), allow_nan=False)))
+
+    for twin in (read, pickle.loads(pickle.dumps(curve))):
+        assert twin == curve
+        assert hash(twin) == hash(curve)
+        assert not twin.lr.flags.writeable
+
+
+@given(curves())
+def test_files_bring_the_numbers_back(curve):
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "curve.csv")
+        curve.to_csv(path)
+        assert os.listdir(folder) == ["curve.csv"]
+        read = Curve.from_csv(path, steps_per_epoch=curve.steps_per_epoch)
+
+    assert np.array_equal(read.lr, curve.lr)
+    for name in ("loss", "accuracy"):
+        old, new = getattr(curve, name), getattr(read, name)
+        assert (old is None) == (new is None)
+        assert old is None or np.array_equal(old, new, equal_nan=True)
+    assert read.held_out == (True if curve.held_out and curve.accuracy is not None else None)
+
+
+def test_arrays_are_copies_that_cannot_change():
+    lr, loss = np.array([0.1, 0.2]), np.array([1.0, 2.0])
+    curve = Curve(lr, loss)
+    lr[0] = loss[0] = 9.0
+
+    assert (curve.lr[0], curve.loss[0]) == (0.1, 1.0)
+    with pytest.raises(ValueError, match="read-only"):
+        curve.lr[0] = 1.0
+    with pytest.raises(AttributeError, match="Curve is immutable"):
+        curve.loss = None
+
+
+def test_curves_differ_by_what_they_hold():
+    same = [Curve([0.1, 0.2], loss=[1, math.nan]), Curve((0.1, 0.2), np.array([1.0, math.nan]))]
+    other = [
+        Curve([0.1, 0.2], accuracy=[1, math.nan]),
+        Curve([0.1, 0.3], loss=[1, math.nan]),
+        Curve([0.1, 0.2], loss=[1, 2]),
+        Curve([0.1, 0.2], loss=[1, math.nan], sweep="linear"),
+        Curve([0.1, 0.2], loss=[1, math.nan], held_out=True),
+        Curve([0.1, 0.2], loss=[1, math.nan], steps_per_epoch=2),
+    ]
+
+    assert same[0] == same[1]
+    assert len({*same, *other}) == 1 + len(other)
+    assert same[0] != "a curve"
+
+
+@pytest.mark.parametrize(
+    ("lr", "sweep"),
+    [
+        (np.linspace(0.0, 1.0, 300), "linear"),
+        (np.linspace(0.001, 0.02, 40), "linear"),
+        (np.geomspace(1e-7, 10, 100), "exponential"),
+        (np.geomspace(1e-2, 1.0, 40).round(3), "exponential"),
+        ((np.arange(300) + 1) / 300 * 0.1, "linear"),
+        (np.linspace(0, 0.1, 300).round(4), "linear"),
+        (np.array([0.1, 0.2]), None),
+        (np.array([0.1, 0.3, 0.2]), None),
+        (np.array([0.1, 0.1, 0.1]), None),
+        (np.array([0.0, 0.001, 0.01, 0.1, 1.0]), None),
+        (np.array([]), None),
+    ],
+)
+def test_the_sweep_is_inferred_from_the_rates(lr, sweep):
+    assert Curve(lr, loss=np.ones(lr.size)).sweep == sweep
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "message"),
+    [
+        ({"lr": [0.1, math.nan]}, ValueError, r"lr\[1\] must be a finite number >= 0, got nan"),
+        ({"lr": [math.inf, 0.1]}, ValueError, r"lr\[0\] must be a finite number >= 0, got inf"),
+        ({"lr": [0.1, -0.1]}, ValueError, r"lr\[1\] must be a finite number >= 0, got -0.1"),
+        ({"lr": [[0.1, 0.2]]}, ValueError, "lr must be 1-D, got 'shape"),
+        ({"lr": 0.1}, ValueError, "lr must be 1-D"),
+        ({"lr": ["a", "b"]}, TypeError, "lr must be a 1-D array of numbers"),
+        ({"lr": [True, False]}, TypeError, "lr must be a 1-D array of numbers"),
+        ({"loss": [1.0]}, ValueError, "loss must have as many values as lr, 2, got 1"),
+        ({"loss": [1j, 1j]}, TypeError, "loss must be a 1-D array of numbers"),
+        ({"accuracy": [1.0] * 3}, ValueError, "accuracy must have as many values as lr, 2, got 3"),
+        ({"loss": None}, TypeError, r"a Curve needs loss=..., accuracy=..., or both; got neither"),
+        ({"sweep": "cosine"}, ValueError, "sweep must be one of 'linear', 'exponential'"),
+        ({"steps_per_epoch": 0}, ValueError, "steps_per_epoch must be a finite number > 0"),
+        ({"held_out": "no"}, TypeError, "held_out must be True or False"),
+    ],
+)
+def test_bad_arguments_are_refused(arguments, kind, message):
+    with pytest.raises(kind, match=message):
+        Curve(**{"lr": [0.1, 0.2], "loss": [1.0, 2.0]} | arguments)
+
+
+DATA = Curve([0.1, 0.2], loss=[1.0, math.inf]).to_dict()
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "message"),
+    [
+        ({"version": 2}, ValueError, "data has version 2"),
+        ({"lr": "abc"}, TypeError, "lr must be a list of numbers"),
+        ({"lr": [0.1, None]}, ValueError, r"lr\[1\] must be a finite number"),
+        ({"loss": [1.0, "huge"]}, ValueError, r"loss\[1\] must be a number, \"nan\""),
+        ({"sweep": "cosine"}, ValueError, "sweep must be"),
+        ({"more": 1}, ValueError, "data has unknown 'more'"),
+    ],
+)
+def test_wrong_data_are_refused(change, kind, message):
+    with pytest.raises(kind, match=message):
+        Curve.from_dict(DATA | change)
+
+
+def test_the_repr_tells_what_is_there():
+    curve = Curve([0.001, 0.01, 0.1], loss=[1, 2, 3], accuracy=[0, 0, 1])
+
+    assert repr(curve) == "Curve(3 points of loss and accuracy, lr 0.001..0.1, sweep='exponential')"
+    assert repr(Curve([], loss=[])) == "Curve(0 points of loss, empty, sweep=None)"
+
+
+def test_smoothing_has_no_lag():
+    lr = np.geomspace(1e-4, 1.0, 200)
+    loss = 2.0 - np.tanh(np.log10(lr / 1e-2) * 2)
+    noisy = loss + 0.1 * np.random.default_rng(0).standard_normal(200)
+
+    assert np.abs(Curve(lr, loss=noisy).smoothed() - loss).max() < 0.15
+
+
+def test_only_what_was_recorded_is_smoothed():
+    curve = Curve([0.1, 0.2], loss=[1, 2])
+
+    with pytest.raises(ValueError, match="metric must be one that was recorded, got 'accuracy'"):
+        curve.smoothed("accuracy")
+    with pytest.raises(ValueError, match="metric must be one of 'loss', 'accuracy'"):
+        curve.smoothed("error")
+
+
+def read(text, **options):
+    return Curve.from_csv(io.StringIO(textwrap.dedent(text)), **options)
+
+
+def test_other_tools_files_are_read():
+    curve = read(
+        """\
+
+        epoch, Train_Loss ,val_acc,Learning_Rate,note
+        0,2.3,0.1,1e-3,"a, b"
+        0,nan,,1e-2,
+
+        1,Infinity,0.3,1e-1,c
+        """
+    )
+
+    assert curve.lr.tolist() == [1e-3, 1e-2, 1e-1]
+    assert (curve.loss[0], curve.loss[2]) == (2.3, math.inf)
+    assert np.isnan(curve.loss[1])
+    assert np.isnan(curve.accuracy[1])
+    assert (curve.held_out, curve.sweep) == (True, "exponential")
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_cells_are_parted_by_what_the_header_uses(delimiter):
+    text = "lr,acc\n0.1,0.5\n0.2,0.6\n".replace(",", delimiter)
+
+    assert read(text).accuracy.tolist() == [0.5, 0.6]
+    assert read(text).held_out is None
+
+
+def test_columns_can_be_named():
+    text = "rate of update,batch,eval_top1\n0.1,1.5,0.5\n0.2,1.25,0.75\n"
+    curve = read(text, lr="Rate of update", loss="batch", accuracy="eval_top1", held_out=True)
+
+    assert curve.loss.tolist() == [1.5, 1.25]
+    assert curve.accuracy.tolist() == [0.5, 0.75]
+    assert curve.held_out is True
+
+
+def test_files_may_begin_with_a_byte_order_mark_and_end_lines_anyhow(tmp_path):
+    path = tmp_path / "curve.csv"
+    path.write_bytes(b"\xef\xbb\xbflr,loss\r\n0.1,1\r\n0.2,2\r\n")
+
+    assert Curve.from_csv(path).loss.tolist() == [1.0, 2.0]
+    assert Curve.from_csv(str(path)).loss.tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "line 1: the file is empty"),
+        ("\n\n", "line 1: the file is empty"),
+        ("lr,loss\n0.1,1\n0.2,big\n", "line 3: loss must be a number, got 'big'"),
+        ("lr,loss\n0.1,1\n\n,2\n", "line 4: lr must be a number, got ''"),
+        ("lr,loss\nnan,1\n", "line 2: lr must be a finite number >= 0, got 'nan'"),
+        ("lr,loss\n-1,1\n", "line 2: lr must be a finite number >= 0, got '-1'"),
+        ("lr,loss\n0.1,1,5\n", "line 2: 3 cells, but the header has 2"),
+        ("lr,loss\n0.1\n", "line 2: 1 cells, but the header has 2"),
+        ("loss,time\n1,2\n", "line 1: no column of rates .lr, learning_rate"),
+        ("lr,time\n1,2\n", "line 1: no column of losses or accuracies"),
+        ('lr,loss\n0.1,"1\n', "line 2: "),
+    ],
+)
+def test_malformed_files_name_the_line(text, message):
+    with pytest.raises(ValueError, match=message):
+        read(text)
+
+
+def test_malformed_files_on_disk_are_named_too(tmp_path):
+    path = tmp_path / "bad.csv"
+    path.write_text("lr,loss\n0.1,x\n")
+
+    with pytest.raises(ValueError, match=r"bad\.csv, line 2: loss must be a number, got 'x'"):
+        Curve.from_csv(path)
+    with pytest.raises(FileNotFoundError):
+        Curve.from_csv(tmp_path / "none.csv")
+
+
+def test_columns_asked_for_must_be_there():
+    with pytest.raises(ValueError, match="line 1: no column 'top1' for accuracy; the header has"):
+        read("lr,loss\n0.1,1\n", accuracy="top1")
+
+
+def test_cells_beyond_the_limit_of_csv_name_the_line():
+    with pytest.raises(ValueError, match="line 2: field larger than field limit"):
+        read("lr,loss\n0.1," + "1" * 200_000 + "\n")
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path):
+    path = tmp_path / "curve.csv"
+    path.mkdir()
+
+    with pytest.raises(OSError):  # noqa: PT011 - which one depends on the system
+        Curve([0.1], loss=[1.0]).to_csv(path)
+
+    assert os.listdir(tmp_path) == ["curve.csv"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kills a process by a signal")
+def test_a_writer_killed_half_way_leaves_the_old_file(tmp_path):
+    path = tmp_path / "curve.csv"
+    Curve([0.1], loss=[1.0]).to_csv(path)
+    program = """
+        import os, signal, sys
+        import clrcore, csv
+        class Writer:
+            def __init__(self, file): self.file = file
+            def writerow(self, row): self.file.write("half")
+            def writerows(self, rows):
+                self.file.flush()
+                os.kill(os.getpid(), signal.SIGKILL)
+        csv.writer = Writer
+        clrcore.Curve([0.5] * 9, loss=[9.0] * 9).to_csv(sys.argv[1])
+    """
+    ended = subprocess.run([sys.executable, "-c", textwrap.dedent(program), str(path)], check=False)
+
+    assert ended.returncode == -signal.SIGKILL
+    assert Curve.from_csv(path) == Curve([0.1], loss=[1.0])
+
+
+def test_the_range_tests_curve_is_one():
+    test = clrcore.RangeTest(clrcore.linear_sweep(0.0, 1.0, 3))
+    for _ in test:
+        test.record(loss=1.0)
+
+    assert test.curve == Curve([0.0, 0.5, 1.0], loss=[1.0] * 3, sweep="linear")

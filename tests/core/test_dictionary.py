@@ -1,0 +1,91 @@
+"""Plain data: what is written, what is read, what is refused."""
+
+import pytest
+
+import clrcore
+
+DATA = clrcore.triangular(0.001, 0.006, 2000).to_dict()
+
+
+def test_the_data_are_flat_and_named_as_the_arguments():
+    assert DATA == {
+        "version": 1,
+        "type": "triangular",
+        "base_lr": 0.001,
+        "max_lr": 0.006,
+        "step_size": 2000,
+        "step_size_down": 2000,
+        "window": "triangular",
+    }
+
+
+def test_only_chains_nest():
+    chained = clrcore.chain([(clrcore.constant(0.5), 10), (clrcore.stepwise(0.1, [5]), None)])
+
+    assert chained.to_dict() == {
+        "version": 1,
+        "type": "chain",
+        "stages": [
+            [{"version": 1, "type": "constant", "lr": 0.5}, 10],
+            [
+                {"version": 1, "type": "stepwise", "lr": 0.1, "milestones": [5], "factor": 0.1},
+                None,
+            ],
+        ],
+    }
+
+
+def test_the_callers_data_stay_as_they_were():
+    data = clrcore.stepwise(0.1, [5, 6]).to_dict()
+    policy = clrcore.policy_from_dict(data)
+    data["milestones"].append(7)
+
+    assert policy.to_dict()["milestones"] == [5, 6]
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "message"),
+    [
+        ({"version": 2}, ValueError, "data has version 2, but this clrcore reads version 1"),
+        ({"version": True}, ValueError, "data has version True"),
+        ({"version": None}, ValueError, "data has version None"),
+        ({"type": "sawtooth"}, ValueError, r"data\['type'\] must be one of 'triangular'"),
+        ({"type": 3}, TypeError, r"data\['type'\] must be one of"),
+        ({"colour": "red"}, ValueError, "data has unknown 'colour'"),
+        ({"gamma": 0.5}, ValueError, "data has unknown 'gamma'"),
+        ({"max_lr": -1.0}, ValueError, "max_lr must be"),
+        ({"max_lr": "0.1"}, TypeError, "max_lr must be"),
+        ({"type": "triangular2", "window": None}, TypeError, "window must be"),
+    ],
+)
+def test_wrong_data_are_refused(change, kind, message):
+    with pytest.raises(kind, match=message):
+        clrcore.policy_from_dict(DATA | change)
+
+
+@pytest.mark.parametrize("missing", list(DATA))
+def test_missing_keys_are_refused(missing):
+    data = {key: value for key, value in DATA.items() if key != missing}
+
+    with pytest.raises(ValueError, match=f"data lacks .*'{missing}'"):
+        clrcore.policy_from_dict(data)
+
+
+@pytest.mark.parametrize("data", [None, [], "triangular", clrcore.constant(0.1)])
+def test_what_is_no_dictionary_is_refused(data):
+    with pytest.raises(TypeError, match="data must be a dictionary"):
+        clrcore.policy_from_dict(data)
+
+
+@pytest.mark.parametrize("stage", [DATA, [DATA], [DATA, 5, 6], None])
+def test_stages_must_be_pairs(stage):
+    data = {"version": 1, "type": "chain", "stages": [stage]}
+
+    with pytest.raises(TypeError, match=r"stages\[0\] must be a \[policy dictionary, num_steps\]"):
+        clrcore.policy_from_dict(data)
+
+
+@pytest.mark.parametrize("stages", [None, 3, {"a": 1}, "ab"])
+def test_stages_must_be_a_list(stages):
+    with pytest.raises(TypeError, match="stages"):
+        clrcore.policy_from_dict({"version": 1, "type": "chain", "stages": stages})

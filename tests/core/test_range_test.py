@@ -1,0 +1,315 @@
+"""The range test against a model, in any order of record, pause, save and load."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+import clrcore
+from clrcore.range_test import Divergence
+
+SWEEP = clrcore.exponential_sweep(1e-4, 1.0, 50)
+numbers = st.floats(-10, 10)
+
+
+class RangeTestMachine(RuleBasedStateMachine):
+    """The model is the list of what was recorded."""
+
+    @initialize(num_steps=st.integers(2, 30))
+    def begin(self, num_steps):
+        self.sweep = clrcore.linear_sweep(0.0, 1.0, num_steps)
+        self.make = lambda: clrcore.RangeTest(self.sweep, stop_diverged=False)
+        self.test = self.make()
+        self.points = []
+        self.waiting = False
+        self.saved = []
+
+    def over(self):
+        return len(self.points) == self.sweep.total_steps or any(
+            value is not None and not math.isfinite(value) for p in self.points[-1:] for value in p
+        )
+
+    @precondition(lambda self: not self.waiting)
+    @rule()
+    def take_a_rate(self):
+        rate = next(self.test, None)
+        if self.over():
+            assert rate is None
+        else:
+            assert rate == self.sweep(len(self.points))
+            self.waiting = True
+
+    @precondition(lambda self: self.waiting)
+    @rule(loss=st.one_of(st.none(), numbers, st.just(math.nan)), accuracy=numbers)
+    def record(self, loss, accuracy):
+        self.test.record(loss=loss, accuracy=accuracy)
+        self.points.append((loss, accuracy))
+        self.waiting = False
+
+    @precondition(lambda self: self.waiting)
+    @rule()
+    def forget_to_record(self):
+        with pytest.raises(RuntimeError, match="nothing was recorded for lr="):
+            next(self.test)
+
+    @precondition(lambda self: not self.waiting)
+    @rule()
+    def record_out_of_turn(self):
+        with pytest.raises(RuntimeError, match=r"the test is over|take the next rate"):
+            self.test.record(loss=1.0)
+
+    @rule()
+    def begin_a_new_loop(self):
+        iter(self.test)
+        self.waiting = False
+
+    @rule()
+    def save(self):
+        self.saved.append((self.test.state_dict(), list(self.points)))
+
+    @rule(data=st.data())
+    def load(self, data):
+        if self.saved:
+            state, points = data.draw(st.sampled_from(self.saved))
+            self.test = data.draw(st.sampled_from([self.test, self.make()]))
+            self.test.load_state_dict(json.loads(json.dumps(state, allow_nan=False)))
+            self.points = list(points)
+            self.waiting = False
+
+    @invariant()
+    def agrees(self):
+        if not hasattr(self, "test"):
+            return
+        assert self.test.step_count == len(self.points)
+        assert (self.test.reason is not None) == self.over()
+        if self.points:
+            curve = self.test.curve
+            assert curve.lr.tolist() == self.sweep.values(0, len(self.points)).tolist()
+            accuracies = [accuracy for _, accuracy in self.points]
+            assert curve.accuracy.tolist() == accuracies
+
+
+TestRangeTestMachine = RangeTestMachine.TestCase
+
+
+def run(losses, **options):
+    test = clrcore.RangeTest(clrcore.linear_sweep(0.0, 1.0, len(losses)), **options)
+    for _, loss in zip(test, losses, strict=False):
+        test.record(loss=loss)
+    return test
+
+
+def test_the_loop_of_the_design():
+    test = clrcore.RangeTest(SWEEP)
+    for lr in test:
+        test.record(loss=2.0 - lr, accuracy=lr)
+
+    assert test.reason == "the sweep is over: all 50 updates were made"
+    assert len(test.curve) == 50
+    assert test.curve.sweep == "exponential"
+    assert list(test) == []
+
+
+def test_a_loop_may_be_left_and_taken_up_again():
+    test = clrcore.RangeTest(SWEEP)
+    for _ in test:
+        if test.step_count == 7:
+            break  # the batch of this rate failed: nothing is recorded
+        test.record(loss=1.0)
+
+    assert next(iter(test)) == SWEEP(7)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, np.float32("inf"), 10**400])
+@pytest.mark.parametrize("metric", ["loss", "accuracy"])
+def test_what_is_not_finite_ends_the_test(bad, metric):
+    test = clrcore.RangeTest(SWEEP)
+    for i, _ in enumerate(test):
+        test.record(**{metric: bad if i == 3 else 1.0})
+
+    assert test.step_count == 4
+    assert test.reason.startswith(f"the {metric} is ")
+    assert test.reason.endswith(f"at lr={SWEEP(3)!r}, update 4 of 50")
+    assert not np.isfinite(getattr(test.curve, metric)[-1])
+
+
+def falls_and_blows_up(scale=1.0, shift=0.0):
+    falling = [2.3 - 2.0 * min(1.0, i / 40) for i in range(60)]
+    rising = [0.3 * 1.3**i for i in range(1, 40)]
+    return [shift + scale * loss for loss in falling + rising]
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-6, 1e6])
+@pytest.mark.parametrize("shift", [0.0, -2.5, -1e3, 100.0])
+def test_a_divergence_ends_the_test_at_any_scale_and_shift(scale, shift):
+    """A ratio to the best loss, as peers have it, ends at once for losses below zero."""
+    test = run(falls_and_blows_up(scale, shift * scale))
+
+    assert "the loss diverged at lr=" in test.reason
+    assert 70 <= test.step_count <= 90
+
+
+def test_divergence_can_be_watched_only():
+    test = run(falls_and_blows_up(), stop_diverged=False)
+
+    assert test.step_count == 99
+
+
+def test_noise_and_spikes_are_no_divergence():
+    random = np.random.default_rng(0)
+    noisy = (2.3 + 0.3 * random.standard_normal(300)).tolist()
+    falling = [2.3 - 2 * i / 300 + 0.3 * random.standard_normal() for i in range(300)]
+    falling[100] = 30.0
+
+    assert run(noisy).step_count == 300
+    assert run(falling).step_count == 300
+
+
+def test_a_run_that_only_rises_is_a_divergence():
+    assert run([1.0] * 5 + [1.5**i for i in range(60)]).step_count < 20
+
+
+def test_a_fall_may_be_lost_again_without_diverging():
+    """Back at its start, the loss has lost its fall, no more."""
+    losses = [2.0] * 10 + [1.0] * 30 + [2.0] * 60
+
+    assert run(losses).step_count == 100
+
+
+@given(st.lists(st.integers(-800, 800), min_size=6, max_size=60))
+def test_divergence_does_not_depend_on_the_scale(losses):
+    """Scaled by a power of two every rounding is the same, so every verdict must be."""
+    one, other = Divergence(), Divergence()
+
+    for loss in losses:
+        assert one.update(float(loss)) == other.update(loss / 1024)
+
+
+def test_metrics_may_be_missing_now_and_then():
+    test = clrcore.RangeTest(clrcore.linear_sweep(0.0, 1.0, 4), held_out=True, steps_per_epoch=2)
+    for i, _ in enumerate(test):
+        test.record(loss=1.0, accuracy=0.5 if i % 2 else None)
+
+    curve = test.curve
+    assert np.isnan(curve.accuracy).tolist() == [True, False, True, False]
+    assert (curve.held_out, curve.steps_per_epoch, curve.sweep) == (True, 2.0, "linear")
+
+
+def test_tensors_of_one_number_are_numbers():
+    class Tensor:
+        shape = ()
+
+        def item(self):
+            return 0.5
+
+    test = clrcore.RangeTest(SWEEP)
+    for i, _ in enumerate(test):
+        test.record(loss=[Tensor(), np.array(0.5), np.float32(0.5), 1][i])
+        if i == 3:
+            break
+
+    assert test.curve.loss.tolist() == [0.5, 0.5, 0.5, 1.0]
+
+
+@pytest.mark.parametrize("bad", ["0.5", True, [0.5], np.array([0.5]), 1j])
+def test_what_is_no_number_is_refused_and_not_recorded(bad):
+    test = clrcore.RangeTest(SWEEP)
+    next(test)
+
+    with pytest.raises(TypeError, match="loss must be a number"):
+        test.record(loss=bad)
+    with pytest.raises(TypeError, match=r"needs loss=..., accuracy=..., or both; got neither"):
+        test.record()
+
+    test.record(loss=0.5)
+    assert test.step_count == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "message"),
+    [
+        ({"sweep": clrcore.constant(0.1)}, ValueError, "sweep must be a policy with an end"),
+        ({"sweep": [0.1, 0.2]}, TypeError, "sweep must be a policy of clrcore"),
+        ({"steps_per_epoch": 0}, ValueError, "steps_per_epoch must be a finite number > 0"),
+        ({"held_out": "yes"}, TypeError, "held_out must be True or False"),
+        ({"stop_diverged": 1}, TypeError, "stop_diverged must be True or False"),
+    ],
+)
+def test_bad_arguments_are_refused(arguments, kind, message):
+    with pytest.raises(kind, match=message):
+        clrcore.RangeTest(**{"sweep": SWEEP} | arguments)
+
+
+def recorded():
+    test = clrcore.RangeTest(SWEEP)
+    for _ in range(3):
+        next(test)
+        test.record(loss=1.0)
+    return test
+
+
+GOOD = recorded().state_dict()
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "message"),
+    [
+        ({"version": 0}, ValueError, "state has version 0"),
+        ({"sweep": clrcore.linear_sweep(0.0, 1.0, 50).to_dict()}, ValueError, "of another sweep"),
+        ({"loss": [1.0]}, ValueError, "state has 1 losses and 3 accuracies"),
+        ({"loss": [1.0] * 51, "accuracy": [None] * 51}, ValueError, "at most 50"),
+        ({"loss": "abc"}, TypeError, r"state\['loss'\] must be a list"),
+        (
+            {"loss": [1.0, "big", 1.0]},
+            ValueError,
+            r"state\['loss'\]\[1\] must be a number, \"nan\"",
+        ),
+        ({"loss": [1.0, [], 1.0]}, TypeError, r"state\['loss'\]\[1\] must be"),
+        ({"extra": 1}, ValueError, "state has unknown 'extra'"),
+    ],
+)
+def test_wrong_states_change_nothing(change, kind, message):
+    test = recorded()
+
+    with pytest.raises(kind, match=message):
+        test.load_state_dict(GOOD | change)
+
+    assert test.state_dict() == GOOD
+
+
+def test_a_divergence_is_remembered_through_a_checkpoint():
+    losses = falls_and_blows_up()
+    whole = run(losses)
+    half = clrcore.RangeTest(whole.sweep)
+    for _, loss in zip(half, losses[:70], strict=False):
+        if half.step_count == 69:
+            break
+        half.record(loss=loss)
+    resumed = clrcore.RangeTest(whole.sweep)
+    resumed.load_state_dict(json.loads(json.dumps(half.state_dict())))
+    for _ in resumed:
+        resumed.record(loss=losses[resumed.step_count])
+
+    assert resumed.reason == whole.reason
+    assert resumed.state_dict() == whole.state_dict()
+
+
+def test_an_empty_test_has_an_empty_curve():
+    test = clrcore.RangeTest(SWEEP)
+
+    assert len(test.curve) == 0
+    assert repr(test) == f"RangeTest({SWEEP!r}) after 0 updates"
+
+
+def test_other_sweeps_are_inferred_by_the_curve():
+    sweep = clrcore.chain([(clrcore.linear_sweep(0.1, 1.0, 10), 10)])
+    test = clrcore.RangeTest(sweep)
+    for _ in test:
+        test.record(accuracy=0.5)
+
+    assert test.curve.sweep == "linear"
+    assert test.curve.loss is None
