@@ -127,7 +127,6 @@ def _demo(console: Console, out: Path, count: int, seed: int, quick: bool) -> No
     findings = report.find(arms, histories, settings)
     say()
     sign = "\N{PLUS-MINUS SIGN}" if console.encoding.startswith("utf") else "+-"
-    table = report.table(findings, settings, sign)
     _print_whole(console, report.table(findings, settings, sign))
     say()
     for line in report.verdict(findings, settings):

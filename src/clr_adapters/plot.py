@@ -69,6 +69,7 @@ def plot_policy(
     Returns the Axes. Raises TypeError or ValueError, naming the argument, for anything else.
 
     >>> import clrcore
+    >>> from clr_adapters.plot import plot_policy
     >>> ax = plot_policy(clrcore.triangular(0.001, 0.006, step_size=2000))
     >>> ax.get_ylabel()
     'learning rate'

@@ -12,7 +12,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from typing import Any, NoReturn
 
 # float64 counts exactly up to here, and two of them still fit an int64.
@@ -137,13 +137,6 @@ def version(name: str, given: object, supported: int) -> None:
             f"{name} has version {given!r}, but this clrcore reads version {supported}; "
             "read it with the clrcore that wrote it"
         )
-
-
-def function(name: str, value: object, what: str) -> Callable[..., Any]:
-    """`value` as a callable; `what` says of what."""
-    if not callable(value):
-        refuse(TypeError, name, what, value)
-    return value
 
 
 def _is_bool(value: object) -> bool:

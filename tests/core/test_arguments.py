@@ -229,3 +229,16 @@ def test_long_values_are_cut_in_messages():
         clrcore.constant("x" * 1000)
 
     assert len(str(caught.value)) < 300
+
+
+def test_checks_work_before_numpy_is_imported(monkeypatch):
+    import sys
+
+    monkeypatch.delitem(sys.modules, "numpy")
+    policy = clrcore.constant(0.1)
+
+    with pytest.raises(TypeError, match="step must be an integer >= 0, got '3'"):
+        policy("3")
+    with pytest.raises(TypeError, match="lr must be a finite number >= 0, got '3'"):
+        clrcore.constant("3")
+    assert policy(False + 3) == 0.1

@@ -173,6 +173,18 @@ def test_smoothing_has_no_lag():
     assert np.abs(Curve(lr, loss=noisy).smoothed() - loss).max() < 0.15
 
 
+def test_nothing_is_smoothed_over_a_blow_up():
+    lr = np.geomspace(1e-4, 1.0, 40)
+    loss = np.where(np.arange(40) < 30, 1.0, [1.0, math.nan] * 20)
+    accuracy = np.where(np.arange(40) % 3, math.nan, 0.5)
+    curve = Curve(lr, loss, accuracy)
+
+    assert np.isnan(curve.smoothed("loss")).tolist() == [False] * 31 + [True] * 9
+    assert np.isnan(curve.smoothed("accuracy")).tolist() == [False] * 31 + [True] * 9
+    alone = Curve(lr, accuracy=accuracy)
+    assert alone.smoothed("accuracy") == pytest.approx([0.5] * 40)
+
+
 def test_only_what_was_recorded_is_smoothed():
     curve = Curve([0.1, 0.2], loss=[1, 2])
 

@@ -190,3 +190,5 @@ def test_sgdr_restarts_that_a_logarithm_misses():
     assert [policy(start) for start in starts] == [1.0] * 30
     assert policy(np.array(starts)).tolist() == [1.0] * 30
     assert [policy.locate(start).cycle for start in starts] == list(range(30))
+    assert policy.period is None
+    assert clrcore.warm_restarts(0.0, 1.0, 7).period == 7

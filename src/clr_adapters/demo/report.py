@@ -164,9 +164,9 @@ def verdict(findings: Findings, settings: Settings) -> list[str]:
     long, short = settings.long / EPOCH, settings.short / EPOCH
     baseline = findings.row(LONG)
     lines = [
-        f"All of this is about one small network on one set of digits, {len(settings.seeds)} "
-        "seeds. A difference counts only if its interval leaves out 0; the intervals are not "
-        "corrected for their number."
+        f"All of this is about one small network and {len(settings.seeds)} seeds, which split "
+        "the same 5000 digits anew. A difference counts only if its interval leaves out 0; the "
+        "intervals say how seeds scatter, and are not corrected for their number."
     ]
     for name in CLAIMED:
         difference = findings.row(name).difference

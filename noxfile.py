@@ -1,0 +1,115 @@
+# /// script
+# dependencies = ["nox[uv]>=2025.10.14"]
+# ///
+"""The checks and the matrices: `nox` runs the tests, `nox --list` names the rest."""
+
+import os
+import shutil
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.10.14"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.sessions = ["tests"]
+# A Python that is not on this machine is left out, in CI too: .ci/run says which ones ran.
+nox.options.error_on_missing_interpreters = False
+
+# Without this, uv tries to download the Pythons that are missing, and fails the session.
+os.environ.setdefault("UV_PYTHON_DOWNLOADS", "never")
+# uv does not read pip's setting for a folder of wheels.
+if "PIP_FIND_LINKS" in os.environ:
+    os.environ.setdefault("UV_FIND_LINKS", os.environ["PIP_FIND_LINKS"])
+
+PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
+SOURCES = ["src", "tests", "benchmarks", "noxfile.py"]
+# Versions of the frameworks that are known to work together; users' ranges are wider.
+CONSTRAINTS = "constraints/ci.txt"
+
+
+def pytest(session: nox.Session, *arguments: str) -> None:
+    # One example database per session: they would replay each other's failures.
+    folder = Path(session.create_tmp())
+    env = {"HYPOTHESIS_STORAGE_DIRECTORY": str(folder / "hypothesis")}
+    session.run("pytest", *arguments, *session.posargs, env=env)
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """All tests, on every Python there is."""
+    session.install("-e", ".[test,demo]")
+    pytest(session)
+
+
+@nox.session(python="3.11", venv_backend="uv")
+def oldest(session: nox.Session) -> None:
+    """The tests of the core with the oldest versions the package allows."""
+    session.install("--resolution", "lowest-direct", "-e", ".[test]")
+    pytest(session, "tests/core")
+
+
+@nox.session(python="3.11")
+def arrays(session: nox.Session) -> None:
+    """Policies under the array libraries: jax, torch, tensorflow, keras."""
+    session.install("-e", ".[test]", "-c", CONSTRAINTS, "jax", "torch", "tensorflow-cpu", "keras")
+    session.env["CLR_REQUIRE"] = "jax,torch,tensorflow,keras"
+    pytest(session, "tests/frameworks")
+
+
+@nox.session(python="3.11")
+def coverage(session: nox.Session) -> None:
+    """Every branch of the core, by the tests of the core."""
+    session.install("-e", ".[test]", "coverage>=7.6")
+    folder = Path(session.create_tmp())
+    env = {"COVERAGE_FILE": str(folder / "coverage")}
+    session.run("coverage", "run", "-m", "pytest", "-q", "tests/core", *session.posargs, env=env)
+    session.run("coverage", "report", env=env)
+
+
+@nox.session(python="3.11")
+def lint(session: nox.Session) -> None:
+    """Style, format, and the direction of imports."""
+    session.install("ruff>=0.12", "import-linter>=2.1", "-e", ".")
+    session.run("ruff", "check", *SOURCES)
+    session.run("ruff", "format", "--check", *SOURCES)
+    session.run("lint-imports")
+
+
+@nox.session(python="3.11")
+def types(session: nox.Session) -> None:
+    """Strict types: the package, and a program that uses its public names."""
+    session.install("mypy>=1.14", "-e", ".[demo]")
+    session.run("mypy", "src", "tests/typing_use.py")
+
+
+@nox.session(python="3.11")
+def build(session: nox.Session) -> None:
+    """The wheel: built, installed alone, imported."""
+    session.install("build>=1.2", "twine>=6")
+    folder = Path(session.create_tmp()) / "dist"
+    shutil.rmtree(folder, ignore_errors=True)
+    session.run("python", "-m", "build", "--installer", "uv", "--outdir", str(folder), silent=True)
+    files = sorted(str(path) for path in folder.iterdir())
+    session.run("twine", "check", "--strict", *files)
+    session.install("--force-reinstall", next(path for path in files if path.endswith(".whl")))
+    session.run("python", "-c", "import clrcore, clr_adapters; print(clrcore.__version__)")
+
+
+@nox.session(python="3.11")
+def benchmarks(session: nox.Session) -> None:
+    """Paired ratios of time, printed."""
+    session.install("-e", ".")
+    session.run("python", "benchmarks/core.py", *session.posargs)
+
+
+@nox.session(python="3.11")
+def mutation(session: nox.Session) -> None:
+    """Mutants of the core, and whether a test kills them; takes long."""
+    session.install("-e", ".[test]", "mutmut>=3.3")
+    env = {"HYPOTHESIS_PROFILE": "mutant"}
+    session.run("mutmut", "run", *session.posargs, env=env, success_codes=[0, 1])
+    session.run("mutmut", "results", env=env)
+
+
+if __name__ == "__main__":
+    nox.main()
