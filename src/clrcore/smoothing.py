@@ -130,7 +130,9 @@ def local_lines(x: Floats, y: Floats, span: float = SPAN) -> Floats:
             excess = np.where(residual > 0.0, residual / (CUTOFF * typical), 0.0)
         # Half of a window is always within the cutoff, so no window loses all its weight.
         fitted = _line(distance, values, near * (1.0 - np.minimum(excess, 1.0) ** 2) ** 2)
-    return fitted
+    # At the ends a line may run out of what its window holds, far so where rates are sparse.
+    inside: Floats = np.clip(fitted, values.min(axis=1), values.max(axis=1))
+    return inside
 
 
 def _line(distance: Floats, values: Floats, weight: Floats) -> Floats:

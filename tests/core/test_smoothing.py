@@ -117,3 +117,14 @@ def test_a_million_points_take_less_than_a_second():
     smoothed = smooth(lr, values)
     assert time.perf_counter() - start < 1.0
     assert smoothed[10**5 :] == pytest.approx(np.log10(lr)[10**5 :], abs=0.2)
+
+
+def test_lines_stay_within_what_was_recorded():
+    """A steep start that sparse rates stretch over a decade is not run out below its values."""
+    lr = np.linspace(0.005, 1.5, 280)
+    accuracy = 0.1 + 0.75 * np.minimum(1.0, lr / 0.2) ** 2
+
+    smoothed = smooth(lr, accuracy)
+
+    assert smoothed.min() >= accuracy.min()
+    assert smoothed.max() <= accuracy.max()

@@ -14,8 +14,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..curve import Curve
 
-# "Starts to rise": this part of the rise is made. "Falls": this part is left of it.
+# "Starts to rise": this part of the rise is made.
 STARTED = 0.15
+# "Slows, gets ragged, or falls": a plateau, from where this part of the rise is made to where
+# it is left of it. On an exponential sweep accuracy answers late to the decades it crosses, and
+# the plateau is read from its peak on.
+PLATEAU = 0.95
 FELL = 0.9
 
 # A ramp of fewer epochs is not what the paper means by several.
@@ -28,15 +32,12 @@ def accuracy_rule(curve: Curve) -> Reading:
     Raises NoBoundsError where the accuracy shows no rise.
     """
     rise = Fall(curve, "accuracy")
-    peak = float(rise.x[rise.bottom])
-    fell = rise.after(FELL)
-    top = 0.5 * (peak + fell)
-    base = min(rise.before(STARTED), top)
+    low, high = _plateau(rise)
+    top = 0.5 * (low + high)
     warnings = {**rise.warnings(), **_ramp_warnings(curve)}
     reasons = [
-        f"accuracy has made 15 % of its rise at lr={10**base:.3g}: base_lr is where it starts",
-        f"accuracy is highest at lr={10**peak:.3g} and has lost 10 % of its rise again at "
-        f"{10**fell:.3g}: max_lr is the middle of the two in log rate",
+        f"accuracy has stopped rising at lr={10**low:.3g} and falls again from {10**high:.3g} "
+        f"on: max_lr is the middle of the two in log rate, {10**top:.3g}"
     ]
     try:
         by_loss = None if curve.loss is None else loss_rule(curve)
@@ -46,10 +47,20 @@ def accuracy_rule(curve: Curve) -> Reading:
         lr, span = by_loss.lr, (by_loss.lr_low, by_loss.lr_high)
         warnings = {**by_loss.warnings, **warnings}
         reasons.append("lr is read off the loss of the same ramp: " + by_loss.reasons[0])
+        if by_loss.top < top:
+            top = by_loss.top
+            reasons.append(
+                f"the loss asks for a lower max_lr, {10**top:.3g}, which is taken: "
+                + by_loss.reasons[1]
+            )
     else:
         lr = constant_rate(rise)
         span = rate_span(rise, lr)
         reasons.append("lr is the middle, in log rate, of where 90 % of the rise is made, lowered")
+    base = min(rise.before(STARTED), top)
+    reasons.append(
+        f"accuracy has made 15 % of its rise at lr={10**base:.3g}: base_lr is where it starts"
+    )
     lr = min(max(lr, base), top)
     return Reading(
         base=base,
@@ -60,6 +71,13 @@ def accuracy_rule(curve: Curve) -> Reading:
         reasons=reasons,
         warnings=warnings,
     )
+
+
+def _plateau(rise: Fall) -> tuple[float, float]:
+    """Log10 rates between which accuracy neither rises nor falls."""
+    if rise.linear:
+        return rise.before(PLATEAU), rise.after(PLATEAU)
+    return float(rise.x[rise.bottom]), rise.after(FELL)
 
 
 def _ramp_warnings(curve: Curve) -> dict[str, str]:

@@ -64,6 +64,8 @@ class Fall:
         check_rising(lr)
         self.metric = metric
         self.linear = curve.sweep == "linear"
+        # Nothing lies below the first rate of a ramp that starts at 0 or one step above it.
+        self._from_zero = self.linear and bool(curve.lr[0] <= 1.01 * (curve.lr[1] - curve.lr[0]))
         turned = -values if metric == "accuracy" else values
         self.points = _usable(turned) if metric == "loss" else turned.size
         self.cut = lost or self.points < turned.size
@@ -122,7 +124,7 @@ class Fall:
                 f"lr={last:.3g}, so the largest rate that trains was not seen: raise the "
                 "sweep's top"
             )
-        if abs(self.fraction[0]) > MOVING:
+        if abs(self.fraction[0]) > MOVING and not self._from_zero:
             found["start"] = (
                 f"the {self.metric} was changing from the first rates on: lower the sweep's "
                 f"start below {first:.3g} to see where it begins"

@@ -7,6 +7,8 @@ before the loss has answered to a rate, and because it arrives with a network al
 
 from __future__ import annotations
 
+import math
+
 from .fall import Fall
 from .reading import Reading
 
@@ -76,16 +78,21 @@ def constant_rate(fall: Fall) -> float:
 
 
 def rate_span(fall: Fall, lr: float) -> tuple[float, float]:
-    """Where the best constant rate is expected, within the sweep."""
+    """Where the best constant rate is expected."""
     error = LR_ERROR + fall.decades_per_point
     low = min(lr - error, fall.before(0.8) - lag(fall))
     high = max(lr + error, fall.after(PLATEAU))
-    return max(low, fall.edges[0]), min(high, fall.edges[1])
+    return max(low, fall.edges[0]), min(high, _last(fall))
 
 
 def trainable_span(fall: Fall, top: float) -> tuple[float, float]:
-    """Where the largest rate that trains is expected, `top` included, within the sweep."""
+    """Where the largest rate that trains is expected, `top` included."""
     lost = fall.after(0.5)
     low = max(lost - TRAINS_LOW, fall.edges[0])
-    high = min(lost + TRAINS_HIGH, fall.edges[1])
+    high = min(lost + TRAINS_HIGH, _last(fall))
     return min(low, top), max(high, top)
+
+
+def _last(fall: Fall) -> float:
+    """The largest log10 rate to speak of: the sweep's last, unless its plateau ended before."""
+    return math.inf if fall.recovers else fall.edges[1]

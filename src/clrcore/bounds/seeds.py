@@ -14,7 +14,7 @@ from .result import Bounds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 # Rates of seeds further apart than this factor deserve a warning.
 DISAGREE = 3.0
@@ -43,8 +43,14 @@ def combine(
     nearest = min(readings, key=lambda r: abs(r.lr - lr))
     reasons = [*reasons, *nearest.reasons]
     if n > 1:
-        reasons.append(f"each rate is the median of {n} curves; the reasons are of one of them")
-    warnings = [*warnings, *_told(readings), *_edge_warnings(low, high, least, most, edges)]
+        reasons.append(
+            f"each rate is the median of {n} curves; the numbers in the reasons are those of the "
+            "curve whose lr is nearest to it"
+        )
+    # Beyond a plateau whose end was seen, an interval may reach past the sweep.
+    open_top = any("top" in reading.warnings for reading in readings)
+    spans = {"lr_interval": (low, high), "max_lr_interval": (least, most)}
+    warnings = [*warnings, *_told(readings), *_edge_warnings(spans, edges, open_top)]
     factor = 10.0 ** (readings[-1].lr - readings[0].lr)
     if factor > DISAGREE:
         warnings.append(
@@ -99,18 +105,18 @@ def _told(readings: Sequence[Reading]) -> list[str]:
 
 
 def _edge_warnings(
-    low: float, high: float, least: float, most: float, edges: tuple[float, float]
+    spans: Mapping[str, tuple[float, float]], edges: tuple[float, float], open_top: bool
 ) -> list[str]:
     """Which intervals touch the end of the sweep, where nothing more is known."""
     first, last = edges
     found = []
-    for name, start, end in (("lr_interval", low, high), ("max_lr_interval", least, most)):
+    for name, (start, end) in spans.items():
         if start <= first + SAME:
             found.append(
                 f"{name} touches the sweep's first rate: what it is meant to contain may be "
                 f"smaller; lower the sweep's start below {10**first:.3g}"
             )
-        if end >= last - SAME:
+        if open_top and end >= last - SAME:
             found.append(
                 f"{name} touches the sweep's last rate: what it is meant to contain may be "
                 f"larger; raise the sweep's top above {10**last:.3g}"
