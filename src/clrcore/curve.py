@@ -41,8 +41,8 @@ class Curve(Value):
 
     >>> import clrcore
     >>> curve = clrcore.Curve([0.001, 0.01, 0.1], loss=[2.3, 1.1, 0.4])
-    >>> len(curve), curve.sweep, curve.loss[1]
-    (3, 'exponential', np.float64(1.1))
+    >>> len(curve), curve.sweep, float(curve.loss[1])
+    (3, 'exponential', 1.1)
     """
 
     __slots__ = ("accuracy", "held_out", "loss", "lr", "steps_per_epoch", "sweep")

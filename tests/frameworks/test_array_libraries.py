@@ -7,9 +7,10 @@ they are missing.
 import importlib
 import os
 
-import clrcore
 import numpy as np
 import pytest
+
+import clrcore
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 REQUIRED = [name for name in os.environ.get("CLR_REQUIRE", "").split(",") if name]

@@ -1,0 +1,115 @@
+"""What the core costs, as ratios taken in one process.
+
+Every row is the median of several runs with the lowest and the highest of them; within a run
+the two sides take turns, so that a busy machine slows both.
+"""
+
+import argparse
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+import clrcore
+
+RUNS = 7
+TURNS = 15
+SIZE = 10**6
+HALVES = (1, 5, 2000, 100_000, 250_000, 500_000, 10**6, 10**9)
+FILL_LIMIT = 3.0
+IMPORT_LIMIT = 25.0
+BOUNDS_LIMIT = 50.0
+
+
+def seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def ratios(ours: Callable[[], object], theirs: Callable[[], object]) -> list[float]:
+    """One ratio of medians per run."""
+    found = []
+    for _ in range(RUNS):
+        turns = [(seconds(ours), seconds(theirs)) for _ in range(TURNS)]
+        mine, other = (statistics.median(side) for side in zip(*turns, strict=True))
+        found.append(mine / other)
+    return found
+
+
+def row(what: str, values: list[float], limit: float, unit: str) -> None:
+    middle = statistics.median(values)
+    verdict = "within" if middle <= limit else "MISSED"
+    print(
+        f"{what:48} {middle:7.2f}{unit} [{min(values):.2f}, {max(values):.2f}]"
+        f"  limit {limit:g}{unit}  {verdict}"
+    )
+
+
+def fills() -> None:
+    for window in ("triangular", "welch", "hann"):
+        for half in HALVES:
+            policy = clrcore.triangular(0.001, 0.006, half, window=window)
+            found = ratios(lambda policy=policy: policy.values(0, SIZE), lambda: np.full(SIZE, 0.1))
+            row(f"values(0, 10^6) {window}, step_size {half:,}", found, FILL_LIMIT, "x")
+
+
+def imports() -> None:
+    """Milliseconds that `import clrcore` adds to the interpreter's start."""
+    # From bytecode, as installed packages are; pip compiles what it installs.
+    env = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+
+    def start(code: str) -> float:
+        command = [sys.executable, "-c", code]
+        return 1e3 * seconds(lambda: subprocess.run(command, check=True, env=env))
+
+    start("import clrcore")
+    found = []
+    for _ in range(RUNS):
+        turns = [(start("import clrcore"), start("pass")) for _ in range(TURNS)]
+        found.append(statistics.median(ours - bare for ours, bare in turns))
+    row("import clrcore, added to the bare interpreter", found, IMPORT_LIMIT, " ms")
+
+
+def bounds() -> None:
+    """Milliseconds for the bounds of five curves of 300 points."""
+    random = np.random.default_rng(0)
+    lr = np.geomspace(1e-5, 10, 300)
+    clean = 2.3 / (1 + (100 * lr) ** 2) + 0.2 + (lr / 0.5) ** 3
+    curves = [
+        clrcore.Curve(lr, clean * np.exp(0.1 * random.standard_normal(300))) for _ in range(5)
+    ]
+    clrcore.suggest_bounds(curves)
+    found = [
+        1e3 * statistics.median(seconds(lambda: clrcore.suggest_bounds(curves)) for _ in range(9))
+        for _ in range(RUNS)
+    ]
+    row("suggest_bounds, 5 curves of 300 points", found, BOUNDS_LIMIT, " ms")
+
+
+def scalars() -> None:
+    policy = clrcore.triangular(0.001, 0.006, 2000)
+    steps = range(100_000)
+    found = [
+        1e9 * seconds(lambda: [policy(step) for step in steps]) / len(steps) for _ in range(RUNS)
+    ]
+    print(f"{'policy(step), ns':48} {statistics.median(found):7.0f}")
+
+
+def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    print(f"Python {platform.python_version()}, NumPy {np.__version__}, {platform.machine()}")
+    print(f"median of {RUNS} runs [lowest, highest]")
+    imports()
+    bounds()
+    scalars()
+    fills()
+
+
+if __name__ == "__main__":
+    main()
