@@ -176,6 +176,22 @@ class TestAccuracyRule:
         assert both.lr == pytest.approx(alone.lr)
         assert any("off the loss" in reason for reason in both.reasons)
 
+    def test_takes_the_lower_max_lr_of_accuracy_and_loss(self):
+        curve = ramp(loss=True)
+        alone = suggest_bounds(ramp()).max_lr
+        by_loss = suggest_bounds(Curve(curve.lr, curve.loss)).max_lr
+        assert by_loss < alone
+        lowered = suggest_bounds(curve)
+        assert lowered.max_lr == pytest.approx(by_loss)
+        assert any("asks for a lower max_lr" in reason for reason in lowered.reasons)
+        # A loss that stays low for longer than the accuracy stays high changes nothing.
+        later = Curve(
+            curve.lr, losses(curve.lr, best=20.0, lost=80.0), curve.accuracy, held_out=True
+        )
+        kept = suggest_bounds(later)
+        assert kept.max_lr == pytest.approx(alone)
+        assert not any("asks for a lower max_lr" in reason for reason in kept.reasons)
+
     def test_does_without_a_loss_that_shows_nothing(self):
         curve = ramp()
         flat = np.ones(len(curve))

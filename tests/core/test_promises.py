@@ -181,6 +181,8 @@ def test_policies_of_different_kinds_differ():
         clrcore.exponential_sweep(0.1, 1.0, 10),
         clrcore.warm_restarts(0.1, 1.0, 10),
         clrcore.warm_restarts(0.1, 1.0, 10, multiplier=2),
+        clrcore.one_cycle(0.1, 10),
+        clrcore.one_cycle(0.1, 10, pct_start=0.4),
         clrcore.constant(0.1),
         clrcore.constant(1.0),
         clrcore.chain([(clrcore.constant(0.1), 10)]),
@@ -188,6 +190,7 @@ def test_policies_of_different_kinds_differ():
     ]
 
     assert len(set(made)) == len(made)
+    assert clrcore.one_cycle(0.1, 10) == clrcore.one_cycle(0.1, 10, div_factor=25)
     assert made[0] != 0.1
 
 
