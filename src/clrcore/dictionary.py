@@ -50,9 +50,10 @@ def policy_from_dict(data: dict[str, Any]) -> Policy:
         keys("data", data, ["version", "type", *(k for k in data if k not in ("version", "type"))])
     version("data", data["version"], VERSION)
     kind = choice("data['type']", data["type"], CONSTRUCTORS)
+    from inspect import signature  # here, as it takes 10 ms to import
+
     constructor = CONSTRUCTORS[kind]
-    code = constructor.__code__
-    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    names = list(signature(constructor).parameters)
     keys("data", data, ["version", "type", *names])
     arguments = {name: data[name] for name in names}
     if kind == "chain":

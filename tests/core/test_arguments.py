@@ -183,8 +183,11 @@ def test_numpy_scalars_become_python_numbers():
 def test_bad_steps_are_refused(constructor, kind, step):
     policy = getattr(clrcore, constructor)(**GOOD[constructor])
 
-    with pytest.raises(kind, match=r"^step must be an integer"):
+    with pytest.raises(kind, match=r"^step must be an integer") as caught:
         policy(step)
+
+    worst = step.min() if isinstance(step, np.ndarray) and kind is ValueError else step
+    assert f"got {worst!r} ({type(worst).__name__})" in str(caught.value)
 
 
 def test_arrays_without_the_array_api_are_told_what_to_do():

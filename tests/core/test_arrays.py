@@ -85,7 +85,7 @@ def test_an_array_api_library_is_checked_too():
 
 
 class Traced:
-    """An int32 array under tracing: it has values, but no truth, and int32 constants only."""
+    """An array under tracing: it has values, but no truth, and takes what its type holds."""
 
     def __init__(self, values, kind=np.int32):
         self.values = np.asarray(values, dtype=kind)
@@ -104,8 +104,8 @@ class Traced:
 def _lift(name):
     def method(self, other=None):
         other = other.values if isinstance(other, Traced) else other
-        if isinstance(other, int) and not -(2**31) <= other < 2**31:
-            raise OverflowError(f"{other} does not fit int32")
+        if isinstance(other, int) and self.dtype.kind in "iu":
+            np.array(other, dtype=self.dtype)  # OverflowError where it does not fit
         arguments = () if other is None else (other,)
         return Traced(getattr(self.values, name)(*arguments), None)
 
@@ -179,6 +179,31 @@ def test_traced_int32_counters_never_meet_larger_numbers(policy):
     assert rates.values == pytest.approx(expected, rel=0, abs=5e-7 * expected.max())
 
 
+@pytest.mark.parametrize(
+    "policy",
+    [
+        clrcore.triangular2(0.1, 1.0, 50),
+        clrcore.triangular2(0.1, 1.0, 3 * 10**9),
+        clrcore.exp_range(0.1, 1.0, 50, gamma=0.99, decays="amplitude"),
+        clrcore.warm_restarts(0.1, 1.0, 50, multiplier=2),
+        clrcore.stepwise(1.0, [10, 100, 2**31 - 1, 2**33]),
+        clrcore.one_cycle(1.0, 300, anneal_strategy="linear"),
+        clrcore.linear_sweep(0.1, 1.0, 200),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("kind", ["int32", "int64", "uint32"])
+def test_traced_counters_of_any_width_have_the_rates_of_ints(policy, kind):
+    steps = [*range(320), 2**31 - 2, 2**31 - 1]
+    steps += [2**31, 2**32 - 2, 2**32 - 1] * (kind != "int32")
+    steps += [2**32, 2**33, 2**40] * (kind == "int64")
+
+    rates = policy(Traced(steps, np.dtype(kind))).values
+
+    expected = [policy(step) for step in steps]
+    assert rates == pytest.approx(expected, rel=0, abs=5e-7 * max(expected))
+
+
 def test_traced_negative_steps_count_as_zero():
     policy = clrcore.triangular(0.001, 0.006, 2000)
 
@@ -196,3 +221,7 @@ def test_evaluate_takes_any_arithmetic():
     ]
     assert policy.evaluate(-1, np, np.float64) == 0.25
     assert policy.evaluate(3, np, np.float64) == 0.375
+    far = clrcore.triangular(0.0, 1.0, 2000)
+    for kind in TYPES:
+        counters = np.array([0, 100, 127], dtype=kind)
+        assert far.evaluate(counters, np, np.float64).tolist() == [0.0, 0.05, 0.0635]
