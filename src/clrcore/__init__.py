@@ -31,6 +31,37 @@ from .scheduler import Scheduler as Scheduler
 
 __version__ = "0.1.0"
 
+__all__ = [
+    "Bounds",
+    "Budget",
+    "Curve",
+    "CycleMonitor",
+    "NoBoundsError",
+    "Policy",
+    "Position",
+    "RangeTest",
+    "Scheduler",
+    "Verdict",
+    "chain",
+    "constant",
+    "cyclic",
+    "decay",
+    "exp_range",
+    "exponential",
+    "exponential_sweep",
+    "linear_sweep",
+    "one_cycle",
+    "policy_from_dict",
+    "smith_one_cycle",
+    "step_size_from_epochs",
+    "stepwise",
+    "suggest_bounds",
+    "triangular",
+    "triangular2",
+    "warm_restarts",
+    "whole_cycles",
+]
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .bounds import Bounds as Bounds
@@ -50,4 +81,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_WITH_NUMPY})
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

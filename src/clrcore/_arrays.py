@@ -10,7 +10,7 @@ import math
 import sys
 from bisect import bisect_right
 
-from ._checks import LARGEST_COUNT, integer, refuse
+from ._checks import integer, refuse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,12 +50,14 @@ def arithmetic(step: Any) -> tuple[Any, Any, Callable[[Any], Any]]:
     Raises TypeError for what is not an integer or an array of integers, ValueError for
     negative steps. Traced values cannot be checked; `Policy.evaluate` clamps them.
     """
-    numpy = sys.modules.get("numpy")
-    if numpy is not None:
+    if is_numpy(step):
+        import numpy
+
         if isinstance(step, numpy.ndarray):
-            return _numpy_steps(step, numpy), numpy, numpy_cast
-        if isinstance(step, numpy.generic):
-            return integer("step", step), PYTHON, python_cast
+            if step.dtype.kind == "i" and step.size and step.min() < 0:
+                refuse(ValueError, "step", "an integer >= 0 or an array of them", step.min())
+            return counters(step), numpy, numpy_cast
+        return integer("step", step), PYTHON, python_cast
     if hasattr(step, "__array_namespace__"):
         xp = step.__array_namespace__()
         real = xp.asarray(0.0).dtype
@@ -68,6 +70,27 @@ def arithmetic(step: Any) -> tuple[Any, Any, Callable[[Any], Any]]:
     return integer("step", step), PYTHON, python_cast
 
 
+def counters(step: Any) -> Any:
+    """Integers of any library and width, as wide as arithmetic with them needs.
+
+    Numbers become Python ints, NumPy arrays 64 bits wide; other arrays stay as they are.
+    Raises TypeError for what is not an integer.
+    """
+    if not hasattr(step, "dtype"):
+        return integer("step", step, -math.inf)
+    if not is_numpy(step):
+        if "int" not in str(step.dtype):
+            refuse(TypeError, "step", "an integer or an array of integers", step)
+        return step
+    import numpy
+
+    if not isinstance(step, numpy.ndarray):
+        return integer("step", step, -math.inf)
+    if step.dtype.kind not in "iu":
+        refuse(TypeError, "step", "an integer or an array of integers", step)
+    return step.astype(numpy.uint64 if step.dtype.kind == "u" else numpy.int64)
+
+
 def numpy_cast(x: Any) -> Any:
     """A NumPy array of integers as float64."""
     return x.astype("float64")
@@ -77,11 +100,6 @@ def is_numpy(x: object) -> bool:
     """Whether `x` is a NumPy array or scalar; does not import NumPy."""
     numpy = sys.modules.get("numpy")
     return numpy is not None and isinstance(x, numpy.ndarray | numpy.generic)
-
-
-def widened(step: Any) -> Any:
-    """NumPy integers of any width as int64, the others as they are."""
-    return step.astype("int64") if is_numpy(step) else step
 
 
 def divide(step: Any, period: int) -> tuple[Any, Any]:
@@ -118,30 +136,29 @@ def halved(x: Any, times: Any, xp: Any, cast: Callable[[Any], Any]) -> Any:
     if is_numpy(times):
         import numpy
 
-        exponent = -numpy.minimum(times, ENOUGH_HALVINGS)
-        return numpy.ldexp(x, exponent.astype(numpy.intc))
+        fewer = numpy.minimum(times, ENOUGH_HALVINGS).astype(numpy.intc)
+        return numpy.ldexp(x, -fewer)
     return x * xp.exp(cast(times) * -LOG2)
 
 
-def piecewise(
-    step: Any, starts: Sequence[int], pieces: Sequence[Callable[[Any], Any]], xp: Any
-) -> Any:
+def piecewise(step: Any, starts: Sequence[int], piece: Callable[[int, Any], Any], xp: Any) -> Any:
     """The piece that `step` falls into, at its own local step.
 
-    starts: first step of every piece, increasing, the first one 0. pieces: functions of the
-    step counted from the piece's start. Bisection for ints and NumPy, `where` elsewhere.
+    starts: first step of every piece, increasing, the first one 0. piece: function of the
+    piece's number and of the step counted from its start. Bisection for ints and NumPy,
+    `where` elsewhere.
     """
     if isinstance(step, int):
         index = bisect_right(starts, step) - 1
-        return pieces[index](step - starts[index])
+        return piece(index, step - starts[index])
     if is_numpy(step):
-        return _numpy_pieces(step, starts, pieces)
-    result = pieces[0](step)
-    for start, piece in zip(starts[1:], pieces[1:], strict=True):
+        return _numpy_pieces(step, starts, piece)
+    result = piece(0, step)
+    for index, start in enumerate(starts[1:], start=1):
         if start > _largest(step):
             break
         local = xp.where(step < start, step * 0, step - start)
-        result = xp.where(step < start, result, piece(local))
+        result = xp.where(step < start, result, piece(index, local))
     return result
 
 
@@ -150,16 +167,6 @@ def at_most(step: Any, last: int, xp: Any) -> Any:
     if last > _largest(step):
         return step
     return xp.where(step < last, step, step * 0 + last)
-
-
-def _numpy_steps(step: Any, numpy: Any) -> Any:
-    if step.dtype.kind not in "iu":
-        refuse(TypeError, "step", "an integer or an array of integers", step)
-    if step.size and step.dtype.kind == "i" and step.min() < 0:
-        refuse(ValueError, "step", "an integer >= 0 or an array of them", step.min())
-    if step.dtype == numpy.uint64 and step.size and step.max() > LARGEST_COUNT * 2:
-        return step  # `Policy.__call__` takes these one by one
-    return step.astype(numpy.int64)
 
 
 def _foreign_steps(step: Any, xp: Any) -> Any:
@@ -176,23 +183,37 @@ def _foreign_steps(step: Any, xp: Any) -> Any:
     return step
 
 
-def _numpy_pieces(step: Any, starts: Sequence[int], pieces: Sequence[Callable[[Any], Any]]) -> Any:
+def _numpy_pieces(step: Any, starts: Sequence[int], piece: Callable[[int, Any], Any]) -> Any:
     import numpy
 
-    reachable = [start for start in starts if start < 2**63]
-    index = numpy.searchsorted(numpy.array(reachable, dtype=numpy.int64), step, side="right") - 1
-    result = numpy.empty(numpy.shape(step))
+    reachable = [start for start in starts if start <= _largest(step)]
+    ordered = numpy.array(reachable, dtype=step.dtype)
+    index = numpy.searchsorted(ordered, step, side="right") - 1
+    if not step.size:
+        return piece(0, step)
+    result = None
     for i in numpy.unique(index):
         here = index == i
-        result[here] = pieces[i](step[here] - reachable[i])
+        part = piece(int(i), step[here] - ordered[i])
+        if result is None:
+            result = numpy.empty(step.shape, dtype=part.dtype)
+        result[here] = part
     return result
 
 
-def _largest(step: Any) -> float:
-    """The largest value the type of `step` counts to; Python's ints have no end."""
+def _largest(step: Any) -> int | float:
+    """A number that the type of `step` counts to, and that any constant beside it may have.
+
+    Python's ints have no end. An unsigned type counts twice as far, but JAX, where it has 32
+    bits only, takes no larger constants beside it.
+    """
     if isinstance(step, int):
         return math.inf
+    if is_numpy(step):
+        import numpy
+
+        return int(numpy.iinfo(step.dtype).max)
     name = str(step.dtype)
-    if "64" in name:
-        return 2**63 - 1
-    return 2**32 - 1 if "uint32" in name else 2**31 - 1
+    bits = next(bits for bits in (64, 32, 16, 8) if str(bits) in name)
+    largest: int = 2 ** (bits - 1) - 1
+    return largest

@@ -12,7 +12,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import Any, NoReturn
 
 # float64 counts exactly up to here, and two of them still fit an int64.
@@ -27,20 +27,23 @@ def refuse(kind: type[Exception], name: str, allowed: str, value: object) -> NoR
     raise kind(f"{name} must be {allowed}, got {got} ({type(value).__name__})")
 
 
-def integer(name: str, value: object, low: int = 0, high: int | None = None) -> int:
+def integer(name: str, value: object, low: float = 0, high: int | None = None) -> int:
     """`value` as a Python int of at least `low` and at most `high`; bool is not a number."""
-    allowed = f"an integer >= {low}" if high is None else f"an integer from {low} to {high}"
+    if low == -math.inf:
+        allowed = "an integer"
+    else:
+        allowed = f"an integer >= {low}" if high is None else f"an integer from {low} to {high}"
     if _is_bool(value) or _is_array(value):
         refuse(TypeError, name, allowed, value)
     try:
-        number = operator.index(value)  # type: ignore[arg-type]
+        result = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         # A float is a number of the wrong value when it is fractional, NaN or infinite.
         wrong = isinstance(value, float) and not value.is_integer()
         refuse(ValueError if wrong else TypeError, name, allowed, value)
-    if number < low or (high is not None and number > high):
+    if result < low or (high is not None and result > high):
         refuse(ValueError, name, allowed, value)
-    return number
+    return result
 
 
 def count(name: str, value: object, low: int = 1) -> int:
@@ -59,17 +62,17 @@ def real(
 ) -> float:
     """`value` as a finite Python float in [low, high]; `above` and `below` open that end."""
     allowed = "a finite number" + _range(low, high, above, below)
-    number = as_float(name, value, allowed)
+    result = as_float(name, value, allowed)
     outside = (
-        not math.isfinite(number)
-        or number < low
-        or number > high
-        or (above and number == low)
-        or (below and number == high)
+        not math.isfinite(result)
+        or result < low
+        or result > high
+        or (above and result == low)
+        or (below and result == high)
     )
     if outside:
         refuse(ValueError, name, allowed, value)
-    return number
+    return result
 
 
 def as_float(name: str, value: object, allowed: str = "a number") -> float:
@@ -84,6 +87,26 @@ def as_float(name: str, value: object, allowed: str = "a number") -> float:
         return float(value)  # type: ignore[arg-type]
     except OverflowError:
         return math.inf if value > 0 else -math.inf  # type: ignore[operator]
+
+
+def number(name: str, value: Any) -> float:
+    """A number, or an array or tensor of no dimension, as a float; NaN and infinity pass."""
+    if getattr(value, "shape", None) == () and not _is_bool(value):
+        try:
+            return float(value)
+        except (TypeError, ValueError, OverflowError):
+            refuse(TypeError, name, "a number", value)
+    return as_float(name, value)
+
+
+def called(name: str, function: Callable[..., object], *arguments: object) -> float:
+    """What a caller's function returns, as a number in [0, 1]; `name` is of the call."""
+    try:
+        result = function(*arguments)
+    except Exception as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{name} raised {type(error).__name__}: {error}") from error
+    return as_float(name, result, "a number in [0, 1]")
 
 
 def between(low_name: str, low: float, high_name: str, high: float) -> None:

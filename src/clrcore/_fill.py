@@ -27,6 +27,10 @@ PIECE = 32_768
 # 40 times as long as writing a number.
 DIRECT_COSINES = 16_384
 ROWS, COLUMNS = 64, 1024
+# A ramp that ends below this part of its peak does not round to the peak.
+CLEARLY_BELOW = 1.0 - 1e-12
+# Below this, floats are too coarse for an error to be a part of the value.
+SMALLEST = 1e-290
 
 
 def periodic(policy: Cyclic, start: int, stop: int) -> Rates:
@@ -72,8 +76,7 @@ def _steps(policy: Cyclic, inside: int, out: Rates) -> None:
     falling = min(out.size, period - inside)
     if falling:
         # Counted from the coming base, the height rises backwards.
-        _ramp(policy, down, period - inside - falling + 1, out[:falling])
-        out[:falling] = out[:falling][::-1].copy()
+        _ramp(policy, down, period - inside - falling + 1, out[:falling][::-1])
     if out.size > falling:
         _steps(policy, 0, out[falling:])
 
@@ -109,9 +112,9 @@ def _pieces(policy: Cyclic, half: int, first: int, out: Rates) -> None:
             numpy.multiply(u, span, out=u)
         else:
             numpy.multiply(windows.height(policy.window, u, numpy), span, out=u)
-            piece[:] = numpy.where(u < span, policy.base_lr + u, policy.max_lr)
-            continue
         numpy.add(u, policy.base_lr, out=piece)
+        if not u[-1] < span * CLEARLY_BELOW or callable(policy.window):
+            piece[~(u < span)] = policy.max_lr  # as the formula has it, so none is above
 
 
 def _cosine_tiles(policy: Cyclic, half: int, first: int, out: Rates) -> None:
@@ -141,5 +144,5 @@ def _cosine_tiles(policy: Cyclic, half: int, first: int, out: Rates) -> None:
         lowest = windows.hann(tile / half, math)
         highest = windows.hann(min(1.0, (tile + size) / half), math)
         # Only next to the bounds can rounding step over them.
-        if span * min(lowest, 1.0 - highest) < 1e-14 * policy.max_lr:
+        if not span * min(lowest, 1.0 - highest) > max(1e-14 * policy.max_lr, SMALLEST):
             piece.clip(policy.base_lr, policy.max_lr, out=piece)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 
-from ._checks import count, real
+from ._checks import LARGEST_COUNT, count, real, refuse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -89,7 +89,10 @@ def step_size_from_epochs(steps_per_epoch: float, epochs: float = 4.0) -> int:
     2000
     """
     length = real("steps_per_epoch", steps_per_epoch, 0.0, above=True)
-    return count("step_size", max(1, round(length * real("epochs", epochs, 0.0, above=True))))
+    steps = length * real("epochs", epochs, 0.0, above=True)
+    if steps > LARGEST_COUNT:
+        refuse(ValueError, "steps_per_epoch * epochs", f"at most {LARGEST_COUNT}", steps)
+    return max(1, round(steps))
 
 
 def _cycles(number: int, step_size: int) -> str:

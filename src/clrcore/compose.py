@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 
 from . import windows
 from ._arrays import at_most, before, divide, piecewise, steps_to
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 
 FORMS = ("two_phase", "three_phase")
 ANNEALS = {"cos": windows.hann, "linear": windows.triangular}
-# A restart beyond the reach of int64 is beyond the reach of any array of steps.
-LAST_RESTART = 2**63
+# A restart beyond the reach of uint64 is beyond the reach of any array of steps.
+LAST_RESTART = 2**64
 
 
 class Chain(Policy):
@@ -63,11 +64,11 @@ class Chain(Policy):
     def _formula(self, step: Any, xp: Any, cast: Callable[[Any], Any]) -> Any:
         if self.total_steps is not None:
             step = at_most(step, self.total_steps - 1, xp)
-        pieces = [
-            lambda local, policy=policy: policy._formula(local, xp, cast)
-            for policy, _ in self.stages
-        ]
-        return piecewise(step, self._starts, pieces, xp)
+
+        def rate(stage: int, local: Any) -> Any:
+            return self.stages[stage][0]._formula(local, xp, cast)
+
+        return piecewise(step, self._starts, rate, xp)
 
     def _arguments(self) -> dict[str, Any]:
         return {"stages": list(self.stages)}
@@ -80,9 +81,11 @@ class Chain(Policy):
 
     def _stage(self, step: int) -> int:
         """The number of the stage that step belongs to."""
-        return sum(start <= step for start in self._starts) - 1
+        return bisect_right(self._starts, step) - 1
 
     def _locate(self, step: int) -> Position:
+        if self.total_steps is not None:
+            step = min(step, self.total_steps - 1)
         i = self._stage(step)
         place = self.stages[i][0].locate(step - self._starts[i])
         return place._replace(cycle=self._cycles[i] + place.cycle)
@@ -151,12 +154,16 @@ class OneCycle(Policy):
         )
         self._set(_phases=self._make_phases())
 
+    @property
+    def period(self) -> int:  # type: ignore[override]
+        """Length of the one cycle, in steps."""
+        return self.total_steps
+
     def _make_phases(self) -> tuple[tuple[float, float, float, float], ...]:
         """(start, end, rate at start, rate at end) of every phase that lasts."""
         initial = _quotient("div_factor", self.max_lr, self.div_factor)
         final = _quotient("final_div_factor", initial, self.final_div_factor)
-        peak = self.pct_start * self.total_steps - 1.0
-        ends = [peak, self.total_steps - 1.0]
+        ends = [self.pct_start * self.total_steps - 1.0, self.total_steps - 1.0]
         rates = [initial, self.max_lr, final]
         if self.form == "three_phase":
             ends.insert(1, 2.0 * self.pct_start * self.total_steps - 2.0)
@@ -164,6 +171,8 @@ class OneCycle(Policy):
         phases = []
         start = 0.0
         for end, low, high in zip(ends, rates, rates[1:], strict=False):
+            if math.isclose(end, round(end), abs_tol=1e-9):
+                end = float(round(end))  # so that the peak is met, which rounding may prevent
             if end > start:
                 phases.append((start, end, low, high))
                 start = end
@@ -178,28 +187,23 @@ class OneCycle(Policy):
         starts = [0] + [math.floor(start) + 1 for start, *_ in self._phases[1:]]
         anneal = ANNEALS[self.anneal_strategy]
 
-        def piece(first: int, phase: tuple[float, float, float, float]) -> Callable[[Any], Any]:
-            start, end, opening, closing = phase
+        def rate(phase: int, local: Any) -> Any:
+            start, end, opening, closing = self._phases[phase]
+            if end == start:
+                return cast(local) * 0.0 + closing
+            # From the lower end of the phase, counted in integers before the division.
+            first, last = starts[phase], math.floor(end)
+            if opening <= closing:
+                distance = cast(local) + (first - start)
+            else:
+                distance = steps_to(last - first, local, cast) + (end - last)
+            height = anneal(distance / (end - start), xp)
+            return blend(min(opening, closing), max(opening, closing), height, xp)
 
-            def rate(local: Any) -> Any:
-                if end == start:
-                    return cast(local) * 0.0 + closing
-                # From the lower end of the phase, counted in integers before the division.
-                if opening <= closing:
-                    distance = cast(local) + (first - start)
-                else:
-                    last = math.floor(end)
-                    distance = steps_to(last - first, local, cast) + (end - last)
-                height = anneal(distance / (end - start), xp)
-                return blend(min(opening, closing), max(opening, closing), height, xp)
-
-            return rate
-
-        pieces = [piece(*pair) for pair in zip(starts, self._phases, strict=True)]
         # What rounding left at the very end is not the rate that is held.
         held = self._phases[-1][3]
         running = before(step, self.total_steps - 1)
-        return xp.where(running, piecewise(step, starts, pieces, xp), held)
+        return xp.where(running, piecewise(step, starts, rate, xp), held)
 
     def _arguments(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in _ONE_CYCLE_ARGUMENTS}
@@ -242,11 +246,17 @@ class SmithOneCycle(Policy):
         between("base_lr", base_lr, "max_lr", max_lr)
         self._set(base_lr=base_lr, max_lr=max_lr, step_size=count("step_size", step_size))
 
+    @property
+    def period(self) -> int:  # type: ignore[override]
+        """Length of the one cycle, in steps."""
+        return 2 * self.step_size
+
     def _formula(self, step: Any, xp: Any, cast: Callable[[Any], Any]) -> Any:
         half = self.step_size
         step = at_most(step, 2 * half, xp)
         up = blend(self.base_lr, self.max_lr, cast(at_most(step, half, xp)) / float(half), xp)
-        down = steps_to(2 * half, step, cast) / float(half) * self.max_lr
+        share = steps_to(2 * half, step, cast) / float(half)
+        down = xp.where(share < 1.0, share, 1.0) * self.max_lr
         floor = self.base_lr / 1000.0
         return xp.where(before(step, half + 1), up, xp.where(down > floor, down, floor))
 
@@ -254,14 +264,14 @@ class SmithOneCycle(Policy):
         return {name: getattr(self, name) for name in ("base_lr", "max_lr", "step_size")}
 
     def _locate(self, step: int) -> Position:
-        done = min(1.0, step / (2 * self.step_size))
+        done = min(step, self.period) / self.period
         return Position(0, step, step < self.step_size, done)
 
     def _cycle_ends(self, total_steps: int) -> list[int]:
-        return [2 * self.step_size] if 2 * self.step_size <= total_steps else []
+        return [self.period] if self.period <= total_steps else []
 
     def _completes(self, step: int) -> int | None:
-        return 0 if step == 2 * self.step_size else None
+        return 0 if step == self.period else None
 
 
 class WarmRestarts(Policy):
@@ -298,10 +308,11 @@ class WarmRestarts(Policy):
         if self.multiplier == 1:
             return self._fall(divide(step, self.first_period)[1], self.first_period, xp, cast)
         cycles = list(self._cycles(LAST_RESTART))
-        pieces = [
-            lambda local, length=length: self._fall(local, length, xp, cast) for _, length in cycles
-        ]
-        return piecewise(step, [start for start, _ in cycles], pieces, xp)
+
+        def rate(cycle: int, local: Any) -> Any:
+            return self._fall(local, cycles[cycle][1], xp, cast)
+
+        return piecewise(step, [start for start, _ in cycles], rate, xp)
 
     def _fall(self, inside: Any, length: int, xp: Any, cast: Callable[[Any], Any]) -> Any:
         return self._rate(steps_to(length, inside, cast) / float(length), xp)

@@ -11,11 +11,11 @@ from . import _csv
 from ._checks import choice, flag, keys, real, refuse, version
 from ._plain import from_plain, to_plain
 from ._values import Value
-from .smoothing import smooth
+from .smoothing import finite_until, smooth
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, TextIO
+    from typing import IO, Any
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 VERSION = 1
 SWEEPS = ("linear", "exponential")
-# Spacing may waver by this much, relative to its mean, and still be called even: the rates of
-# foreign files are often rounded to a few digits.
-UNEVEN = 0.35
+# Rates may lie this part of the sweep's span from an even ramp and still be called one: those of
+# foreign files are often rounded to a few digits, or held for an epoch.
+UNEVEN = 0.1
 
 
 class Curve(Value):
@@ -92,15 +92,14 @@ class Curve(Value):
     def smoothed(self, metric: str = "loss") -> Numbers:
         """The metric "loss" or "accuracy", smoothed without lag in log rate; shape of lr.
 
-        NaN from the first loss on that is not finite, and where accuracy was not yet, or no
-        longer, measured. Raises ValueError for a metric that was not recorded.
+        Gaps are bridged; NaN from the blow-up on, and before the first and after the last
+        value. Raises ValueError for a metric that was not recorded.
         """
         values = getattr(self, choice("metric", metric, ("loss", "accuracy")))
         if values is None:
             refuse(ValueError, "metric", "one that was recorded", metric)
         if self.loss is not None:
-            blown_up = np.cumsum(~np.isfinite(self.loss)) > 0
-            values = np.where(blown_up, np.nan, values)
+            values = np.where(np.arange(len(self)) < finite_until(self.loss), values, np.nan)
         return smooth(self.lr, values)
 
     def to_dict(self) -> dict[str, Any]:
@@ -136,7 +135,8 @@ class Curve(Value):
     def to_csv(self, path: str | os.PathLike[str]) -> None:
         """Write columns lr, loss, and accuracy or val_accuracy (held out), digits exact.
 
-        Either the whole file is written or none of it.
+        Either the whole file is written or none of it. What is not a column (sweep,
+        steps_per_epoch, held_out=False) is not in the file; `to_dict` keeps all.
         """
         name = "val_accuracy" if self.held_out else "accuracy"
         columns = {"lr": self.lr, "loss": self.loss, name: self.accuracy}
@@ -145,7 +145,7 @@ class Curve(Value):
     @classmethod
     def from_csv(
         cls,
-        path: str | os.PathLike[str] | TextIO,
+        path: str | os.PathLike[str] | IO[str] | IO[bytes],
         *,
         lr: str | None = None,
         loss: str | None = None,
@@ -156,18 +156,15 @@ class Curve(Value):
     ) -> Curve:
         """Read a curve from a file of columns with a header line, ours or another tool's.
 
-        path: a path or an open text file; cells parted by comma, semicolon or tab.
+        path: a path, or an open file; UTF-8, cells parted by comma, semicolon or tab. Lines
+            that begin with # are left out.
         lr, loss, accuracy: names of the columns; by default the usual ones, in any case and
             order (lr, learning_rate, loss, train_loss, accuracy, val_acc, ...). Other columns
-            are ignored. Empty cells of loss and accuracy are NaN.
+            are ignored. Cells of loss and accuracy that are empty or NA are NaN.
         The other arguments are those of `Curve`; a column named val_... is held out.
         Raises ValueError that names the line, and OSError for what cannot be read.
         """
-        if isinstance(path, str | os.PathLike):
-            with open(path, newline="", encoding="utf-8-sig") as file:
-                text, where = file.read(), f"{os.fspath(path)}, line"
-        else:
-            text, where = path.read(), "line"
+        text, where = _csv.text(path)
         names = {"lr": lr, "loss": loss, "accuracy": accuracy}
         columns, found_held_out = _csv.read(text, where, names)
         return cls(
@@ -191,37 +188,45 @@ class Curve(Value):
         return (*bits, self.sweep, self.steps_per_epoch, self.held_out)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        for value in state.values():
-            if isinstance(value, np.ndarray):
-                value.flags.writeable = False
-        super().__setstate__(state)
+        arrays = {key: _frozen(x) for key, x in state.items() if isinstance(x, np.ndarray)}
+        super().__setstate__(state | arrays)
 
 
 def _column(name: str, values: ArrayLike, size: int | None = None) -> Numbers:
-    """A read-only float64 copy of 1-D numbers."""
-    array = np.asarray(values)
+    """A float64 copy of 1-D numbers that cannot be written to."""
+    try:
+        array = np.asarray(values)
+    except ValueError:  # rows of different lengths
+        refuse(ValueError, name, "1-D", values)
+    if array.ndim != 1:
+        refuse(ValueError, name, f"1-D, not of shape {array.shape}", values)
     if array.dtype.kind not in "iuf" and array.size:
         refuse(TypeError, name, "a 1-D array of numbers", values)
-    if array.ndim != 1:
-        refuse(ValueError, name, "1-D", f"shape {array.shape}")
     if size is not None and array.size != size:
         raise ValueError(f"{name} must have as many values as lr, {size}, got {array.size}")
-    column = np.array(array, dtype=np.float64)
+    column = array.astype(np.float64)
     column[np.isnan(column)] = np.nan  # one NaN, so that equal curves have equal bits
-    column.flags.writeable = False
-    return column
+    return _frozen(column)
+
+
+def _frozen(column: Numbers) -> Numbers:
+    """The same numbers in memory that NumPy does not let anyone make writeable again."""
+    return np.frombuffer(column.tobytes(), dtype=np.float64)
 
 
 def _kind(lr: Numbers) -> str | None:
-    """What sweep the rates look like: the one whose spacing is even."""
-    if lr.size < 3 or not np.all(np.diff(lr) > 0):
+    """What sweep the rates look like: the ramp they lie nearest to."""
+    if lr.size < 3 or not lr[-1] > lr[0] or np.any(np.diff(lr) < 0):
         return None
-    spacings = {"linear": np.diff(lr)}
+    ramps = {"linear": lr}
     if lr[0] > 0:
-        spacings["exponential"] = np.diff(np.log(lr))
-    unevenness = {kind: float(gaps.std() / gaps.mean()) for kind, gaps in spacings.items()}
-    best = min(unevenness, key=lambda kind: unevenness[kind])
-    return best if unevenness[best] < UNEVEN else None
+        ramps["exponential"] = np.log(lr)
+    off = {}
+    for kind, rates in ramps.items():
+        even = np.linspace(rates[0], rates[-1], rates.size)
+        off[kind] = float(np.abs(rates - even).max() / (rates[-1] - rates[0]))
+    best = min(off, key=lambda kind: off[kind])
+    return best if off[best] < UNEVEN else None
 
 
 def _listed(values: Numbers | None) -> list[float | str | None] | None:

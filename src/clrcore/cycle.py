@@ -22,7 +22,8 @@ else:
 
 cycle: number of the cycle, from 0. step: steps since that cycle began.
 rising: whether the next step of this cycle has the higher rate by its half.
-fraction: share of the cycle that is done, in [0, 1); 0 for policies without cycles or end.
+fraction: share of the cycle that is done, in [0, 1], 1 only past the end; 0 for policies
+without cycles or end.
 """
 
 

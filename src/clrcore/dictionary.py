@@ -44,18 +44,23 @@ def policy_from_dict(data: dict[str, Any]) -> Policy:
     >>> clrcore.policy_from_dict(policy.to_dict()) == policy
     True
     """
+    return _policy("data", data)
+
+
+def _policy(name: str, data: object) -> Policy:
+    """The policy in `data`, which errors call `name`."""
     if not isinstance(data, dict):
-        refuse(TypeError, "data", "a dictionary, as to_dict makes it", data)
+        refuse(TypeError, name, "a dictionary, as to_dict makes it", data)
     if "version" not in data or "type" not in data:
-        keys("data", data, ["version", "type", *(k for k in data if k not in ("version", "type"))])
-    version("data", data["version"], VERSION)
-    kind = choice("data['type']", data["type"], CONSTRUCTORS)
+        keys(name, data, ["version", "type", *(k for k in data if k not in ("version", "type"))])
+    version(name, data["version"], VERSION)
+    kind = choice(f"{name}['type']", data["type"], CONSTRUCTORS)
     from inspect import signature  # here, as it takes 10 ms to import
 
     constructor = CONSTRUCTORS[kind]
     names = list(signature(constructor).parameters)
-    keys("data", data, ["version", "type", *names])
-    arguments = {name: data[name] for name in names}
+    keys(name, data, ["version", "type", *names])
+    arguments = {argument: data[argument] for argument in names}
     if kind == "chain":
         arguments["stages"] = _stages(arguments["stages"])
     return constructor(**arguments)
@@ -68,4 +73,7 @@ def _stages(stages: object) -> list[tuple[Policy, Any]]:
     for i, stage in enumerate(stages):
         if not isinstance(stage, list | tuple) or len(stage) != 2:
             refuse(TypeError, f"stages[{i}]", "a [policy dictionary, num_steps] pair", stage)
-    return [(policy_from_dict(policy), num_steps) for policy, num_steps in stages]
+    return [
+        (_policy(f"stages[{i}][0]", policy), num_steps)
+        for i, (policy, num_steps) in enumerate(stages)
+    ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import namedtuple
 
-from ._checks import as_float, choice, integer, keys, real, refuse, version
+from ._checks import choice, integer, keys, number, real, refuse, version
 from .policy import Policy, check_policy
 
 TYPE_CHECKING = False
@@ -63,7 +63,8 @@ class CycleMonitor:
     ) -> None:
         if not check_policy("policy", policy).has_cycles:
             refuse(ValueError, "policy", "one with cycles, such as triangular", policy)
-        self._policy = policy
+        total = policy.total_steps
+        self._last = None if total is None else len(policy.cycle_ends(total))
         self._mode = choice("mode", mode, ("max", "min"))
         self._factor = real("factor", factor, 0.0, 1.0, above=True, below=True)
         self._patience = integer("patience", patience, 1)
@@ -76,13 +77,14 @@ class CycleMonitor:
         self._lowerings = 0
         self._best: float | None = None
 
-    def update(self, metric: float) -> Verdict:
+    def update(self, metric: Any) -> Verdict:
         """The verdict on a cycle that was just completed.
 
-        metric: the metric at its end, best on held-out data. NaN and infinity say stop.
+        metric: the metric at its end, best on held-out data; a number, or an array or tensor
+            of no dimension. NaN and infinity say stop.
         Raises TypeError for what is not a number.
         """
-        value = as_float("metric", metric)
+        value = number("metric", metric)
         self._cycles += 1
         self._cycles_at_bounds += 1
         if not math.isfinite(value):
@@ -92,8 +94,8 @@ class CycleMonitor:
             self._stale = 0
         else:
             self._stale += 1
-        if self._policy.is_last_cycle(self._cycles - 1):
-            return Verdict("stop", 1.0, f"{self._ordinal()}: it was the policy's last")
+        if self._cycles == self._last:
+            return Verdict("stop", 1.0, f"{self._ordinal()}: the policy has no more")
         if self._stale < self._patience:
             return Verdict("continue", 1.0, f"{self._ordinal()}: {self._told(value)}")
         if self._cycles_at_bounds < self._min_cycles:
@@ -108,7 +110,7 @@ class CycleMonitor:
                 f"{self._lowerings} times already"
             )
             return Verdict("stop", 1.0, reason)
-        reason = f"{self._ordinal()}: {self._told(value)}; lower both bounds by {self._factor:g}"
+        reason = f"{self._ordinal()}: {self._told(value)}; multiply both bounds by {self._factor:g}"
         self._lowerings += 1
         self._cycles_at_bounds = 0
         self._stale = 0
@@ -137,9 +139,14 @@ class CycleMonitor:
         cycles = integer("state['cycles']", state["cycles"])
         at_bounds = integer("state['cycles_at_bounds']", state["cycles_at_bounds"], 0, cycles)
         stale = integer("state['stale']", state["stale"], 0, cycles)
-        lowerings = integer("state['lowerings']", state["lowerings"], 0, self._max_lowerings)
+        # Every lowering took at least that many cycles.
+        most = min(self._max_lowerings, (cycles - at_bounds) // FEWEST_CYCLES)
+        lowerings = integer("state['lowerings']", state["lowerings"], 0, most)
         self._best, self._cycles, self._cycles_at_bounds = best, cycles, at_bounds
         self._stale, self._lowerings = stale, lowerings
+
+    def __repr__(self) -> str:
+        return f"CycleMonitor {self._ordinal()}, best metric {self._best}"
 
     def _improved(self, value: float) -> bool:
         if self._best is None:
@@ -148,7 +155,7 @@ class CycleMonitor:
         return gain > self._min_delta
 
     def _ordinal(self) -> str:
-        return f"cycle {self._cycles - 1} ended"
+        return f"after {self._cycles} cycle{'s' * (self._cycles > 1)}"
 
     def _told(self, value: float) -> str:
         if self._stale == 0:

@@ -143,11 +143,8 @@ class Stepwise(Policy):
         steps = tuple(count(f"milestones[{i}]", step) for i, step in enumerate(milestones))
         if list(steps) != sorted(set(steps)):
             refuse(ValueError, "milestones", "strictly increasing", list(steps))
-        self._set(
-            lr=real("lr", lr, 0.0),
-            milestones=steps,
-            factor=real("factor", factor, 0.0, 1.0, above=True) if steps else 1.0,
-        )
+        factor = real("factor", factor, 0.0, 1.0, above=True)
+        self._set(lr=real("lr", lr, 0.0), milestones=steps, factor=factor if steps else 1.0)
 
     @property
     def constructor(self) -> str:  # type: ignore[override]
@@ -155,11 +152,13 @@ class Stepwise(Policy):
         return "stepwise" if self.milestones else "constant"
 
     def _formula(self, step: Any, xp: Any, cast: Callable[[Any], Any]) -> Any:
-        starts = (0, *self.milestones)
-        rates = [self.lr * self.factor**i for i in range(len(starts))]
-        # Times 0.0 for the shape and type of the step.
-        pieces = [lambda local, rate=rate: cast(local) * 0.0 + rate for rate in rates]
-        return piecewise(step, starts, pieces, xp)
+        def rate(passed: int, local: Any) -> Any:
+            # In two halves, as the power may be below the smallest float. Times 0.0 for the
+            # shape and type of the step.
+            lowered = self.lr * self.factor ** (passed // 2) * self.factor ** (passed - passed // 2)
+            return cast(local) * 0.0 + lowered
+
+        return piecewise(step, (0, *self.milestones), rate, xp)
 
     def _arguments(self) -> dict[str, Any]:
         if not self.milestones:
@@ -239,8 +238,9 @@ class Sweep(Policy):
         u = cast(at_most(step, last, xp)) / float(last)
         if self.constructor == "linear_sweep":
             return blend(self.min_lr, self.max_lr, u, xp)
-        decades = math.log(self.max_lr) - math.log(self.min_lr)
-        rate = xp.exp(u * decades) * self.min_lr
+        # In two halves, as the whole ratio may be above the largest float.
+        half = xp.exp(u * ((math.log(self.max_lr) - math.log(self.min_lr)) / 2))
+        rate = half * self.min_lr * half
         return xp.where((u < 1.0) & (rate < self.max_lr), rate, self.max_lr)
 
     def _arguments(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._arrays import PYTHON, arithmetic, is_numpy, python_cast, widened
+from ._arrays import PYTHON, arithmetic, counters, is_numpy, python_cast
 from ._checks import integer, refuse
 from ._values import Value
 from .cycle import Position
@@ -68,26 +68,24 @@ class Policy(Value):
             return self._formula(step, xp, cast)
         if not is_numpy(step):
             return self.evaluate(step, xp, cast)
-        if step.dtype.kind == "u":  # beyond int64: exact as Python ints, one by one
-            rates = [self(t) for t in step.ravel().tolist()]
-            return xp.array(rates).reshape(step.shape)
         return xp.asarray(self._formula(step, xp, cast), dtype=float).reshape(step.shape)
 
     def evaluate(self, step: Any, xp: Any, cast: Callable[[Any], Any]) -> Any:
         """The same formula in an explicit arithmetic, for libraries without the array API.
 
-        step: a Python int, or an array of 32- or 64-bit integers; negative ones count as 0.
+        step: an int, or an array of integers of any width; negative ones count as 0.
         xp: a namespace with `where`, `exp` and `cos`: numpy, jax.numpy, torch, tensorflow,
             keras.ops, ...
         cast: function from an integer array to the float array wanted.
-        Returns an array of the type `cast` makes, of the shape of `step`.
+        Returns an array of the type `cast` makes, of the shape of `step`. Raises TypeError or
+        ValueError for steps that are not integers.
 
         >>> import clrcore, numpy as np
         >>> policy = clrcore.triangular(0.001, 0.006, step_size=2000)
         >>> policy.evaluate(np.arange(3), np, lambda n: n.astype(np.float32)).dtype
         dtype('float32')
         """
-        step = widened(step)
+        step = counters(step)
         if isinstance(step, int):
             step = max(step, 0)
         else:
@@ -142,17 +140,6 @@ class Policy(Value):
         step = integer("step", step)
         return self._completes(step) if step else None
 
-    def is_last_cycle(self, cycle: int) -> bool:
-        """Whether no cycle comes after number `cycle`; never so for endless cycles.
-
-        >>> import clrcore
-        >>> clrcore.one_cycle(1.0, total_steps=100).is_last_cycle(0)
-        True
-        """
-        if self.total_steps is None:
-            return False
-        return integer("cycle", cycle) >= self._locate(self.total_steps - 1).cycle
-
     def to_dict(self) -> dict[str, Any]:
         """The policy as plain JSON data, which `policy_from_dict` reads in any framework.
 
@@ -189,8 +176,8 @@ class Policy(Value):
         return self(numpy.arange(start, stop))
 
     def _locate(self, step: int) -> Position:
-        done = 0.0 if self.total_steps is None else min(1.0, step / self.total_steps)
-        return Position(0, step, False, done)
+        total = self.total_steps
+        return Position(0, step, False, 0.0 if total is None else min(step, total) / total)
 
     def _cycle_ends(self, total_steps: int) -> list[int]:
         return []

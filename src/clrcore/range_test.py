@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from ._checks import as_float, flag, keys, real, refuse, version
+from ._checks import flag, keys, number, real, refuse, version
 from ._plain import from_plain, to_plain
 from .policy import Policy, check_policy
 
@@ -103,7 +103,7 @@ class RangeTest:
         self._handed_out = True
         return self._sweep(self.step_count)
 
-    def record(self, *, loss: float | None = None, accuracy: float | None = None) -> None:
+    def record(self, *, loss: Any = None, accuracy: Any = None) -> None:
         """Take the metrics of the update made at the last rate handed out.
 
         loss: of the mini-batch, before the update. accuracy: of the mini-batch, or of
@@ -113,7 +113,10 @@ class RangeTest:
         """
         if loss is None and accuracy is None:
             raise TypeError("record() needs loss=..., accuracy=..., or both; got neither")
-        point = (_metric("loss", loss), _metric("accuracy", accuracy))
+        point = (
+            None if loss is None else number("loss", loss),
+            None if accuracy is None else number("accuracy", accuracy),
+        )
         if not self._handed_out:
             raise RuntimeError(
                 "record() comes once after each rate: take the next rate from the test first"
@@ -179,6 +182,12 @@ class RangeTest:
                 f"state has {len(losses)} losses and {len(accuracies)} accuracies; it must have "
                 f"the same number of both, at most {self._num_steps}"
             )
+        for i, point in enumerate(zip(losses, accuracies, strict=True), start=1):
+            values = [value for value in point if value is not None]
+            if not values:
+                raise ValueError(f"state has neither loss nor accuracy for update {i}")
+            if i < len(losses) and not all(map(math.isfinite, values)):
+                raise ValueError(f"state goes on after update {i}, whose metrics are not finite")
         self._start()
         for point in zip(losses, accuracies, strict=True):
             self._take(point)
@@ -205,48 +214,43 @@ class Divergence:
     """Tells from the losses so far whether the run has diverged.
 
     The smoothed loss must stand above its start by more than it had fallen below it, and by
-    more than noise explains, for three losses in a row. Only differences of losses enter, so
-    a negative or shifted loss is judged like any other.
+    more than noise and a tenth of the start explain, for three losses in a row. Where the loss
+    stands at or below 0 the tenth does not matter, and only differences of losses count.
     """
 
     SMOOTHING = 0.9
-    FIRST = 5
+    FIRST = 10
     IN_A_ROW = 3
+    NOISE = 6.0
+    LEAST = 0.1
 
     def __init__(self) -> None:
-        self._first: list[float] = []
-        self._smoothed = 0.0
-        self._best = math.inf
-        self._deviation = 0.0
-        self._noise = 0.0
         self._count = 0
+        self._start = 0.0
+        self._smoothed = 0.0
+        self._best = 0.0
+        self._deviations = 0.0
+        self._measured = 0
         self._above = 0
 
     def update(self, loss: float) -> bool:
         """Take the next loss; whether it shows a divergence."""
         self._count += 1
+        # Before the smoothing has its length, the mean of what there is; by differences, as a
+        # sum may overflow.
+        share = max(1.0 / self._count, 1.0 - self.SMOOTHING)
+        deviation = abs(loss - self._smoothed) if self._count > 1 else 0.0
+        self._smoothed += share * (loss - self._smoothed)
         if self._count <= self.FIRST:
-            self._first.append(loss)
-            self._smoothed = sum(self._first) / len(self._first)
-            self._best = self._smoothed
-            self._noise = max(self._first) - min(self._first)
-            return False
-        self._deviation += abs(loss - self._smoothed)
-        self._smoothed += (1.0 - self.SMOOTHING) * (loss - self._smoothed)
-        if self._smoothed < self._best:
-            self._best = self._smoothed
-            # Measured up to the lowest point only: after it, deviations may be the blow-up.
-            self._noise = max(self._noise, 3.0 * self._deviation / (self._count - self.FIRST))
-        start = sum(self._first) / self.FIRST
-        limit = start + (start - self._best) + self._noise
-        self._above = self._above + 1 if self._smoothed > limit else 0
+            self._start = self._best = self._smoothed
+        self._best = min(self._best, self._smoothed)
+        # Where the loss stands above its start, deviations may be the blow-up itself.
+        if self._smoothed <= self._start:
+            self._deviations += deviation
+            self._measured += 1
+        noise = self.NOISE * self._deviations / max(1, self._measured)
+        rise = self._smoothed - self._start
+        fall = self._start - self._best
+        least = max(noise, self.LEAST * abs(self._start))
+        self._above = self._above + 1 if rise > fall + least else 0
         return self._above >= self.IN_A_ROW
-
-
-def _metric(name: str, value: Any) -> float | None:
-    if value is None:
-        return None
-    # Tensors and arrays of one number count as that number.
-    if getattr(value, "shape", None) == () and hasattr(value, "item"):
-        value = value.item()
-    return as_float(name, value, "a number")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from ._arrays import PYTHON, halved, is_numpy
-from ._checks import as_float, choice, real, refuse
+from ._checks import called, choice, real, refuse
 from ._values import Value
 
 TYPE_CHECKING = False
@@ -104,13 +104,13 @@ def scaled(
 
         pairs = zip(cycle.ravel().tolist(), step.ravel().tolist(), strict=True)
         flat = [_factor(scale, *pair) for pair in pairs]
-        return amplitude * numpy.array(flat, dtype=float).reshape(step.shape)
+        return amplitude * numpy.array(flat, dtype=amplitude.dtype).reshape(step.shape)
     return amplitude * scale(cycle, step)
 
 
 def _factor(scale: Callable[[int, int], Any], cycle: int, step: int) -> float:
     name = f"scale(cycle={cycle}, step={step})"
-    result = as_float(name, scale(cycle, step), "a number in [0, 1]")
+    result = called(name, scale, cycle, step)
     if not 0.0 <= result <= 1.0:
         refuse(ValueError, name, "a number in [0, 1]", result)
     return result

@@ -50,6 +50,17 @@ def log_rates(lr: Floats) -> Floats:
     return x
 
 
+def finite_until(values: Floats) -> int:
+    """How many points come before the blow-up: the first infinity, or NaN to the end.
+
+    NaN with finite values after it is a value that is missing, no blow-up.
+    """
+    infinite = np.flatnonzero(np.isinf(values))
+    end = int(infinite[0]) if infinite.size else values.size
+    known = np.flatnonzero(np.isfinite(values[:end]))
+    return int(known[-1]) + 1 if known.size else 0
+
+
 def smooth(lr: Floats, values: Floats, *, span: float = SPAN) -> Floats:
     """`values` without their noise, at every rate from the first finite value to the last.
 

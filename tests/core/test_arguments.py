@@ -107,6 +107,7 @@ def test_the_good_arguments_are_good(constructor):
         ("one_cycle", {"anneal_strategy": "poly"}, r"anneal_strategy must be one of"),
         ("one_cycle", {"div_factor": 1e-320}, r"div_factor must be large enough"),
         ("one_cycle", {"final_div_factor": 1e-320}, r"final_div_factor must be large enough"),
+        ("stepwise", {"milestones": [], "factor": math.nan}, r"factor must be a finite number"),
         ("stepwise", {"milestones": [20, 10]}, r"milestones must be strictly increasing"),
         ("stepwise", {"milestones": [10, 10]}, r"milestones must be strictly increasing"),
         ("stepwise", {"milestones": [0]}, r"milestones\[0\] must be an integer from 1"),

@@ -123,6 +123,23 @@ class TestLossRule:
         bounds = suggest_bounds(Curve(lr, loss))
         assert bounds.lr > lr[100]
 
+    def test_values_that_are_missing_change_little(self):
+        curve = exponential(n=400)
+        for gaps in ([150], [0], list(range(0, 300, 2)), [399]):
+            loss = curve.loss.copy()
+            loss[gaps] = np.nan
+            assert numbers(suggest_bounds(Curve(curve.lr, loss))) == pytest.approx(
+                numbers(suggest_bounds(curve)), abs=0.4
+            )
+
+    @given(power=st.floats(0.5, 3.0), noise=st.floats(0.0, 0.1), seed=st.integers(0, 999))
+    def test_a_loss_that_only_rises_is_refused(self, power, noise, seed):
+        lr = np.geomspace(1e-6, 1.0, 300)
+        rising = np.linspace(1.0, 5.0, 300) ** power
+        loss = rising + noise * np.random.default_rng(seed).normal(size=300)
+        with pytest.raises(NoBoundsError, match="already diverging at the first rates"):
+            suggest_bounds(Curve(lr, loss))
+
     def test_a_spike_changes_little(self):
         curve = exponential()
         loss = curve.loss.copy()
@@ -175,6 +192,14 @@ class TestAccuracyRule:
         assert both.rule == "accuracy"
         assert both.lr == pytest.approx(alone.lr)
         assert any("off the loss" in reason for reason in both.reasons)
+
+    @pytest.mark.parametrize("spaced", [np.geomspace, np.linspace])
+    def test_an_accuracy_that_only_rises_has_no_bound_at_the_edge(self, spaced):
+        lr = spaced(1e-3, 1.0, 300)
+        bounds = suggest_bounds(Curve(lr, accuracy=np.linspace(0.1, 0.9, 300)))
+        assert bounds.max_lr <= 0.5 * (1 + 1e-9)
+        assert any("has not fallen again" in reason for reason in bounds.reasons)
+        assert warned(bounds, "raise the sweep's top above 1")
 
     def test_takes_the_lower_max_lr_of_accuracy_and_loss(self):
         curve = ramp(loss=True)
@@ -518,7 +543,7 @@ class TestBounds:
         for value in (bounds.base_lr, bounds.lr, bounds.max_lr, *bounds.lr_interval):
             assert type(value) is float
         given = Bounds(
-            **{**{n: getattr(self.bounds, n) for n in Bounds.__slots__}, "lr": np.float32(1)}
+            **{**{n: getattr(self.bounds, n) for n in Bounds.__slots__}, "lr": np.float32(0.005)}
         )
         assert type(given.lr) is float
 
@@ -572,3 +597,18 @@ def test_a_million_points_take_less_than_a_second():
     assert numbers(bounds)[:3] == pytest.approx(
         numbers(suggest_bounds(exponential(n=3000)))[:3], abs=0.2
     )
+
+    @pytest.mark.parametrize(
+        ("change", "kind", "message"),
+        [
+            ({"lr": 5.0}, ValueError, "lr must be a finite number in"),
+            ({"rule": 5}, TypeError, "rule must be the name of a rule"),
+            ({"reasons": "abc"}, TypeError, "reasons must be a list of sentences"),
+            ({"warnings": None}, TypeError, "warnings must be a list of sentences"),
+            ({"warnings": [1]}, TypeError, "warnings must be a list of sentences"),
+        ],
+    )
+    def test_impossible_bounds_are_refused(self, change, kind, message):
+        whole = {name: getattr(self.bounds, name) for name in Bounds.__slots__}
+        with pytest.raises(kind, match=message):
+            Bounds(**whole | change)

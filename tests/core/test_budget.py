@@ -101,7 +101,7 @@ def test_step_sizes_from_epochs():
     [
         (0, 4, "steps_per_epoch must be"),
         (500, 0, "epochs must be"),
-        (1e300, 4, "step_size must be"),
+        (1e300, 4, "steps_per_epoch . epochs must be at most"),
     ],
 )
 def test_bad_epochs_are_refused(steps, epochs, message):

@@ -75,6 +75,8 @@ def test_arrays_are_copies_that_cannot_change():
     assert (curve.lr[0], curve.loss[0]) == (0.1, 1.0)
     with pytest.raises(ValueError, match="read-only"):
         curve.lr[0] = 1.0
+    with pytest.raises(ValueError, match="cannot set WRITEABLE"):
+        curve.lr.flags.writeable = True
     with pytest.raises(AttributeError, match="Curve is immutable"):
         curve.loss = None
 
@@ -104,6 +106,12 @@ def test_curves_differ_by_what_they_hold():
         (np.geomspace(1e-2, 1.0, 40).round(3), "exponential"),
         ((np.arange(300) + 1) / 300 * 0.1, "linear"),
         (np.linspace(0, 0.1, 300).round(4), "linear"),
+        (np.linspace(1e-4, 1e-2, 300).round(4), "linear"),
+        (np.linspace(0.0, 0.02, 4000).round(5), "linear"),
+        (np.array([float(f"{x:.1e}") for x in np.geomspace(1e-6, 1.0, 300)]), "exponential"),
+        (np.array([float(f"{x:.6f}") for x in np.geomspace(1e-6, 1.0, 300)]), "exponential"),
+        (np.repeat(np.linspace(0.1, 1.0, 10), 35), "linear"),
+        (np.r_[np.geomspace(1e-5, 1.0, 100), 1.0, 1.0], "exponential"),
         (np.array([0.1, 0.2]), None),
         (np.array([0.1, 0.3, 0.2]), None),
         (np.array([0.1, 0.1, 0.1]), None),
@@ -121,8 +129,9 @@ def test_the_sweep_is_inferred_from_the_rates(lr, sweep):
         ({"lr": [0.1, math.nan]}, ValueError, r"lr\[1\] must be a finite number >= 0, got nan"),
         ({"lr": [math.inf, 0.1]}, ValueError, r"lr\[0\] must be a finite number >= 0, got inf"),
         ({"lr": [0.1, -0.1]}, ValueError, r"lr\[1\] must be a finite number >= 0, got -0.1"),
-        ({"lr": [[0.1, 0.2]]}, ValueError, "lr must be 1-D, got 'shape"),
+        ({"lr": [[0.1, 0.2]]}, ValueError, r"lr must be 1-D, not of shape \(1, 2\)"),
         ({"lr": 0.1}, ValueError, "lr must be 1-D"),
+        ({"lr": [[0.1], [0.1, 0.2]]}, ValueError, "lr must be 1-D"),
         ({"lr": ["a", "b"]}, TypeError, "lr must be a 1-D array of numbers"),
         ({"lr": [True, False]}, TypeError, "lr must be a 1-D array of numbers"),
         ({"loss": [1.0]}, ValueError, "loss must have as many values as lr, 2, got 1"),
@@ -175,7 +184,8 @@ def test_smoothing_has_no_lag():
 
 def test_nothing_is_smoothed_over_a_blow_up():
     lr = np.geomspace(1e-4, 1.0, 40)
-    loss = np.where(np.arange(40) < 30, 1.0, [1.0, math.nan] * 20)
+    loss = np.where(np.arange(40) < 31, 1.0, [1.0, math.inf] * 20)
+    loss[7] = math.nan  # one that is missing
     accuracy = np.where(np.arange(40) % 3, math.nan, 0.5)
     curve = Curve(lr, loss, accuracy)
 
@@ -225,6 +235,51 @@ def test_cells_are_parted_by_what_the_header_uses(delimiter):
     assert read(text).held_out is None
 
 
+def test_lines_and_cells_that_say_nothing_are_left_out():
+    curve = read(
+        """\
+        # made by a tool, 2 columns
+        "Learning Rate", "Train Loss", valid-acc
+        0.001, 2.3, NA
+        # half way
+        0.01, None, 0.5
+        ,,
+        0.1, 0.7, null
+        """
+    )
+
+    assert curve.lr.tolist() == [0.001, 0.01, 0.1]
+    assert np.isnan(curve.loss).tolist() == [False, True, False]
+    assert np.isnan(curve.accuracy).tolist() == [True, False, True]
+    assert curve.held_out is True
+
+
+@pytest.mark.parametrize("source", [5, None, ["lr,loss"]])
+def test_what_is_no_file_is_refused(source):
+    with pytest.raises(TypeError, match="path must be a path or an open file"):
+        Curve.from_csv(source)
+
+
+def test_column_names_are_strings():
+    with pytest.raises(TypeError, match="lr must be a column's name or None, got 5"):
+        read("lr,loss\n0.1,1\n", lr=5)
+
+
+def test_open_files_of_text_and_of_bytes_are_read():
+    content = "\ufefflr,loss\n0.1,1\n0.2,2\n"
+
+    for source in (io.StringIO(content), io.BytesIO(content.encode())):
+        assert Curve.from_csv(source).loss.tolist() == [1.0, 2.0]
+
+
+def test_other_encodings_name_the_line(tmp_path):
+    path = tmp_path / "latin.csv"
+    path.write_bytes("lr,loss\n0.1,1\n0.2,2\xb5\n".encode("latin-1"))
+
+    with pytest.raises(ValueError, match=r"latin\.csv, line 3: not UTF-8 text"):
+        Curve.from_csv(path)
+
+
 def test_columns_can_be_named():
     text = "rate of update,batch,eval_top1\n0.1,1.5,0.5\n0.2,1.25,0.75\n"
     curve = read(text, lr="Rate of update", loss="batch", accuracy="eval_top1", held_out=True)
@@ -256,6 +311,9 @@ def test_files_may_begin_with_a_byte_order_mark_and_end_lines_anyhow(tmp_path):
         ("loss,time\n1,2\n", "line 1: no column of rates .lr, learning_rate"),
         ("lr,time\n1,2\n", "line 1: no column of losses or accuracies"),
         ('lr,loss\n0.1,"1\n', "line 2: "),
+        ("0.001,2.3\n0.01,1.1\n", "line 1: no header: the first line must name the columns"),
+        ("lr,lr,loss\n1,2,3\n", "line 1: more than one column 'lr' for lr"),
+        ("lr,loss\n0.1,1_0\n", "line 2: loss must be a number, got '1_0'"),
     ],
 )
 def test_malformed_files_name_the_line(text, message):
@@ -283,14 +341,43 @@ def test_cells_beyond_the_limit_of_csv_name_the_line():
         read("lr,loss\n0.1," + "1" * 200_000 + "\n")
 
 
-def test_a_write_that_fails_leaves_the_old_file(tmp_path):
+@pytest.mark.skipif(sys.platform == "win32", reason="links and modes of Unix")
+def test_writing_keeps_links_modes_and_devices(tmp_path):
+    curve = Curve([0.1], loss=[1.0])
+    real, link = tmp_path / "real.csv", tmp_path / "link.csv"
+    link.symlink_to(real)
+    umask = os.umask(0o022)
+    try:
+        curve.to_csv(link)
+    finally:
+        os.umask(umask)
+    curve.to_csv("/dev/null")
+
+    assert link.is_symlink()
+    assert Curve.from_csv(real) == curve
+    assert real.stat().st_mode & 0o777 == 0o644
+    assert not os.path.isfile("/dev/null")
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "curve.csv"
     path.mkdir()
+    (tmp_path / "old.csv").write_text("old")
 
     with pytest.raises(OSError):  # noqa: PT011 - which one depends on the system
         Curve([0.1], loss=[1.0]).to_csv(path)
+    with pytest.raises(FileNotFoundError):
+        Curve([0.1], loss=[1.0]).to_csv(tmp_path / "none" / "curve.csv")
+    monkeypatch.setattr(os, "replace", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        Curve([0.1], loss=[1.0]).to_csv(tmp_path / "old.csv")
 
-    assert os.listdir(tmp_path) == ["curve.csv"]
+    assert sorted(os.listdir(tmp_path)) == ["curve.csv", "old.csv"]
+    assert (tmp_path / "old.csv").read_text() == "old"
+
+
+def interrupt(*paths):
+    raise KeyboardInterrupt
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kills a process by a signal")

@@ -93,7 +93,8 @@ def test_custom_functions_meet_other_libraries_arrays_as_they_are():
         (lambda u: u * 0.5, r"window\(1.0\) must be 1.0"),
         (lambda u: 2 * u if u < 1 else 1.0, r"window\(0.\d+\) must be a number in \[0, 1\]"),
         (lambda u: -0.1 if 0 < u < 1 else u, r"window\(0.03125\) must be a number in \[0, 1\]"),
-        (lambda u: math.nan, r"window\(0.0\) must be a number in \[0, 1\]"),
+        (lambda u: math.nan, r"window\(0.0\) must be 0.0, got nan"),
+        (lambda u: 1 / u, r"window\(0.0\) raised ZeroDivisionError: float division by zero"),
     ],
 )
 def test_windows_that_break_the_rules_are_refused(window, message):
@@ -112,9 +113,9 @@ def test_windows_that_give_no_number_are_refused(window):
 def test_windows_may_miss_their_ends_by_rounding():
     policy = clrcore.triangular(0.1, 1.0, 10, window=lambda u: 1e-12 + u * (1 - 3e-12))
 
-    assert policy(0) == pytest.approx(0.1, abs=1e-11)
-    assert policy(10) == pytest.approx(1.0, abs=1e-11)
-    assert 0.1 <= policy(0) <= policy(10) <= 1.0
+    assert [policy(0), policy(10)] == [0.1, 1.0]
+    assert policy.values(0, 11)[[0, 10]].tolist() == [0.1, 1.0]
+    assert policy(np.array([0, 10])).tolist() == [0.1, 1.0]
 
 
 def test_a_window_that_fails_later_says_where():
@@ -138,6 +139,21 @@ def test_a_scale_that_fails_later_says_where():
 
     with pytest.raises(ValueError, match=r"scale\(cycle=11, step=225\) must be a number"):
         policy(225)
+
+
+def test_functions_that_fail_are_named():
+    with pytest.raises(ValueError, match=r"scale\(cycle=0, step=0\) raised ZeroDivisionError"):
+        clrcore.cyclic(0.1, 1.0, 10, scale=lambda cycle, step: 1 / cycle)
+    with pytest.raises(TypeError, match=r"scale\(cycle=0, step=0\) raised TypeError"):
+        clrcore.cyclic(0.1, 1.0, 10, scale=lambda cycle: 1.0)
+
+
+def test_a_stage_is_asked_for_its_own_steps_only():
+    """A scale that fails beyond its stage must not be tried there."""
+    fading = clrcore.cyclic(0.1, 1.0, 10, scale=lambda cycle, step: 1 - step / 100)
+    policy = clrcore.chain([(fading, 100), (clrcore.constant(0.1), None)])
+
+    assert policy(np.array([5, 10**6])).tolist() == [policy(5), 0.1]
 
 
 def test_callables_are_not_plain_data():

@@ -85,6 +85,14 @@ def test_stages_must_be_pairs(stage):
         clrcore.policy_from_dict(data)
 
 
+def test_errors_within_a_chain_name_the_stage():
+    data = clrcore.chain([(clrcore.constant(0.5), 10), (clrcore.constant(0.1), 5)]).to_dict()
+    data["stages"][1][0]["colour"] = "red"
+
+    with pytest.raises(ValueError, match=r"stages\[1\]\[0\] has unknown 'colour'"):
+        clrcore.policy_from_dict(data)
+
+
 @pytest.mark.parametrize("stages", [None, 3, {"a": 1}, "ab"])
 def test_stages_must_be_a_list(stages):
     with pytest.raises(TypeError, match="stages"):

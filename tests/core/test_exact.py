@@ -177,3 +177,30 @@ def test_the_literal_caffe_listing_agrees(pair, step):
     literal = 1 + 5 * max(Fraction(0), 1 - abs(x))
 
     assert ulps(clrcore.triangular(1.0, 6.0, half)(step), literal) <= ULPS
+
+
+@given(st.floats(1e-300, 1e-200), st.floats(1e200, 1e300), st.integers(2, 50))
+def test_sweeps_over_hundreds_of_decades_rise(low, high, num_steps):
+    policy = clrcore.exponential_sweep(low, high, num_steps)
+    scalars = [policy(step) for step in range(num_steps)]
+
+    assert scalars[0] == low
+    assert scalars[-1] == high
+    assert scalars == sorted(scalars)
+    assert policy.values(0, num_steps) == pytest.approx(scalars, rel=1e-12)
+
+
+def test_powers_below_the_smallest_float_are_still_factors():
+    halved = clrcore.stepwise(1e300, list(range(1, 36)), factor=1e-10)
+    many = clrcore.stepwise(1e3, list(range(1, 313)))
+
+    assert ulps(halved(35), Fraction(1e300) * Fraction(1e-10) ** 35) <= ULPS
+    assert ulps(many(312), Fraction(1e3) * Fraction(0.1) ** 312) <= ULPS
+    assert clrcore.exponential(1e300, 0.5)(1100) == pytest.approx(1e300 * 2.0**-550 * 2.0**-550)
+
+
+def test_the_largest_floats_are_bounds_too():
+    policy = clrcore.smith_one_cycle(1.0, 1.7e308, 5)
+
+    assert policy(np.arange(12)).tolist() == [policy(step) for step in range(12)]
+    assert policy(5) == 1.7e308

@@ -61,6 +61,21 @@ def test_a_steps_rate_does_not_depend_on_the_range_asked_for(start, length, offs
     assert np.array_equal(policy.values(start + offset, start + offset + length), whole[offset:])
 
 
+@pytest.mark.parametrize("bounds", [(0.01, 0.026), (0.0, 1e-310), (1.0, 1.0 + 1e-15)])
+@pytest.mark.parametrize("window", ["triangular", "welch", "hann"])
+@pytest.mark.parametrize("halves", [(10**9, 10**9), (5, 10**9), (10**9, 5)])
+def test_long_ramps_stay_below_their_peak(bounds, window, halves):
+    """Heights that round to 1 before the peak must not round above max_lr."""
+    policy = clrcore.triangular(*bounds, *halves, window=window)
+    peak = policy.step_size
+
+    for start in (max(0, peak - 50_000), peak, policy.period - 50_000):
+        values = policy.values(start, start + 50_000)
+        assert bounds[0] <= values.min() <= values.max() <= bounds[1]
+        if window != "hann":
+            assert np.array_equal(values, policy(np.arange(start, start + 50_000)))
+
+
 def test_the_ends_of_long_hann_ramps_are_exact():
     policy = clrcore.triangular(0.01, 0.026, 100_000, window="hann")
 

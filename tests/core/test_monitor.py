@@ -55,15 +55,15 @@ def test_the_verdict_says_factor_and_reason():
 
     first, second, third = (monitor.update(metric) for metric in (0.7, 0.6, 0.65))
 
-    assert first == ("continue", 1.0, "cycle 0 ended: 0.7 is the best so far")
+    assert first == ("continue", 1.0, "after 1 cycle: 0.7 is the best so far")
     assert second.reason == (
-        "cycle 1 ended: 0.6 after 0.7, no improvement for 1 cycle, but the bounds stay for at "
+        "after 2 cycles: 0.6 after 0.7, no improvement for 1 cycle, but the bounds stay for at "
         "least 3 cycles"
     )
     assert third == (
         "lower",
         0.5,
-        "cycle 2 ended: 0.65 after 0.7, no improvement for 2 cycles; lower both bounds by 0.5",
+        "after 3 cycles: 0.65 after 0.7, no improvement for 2 cycles; multiply both bounds by 0.5",
     )
 
 
@@ -80,7 +80,7 @@ def test_a_run_that_blew_up_stops(metric):
     verdict = clrcore.CycleMonitor(ENDLESS).update(metric)
 
     assert (verdict.action, verdict.factor) == ("stop", 1.0)
-    assert verdict.reason == f"cycle 0 ended: the metric is {metric}"
+    assert verdict.reason == f"after 1 cycle: the metric is {metric}"
 
 
 @pytest.mark.parametrize(
@@ -88,6 +88,8 @@ def test_a_run_that_blew_up_stops(metric):
     [
         (clrcore.one_cycle(1.0, 100), 1),
         (clrcore.chain([(ENDLESS, 40), (ENDLESS, 20)]), 3),
+        (clrcore.chain([(ENDLESS, 30), (ENDLESS, 50)]), 3),
+        (clrcore.chain([(clrcore.constant(0.1), 5), (ENDLESS, 40), (ENDLESS, 7)]), 2),
         (clrcore.chain([(ENDLESS, 40), (clrcore.constant(0.1), None)]), None),
     ],
 )
@@ -95,12 +97,6 @@ def test_it_stops_after_the_policys_last_cycle(policy, cycles):
     judged = actions([0.1 * i for i in range(cycles or 10)], policy)
 
     assert judged == ["continue"] * (len(judged) - bool(cycles)) + ["stop"] * bool(cycles)
-
-
-def test_is_last_cycle():
-    assert not ENDLESS.is_last_cycle(10**9)
-    assert not clrcore.chain([(ENDLESS, 40)]).is_last_cycle(0)
-    assert clrcore.chain([(ENDLESS, 40)]).is_last_cycle(1)
 
 
 @given(st.lists(st.floats(0, 1), max_size=20), st.lists(st.floats(0, 1), max_size=20))
@@ -125,7 +121,8 @@ STATE = clrcore.CycleMonitor(ENDLESS).state_dict()
         (STATE | {"cycles": -1}, r"state\['cycles'\] must be"),
         (STATE | {"cycles_at_bounds": 1}, r"state\['cycles_at_bounds'\] must be .* from 0 to 0"),
         (STATE | {"stale": 1}, r"state\['stale'\] must be"),
-        (STATE | {"lowerings": 3}, r"state\['lowerings'\] must be .* from 0 to 2"),
+        (STATE | {"cycles": 99, "lowerings": 3}, r"state\['lowerings'\] must be .* from 0 to 2"),
+        (STATE | {"cycles": 5, "lowerings": 2}, r"state\['lowerings'\] must be .* from 0 to 1"),
         ({"version": 1}, "state lacks"),
     ],
 )
@@ -168,3 +165,12 @@ def test_bad_metrics_are_refused_and_not_counted(metric):
         monitor.update(metric)
 
     assert monitor.state_dict() == STATE
+
+
+def test_arrays_of_no_dimension_are_metrics():
+    import numpy as np
+
+    monitor = clrcore.CycleMonitor(ENDLESS)
+
+    assert monitor.update(np.array(0.5)).action == monitor.update(np.float32(0.5)).action
+    assert repr(monitor) == "CycleMonitor after 2 cycles, best metric 0.5"

@@ -119,6 +119,13 @@ def test_a_run_may_be_all_rise():
     assert policy(9) == 1.0
 
 
+def test_the_peak_is_met_where_rounding_would_miss_it():
+    """0.28 x 25 - 1 is 6.000000000000001 in float64."""
+    policy = clrcore.one_cycle(0.7, 25, pct_start=0.28, anneal_strategy="linear")
+
+    assert policy(6) == 0.7
+
+
 def test_div_factor_below_one_starts_above_the_peak():
     policy = clrcore.one_cycle(1.0, 101, pct_start=0.5, div_factor=0.5)
 
@@ -133,6 +140,9 @@ def test_positions_tell_the_rise():
     assert policy.locate(49).rising
     assert not policy.locate(50).rising
     assert policy.locate(101).fraction == 1.0
+    assert policy.locate(10**400).fraction == 1.0
+    assert clrcore.smith_one_cycle(0.1, 1.0, 50).locate(10**400).fraction == 1.0
+    assert (policy.period, clrcore.smith_one_cycle(0.1, 1.0, 50).period) == (101, 100)
     assert policy.cycle_ends(100) == []
     assert policy.cycle_ends(101) == [101]
     assert clrcore.smith_one_cycle(0.1, 1.0, 50).locate(49) == (0, 49, True, 0.49)

@@ -173,6 +173,17 @@ def test_a_run_that_only_rises_is_a_divergence():
     assert run([1.0] * 5 + [1.5**i for i in range(60)]).step_count < 20
 
 
+def test_a_small_rise_is_no_divergence():
+    assert run([2.3] * 50 + [2.3 + 1e-9] * 50).step_count == 100
+    assert run([2.3 + 1e-6 * i for i in range(300)]).step_count == 300
+    bump = [2.3 + 0.02 * math.sin(i / 6) for i in range(20)]
+    assert run(bump + [2.3 - i / 140 for i in range(280)]).step_count == 300
+
+
+def test_losses_too_large_to_add_are_losses():
+    assert run([1e308] * 10 + [1.7e308] * 50).step_count < 60
+
+
 def test_a_fall_may_be_lost_again_without_diverging():
     """Back at its start, the loss has lost its fall, no more."""
     losses = [2.0] * 10 + [1.0] * 30 + [2.0] * 60
@@ -203,7 +214,7 @@ def test_tensors_of_one_number_are_numbers():
     class Tensor:
         shape = ()
 
-        def item(self):
+        def __float__(self):
             return 0.5
 
     test = clrcore.RangeTest(SWEEP)
@@ -270,6 +281,12 @@ GOOD = recorded().state_dict()
         ),
         ({"loss": [1.0, [], 1.0]}, TypeError, r"state\['loss'\]\[1\] must be"),
         ({"extra": 1}, ValueError, "state has unknown 'extra'"),
+        (
+            {"loss": [1.0, None, 1.0]},
+            ValueError,
+            "state has neither loss nor accuracy for update 2",
+        ),
+        ({"loss": [1.0, "nan", 1.0]}, ValueError, "state goes on after update 2, whose metrics"),
     ],
 )
 def test_wrong_states_change_nothing(change, kind, message):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ..errors import NoBoundsError
 from .fall import Fall
-from .loss import constant_rate, loss_rule, rate_span, trainable_span
+from .loss import TWICE, constant_rate, loss_rule, rate_span, trainable_span
 from .reading import Reading
 
 TYPE_CHECKING = False
@@ -32,13 +32,21 @@ def accuracy_rule(curve: Curve) -> Reading:
     Raises NoBoundsError where the accuracy shows no rise.
     """
     rise = Fall(curve, "accuracy")
-    low, high = _plateau(rise)
+    low, high, falls = _plateau(rise)
     top = 0.5 * (low + high)
     warnings = {**rise.warnings(), **_ramp_warnings(curve)}
-    reasons = [
-        f"accuracy has stopped rising at lr={10**low:.3g} and falls again from {10**high:.3g} "
-        f"on: max_lr is the middle of the two in log rate, {10**top:.3g}"
-    ]
+    if falls:
+        reasons = [
+            f"accuracy has stopped rising at lr={10**low:.3g} and falls again from "
+            f"{10**high:.3g} on: max_lr is the middle of the two in log rate, {10**top:.3g}"
+        ]
+    else:
+        # The sweep's edge is no answer; what is known to train lies well below it.
+        top = min(top, rise.edges[1] - TWICE)
+        reasons = [
+            f"accuracy has not fallen again up to lr={10**high:.3g}: max_lr is the middle of "
+            f"what was seen of its plateau in log rate, at most half the last rate, {10**top:.3g}"
+        ]
     try:
         by_loss = None if curve.loss is None else loss_rule(curve)
     except NoBoundsError:
@@ -73,11 +81,11 @@ def accuracy_rule(curve: Curve) -> Reading:
     )
 
 
-def _plateau(rise: Fall) -> tuple[float, float]:
-    """Log10 rates between which accuracy neither rises nor falls."""
+def _plateau(rise: Fall) -> tuple[float, float, bool]:
+    """Log10 rates between which accuracy neither rises nor falls, and whether it does fall."""
     if rise.linear:
-        return rise.before(PLATEAU), rise.after(PLATEAU)
-    return float(rise.x[rise.bottom]), rise.after(FELL)
+        return rise.before(PLATEAU), rise.after(PLATEAU), rise.cut or rise.loses(PLATEAU)
+    return float(rise.x[rise.bottom]), rise.after(FELL), rise.cut or rise.loses(FELL)
 
 
 def _ramp_warnings(curve: Curve) -> dict[str, str]:

@@ -89,12 +89,17 @@ class Fall:
         self.bottom = int(np.argmin(self.smoothed))
         self.depth = start - float(self.smoothed[self.bottom])
         self._check_depth(turned, y, start, lead)
+        self._check_place(float(rates[lead - 1]))
         self.fraction: Floats = (start - self.smoothed) / self.depth
 
     @property
     def recovers(self) -> bool:
         """Whether the end of the plateau was seen: half of the fall lost again, or a cut."""
-        return self.cut or bool(np.any(self.fraction[self.bottom :] < 0.5))
+        return self.cut or self.loses(0.5)
+
+    def loses(self, level: float) -> bool:
+        """Whether the fraction sinks below `level` again after the bottom."""
+        return bool(np.any(self.fraction[self.bottom :] < level))
 
     def before(self, level: float) -> float:
         """Log10 rate where the fraction last rises through `level` before the bottom."""
@@ -139,6 +144,19 @@ class Fall:
         low, high = self.fraction[i], self.fraction[i + 1]
         return float(self.x[i] + (level - low) / (high - low) * (self.x[i + 1] - self.x[i]))
 
+    def _check_place(self, led: float) -> None:
+        """Refuse a fall that is over where the baseline ends: what follows is a rise."""
+        if self.x[self.bottom] > led:
+            return
+        raise NoBoundsError(self._diverging())
+
+    def _diverging(self) -> str:
+        better, worse = ("fall", "rises") if self.metric == "loss" else ("rise", "falls")
+        return (
+            f"already diverging at the first rates: the {self.metric} {worse} without a "
+            f"{better} before it; lower the sweep's start below lr={float(self.lr[0]):.3g}"
+        )
+
     def _check_depth(self, turned: Floats, y: Floats, start: float, lead: int) -> None:
         """Refuse a fall that may be its noise's work."""
         # The noise of the raw values before the blow-up; residuals of narrow windows hide it.
@@ -150,14 +168,11 @@ class Fall:
         least = max(noise, STANDARD_ERRORS * error, ROUNDING * abs(start))
         if self.depth > (least if _has_trend(y) else CLEAR * least):
             return
-        first, last = float(self.lr[0]), float(self.lr[-1])
-        better, worse = ("fall", "rises") if self.metric == "loss" else ("rise", "falls")
+        last = float(self.lr[-1])
+        better = "fall" if self.metric == "loss" else "rise"
         end = float(np.median(turned[-max(3, self.points // 10) :]))
         if end - start > least:
-            raise NoBoundsError(
-                f"already diverging at the first rates: the {self.metric} {worse} without a "
-                f"{better} before it; lower the sweep's start below lr={first:.3g}"
-            )
+            raise NoBoundsError(self._diverging())
         raise NoBoundsError(
             f"no {better} of the {self.metric} seen up to lr={last:.3g}: its change of "
             f"{max(self.depth, 0.0):.3g} is not larger than its noise of {least:.3g}; raise the "
@@ -181,7 +196,10 @@ def recorded(curve: Curve, metric: str) -> tuple[Floats, Floats, bool]:
     """
     lr, values = curve.lr, getattr(curve, metric)
     if metric == "loss":
-        return lr, values, False
+        # A value that is missing is left out; what is lost for good stays, and is cut later.
+        gap = np.isnan(values)
+        gap[smoothing.finite_until(values) :] = False
+        return lr[~gap], values[~gap], False
     keep = np.isfinite(values)
     lost = False
     if curve.loss is not None:

@@ -8,7 +8,7 @@ from .._values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from ..policy import Policy
@@ -72,21 +72,23 @@ class Bounds(Value):
         lr_interval: tuple[float, float],
         max_lr_interval: tuple[float, float],
         rule: str,
-        reasons: Iterable[str] = (),
-        warnings: Iterable[str] = (),
+        reasons: Sequence[str] = (),
+        warnings: Sequence[str] = (),
     ) -> None:
         base_lr = real("base_lr", base_lr, 0.0)
         max_lr = real("max_lr", max_lr, 0.0)
         between("base_lr", base_lr, "max_lr", max_lr)
+        if not isinstance(rule, str):
+            refuse(TypeError, "rule", "the name of a rule", rule)
         self._set(
             base_lr=base_lr,
             max_lr=max_lr,
-            lr=real("lr", lr, 0.0),
+            lr=real("lr", lr, base_lr, max_lr),
             lr_interval=_interval("lr_interval", lr_interval),
             max_lr_interval=_interval("max_lr_interval", max_lr_interval),
             rule=rule,
-            reasons=tuple(reasons),
-            warnings=tuple(warnings),
+            reasons=_sentences("reasons", reasons),
+            warnings=_sentences("warnings", warnings),
         )
 
     def policy(self, step_size: int, kind: str = "triangular2", **arguments: Any) -> Policy:
@@ -123,6 +125,12 @@ class Bounds(Value):
             *(f"warning: {warning}" for warning in self.warnings),
         ]
         return "\n".join(lines)
+
+
+def _sentences(name: str, value: object) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
+        refuse(TypeError, name, "a list of sentences", value)
+    return tuple(value)
 
 
 def _interval(name: str, value: tuple[float, float]) -> tuple[float, float]:
