@@ -207,3 +207,41 @@ def test_the_general_form_equals_the_named_ones():
     assert clrcore.cyclic(*arguments, scale=Exponential(0.9, "bounds")) == decaying
     assert clrcore.cyclic(*arguments).to_dict()["type"] == "cyclic"
     assert clrcore.cyclic(*arguments, scale=Halving()).to_dict()["type"] == "triangular2"
+
+
+@pytest.mark.parametrize(
+    ("policy", "ends"),
+    [
+        (clrcore.triangular(0.1, 1.0, 3, 4), [7, 14, 21]),
+        (clrcore.smith_one_cycle(0.1, 1.0, 10), [20]),
+        (clrcore.one_cycle(1.0, 20), [20]),
+        (clrcore.warm_restarts(0.1, 1.0, 7), [7, 14, 21]),
+        (clrcore.warm_restarts(0.1, 1.0, 3, multiplier=2), [3, 9, 21]),
+        (
+            clrcore.chain([(clrcore.triangular(0.1, 1.0, 2), 10), (clrcore.constant(0.1), 10)]),
+            [4, 8],
+        ),
+        (clrcore.constant(0.1), []),
+        (clrcore.decay(1.0, 0.1, 5), []),
+        (clrcore.linear_sweep(0.1, 1.0, 20), []),
+    ],
+    ids=repr,
+)
+def test_cycle_ends_are_known(policy, ends):
+    assert policy.cycle_ends(21) == ends
+    assert policy.cycle_ends(ends[-1] - 1 if ends else 0) == ends[:-1]
+    assert [policy.completes(end) for end in ends] == list(range(len(ends)))
+    assert [policy.completes(end + 1) for end in ends] == [None] * len(ends)
+    assert policy.has_cycles == bool(ends)
+
+
+def test_positions_are_known():
+    restarts = clrcore.warm_restarts(0.1, 1.0, 4, multiplier=3)
+
+    assert restarts.locate(4) == (1, 0, False, 0.0)
+    assert restarts.locate(13) == (1, 9, False, 0.75)
+    assert clrcore.smith_one_cycle(0.1, 1.0, 10).locate(15) == (0, 15, False, 0.75)
+    assert clrcore.triangular(0.1, 1.0, 3, 5).locate(10) == (1, 2, True, 0.25)
+    assert clrcore.triangular(0.1, 1.0, 3, 5).locate(11) == (1, 3, False, 0.375)
+    ended = clrcore.chain([(clrcore.triangular(0.1, 1.0, 3, 5), 10)])
+    assert ended.locate(99) == ended.locate(9)
