@@ -342,7 +342,12 @@ def _steps(start: int, stop: int, ends: Sequence[int]) -> Steps:
 def _default_stop(named: Mapping[str, clrcore.Policy]) -> int:
     lengths = [policy.total_steps for policy in named.values() if policy.total_steps]
     if not lengths:
-        lengths = [5 * policy.period for policy in named.values() if policy.period]
+        lengths = [
+            # A policy of one cycle is drawn with a little of what it holds after it.
+            5 * policy.period if policy.completes(2 * policy.period) else policy.period * 11 // 10
+            for policy in named.values()
+            if policy.period
+        ]
     if not lengths:
         raise ValueError(
             "total_steps must be given where no policy has an end or cycles of one length, "
