@@ -57,6 +57,15 @@ def arrays(session: nox.Session) -> None:
 
 
 @nox.session(python="3.11")
+def torch(session: nox.Session) -> None:
+    """The PyTorch adapter: tests, examples and types."""
+    session.install("-e", ".[test,torch]", "-c", CONSTRAINTS, "mypy>=1.14")
+    session.env["CLR_REQUIRE"] = "torch"
+    pytest(session, "tests/adapters/test_torch.py", "src/clr_adapters/torch")
+    session.run("mypy", "src/clr_adapters/torch")
+
+
+@nox.session(python="3.11")
 def coverage(session: nox.Session) -> None:
     """Every branch of the core, by the tests of the core."""
     session.install("-e", ".[test]", "coverage>=7.6")
@@ -80,7 +89,8 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Strict types: the package, and a program that uses its public names."""
     session.install("mypy>=1.14", "-e", ".[demo]")
-    session.run("mypy", "src", "tests/typing_use.py")
+    # Adapters of frameworks are checked where the framework is.
+    session.run("mypy", "src", "tests/typing_use.py", "--exclude", "clr_adapters/torch")
 
 
 @nox.session(python="3.11")

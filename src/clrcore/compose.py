@@ -58,6 +58,10 @@ class Chain(Policy):
         """Whether any stage has cycles."""
         return any(policy.has_cycles for policy, _ in self.stages)
 
+    def height(self) -> Chain:
+        """The heights of the stages, one after another."""
+        return Chain([(policy.height(), steps) for policy, steps in self.stages])
+
     def _key(self) -> tuple[Any, ...]:
         return (self.stages,)
 

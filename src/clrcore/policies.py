@@ -76,6 +76,13 @@ class Cyclic(Policy):
         """Length of a cycle in steps."""
         return self.step_size + self.step_size_down
 
+    def height(self) -> Cyclic:
+        """The policy's height between its bounds, as a policy from 0 to 1."""
+        scale, name = self.scale, self.constructor
+        if isinstance(scale, scales.Exponential):
+            scale = scales.Exponential(scale.gamma, "amplitude")
+        return Cyclic(name, 0.0, 1.0, self.step_size, self.step_size_down, self.window, scale)
+
     def _key(self) -> tuple[Any, ...]:
         return (
             self.base_lr,

@@ -140,6 +140,19 @@ class Policy(Value):
         step = integer("step", step)
         return self._completes(step) if step else None
 
+    def height(self) -> Policy:
+        """The policy's height between its bounds, as a policy from 0 to 1.
+
+        Window times amplitude scale: what other values than the rate, such as momentum, move
+        with. It does not depend on the bounds. Raises ValueError for policies that are not
+        cyclic between two bounds, nor chains of such.
+
+        >>> import clrcore
+        >>> clrcore.triangular2(0.001, 0.006, step_size=2).height().values(0, 8).tolist()
+        [0.0, 0.5, 1.0, 0.5, 0.0, 0.25, 0.5, 0.25]
+        """
+        raise ValueError(f"{self.constructor} has no height between two bounds; pass a policy")
+
     def to_dict(self) -> dict[str, Any]:
         """The policy as plain JSON data, which `policy_from_dict` reads in any framework.
 

@@ -342,7 +342,7 @@ def test_cells_beyond_the_limit_of_csv_name_the_line():
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links and modes of Unix")
-def test_writing_keeps_links_modes_and_devices(tmp_path):
+def test_writing_keeps_links_modes_and_pipes(tmp_path):
     curve = Curve([0.1], loss=[1.0])
     real, link = tmp_path / "real.csv", tmp_path / "link.csv"
     link.symlink_to(real)
@@ -351,12 +351,16 @@ def test_writing_keeps_links_modes_and_devices(tmp_path):
         curve.to_csv(link)
     finally:
         os.umask(umask)
-    curve.to_csv("/dev/null")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE, text=True)
+    curve.to_csv(pipe)
 
+    assert reader.communicate(timeout=10)[0].split() == ["lr,loss", "0.1,1.0"]
     assert link.is_symlink()
     assert Curve.from_csv(real) == curve
     assert real.stat().st_mode & 0o777 == 0o644
-    assert not os.path.isfile("/dev/null")
+    assert not os.path.isfile(pipe)
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):

@@ -245,3 +245,29 @@ def test_positions_are_known():
     assert clrcore.triangular(0.1, 1.0, 3, 5).locate(11) == (1, 3, False, 0.375)
     ended = clrcore.chain([(clrcore.triangular(0.1, 1.0, 3, 5), 10)])
     assert ended.locate(99) == ended.locate(9)
+
+
+@given(st.one_of(undecayed(), halving()), st.integers(0, 10**6))
+def test_the_height_is_where_the_rate_lies_between_its_bounds(policy, step):
+    height = policy.height()
+
+    span = policy.max_lr - policy.base_lr
+    exact = policy.base_lr + span * height(step)
+    assert policy(step) == pytest.approx(exact, rel=1e-15, abs=4 * math.ulp(policy.max_lr))
+    assert 0.0 <= height(step) <= 1.0
+
+
+def test_heights_do_not_depend_on_the_bounds():
+    flat = clrcore.exp_range(0.1, 0.1, 5, gamma=0.9, decays="bounds")
+    wide = clrcore.exp_range(0.0, 1.0, 5, gamma=0.9, decays="amplitude")
+    chained = clrcore.chain([(flat, 20), (clrcore.triangular2(0.1, 0.2, 3), None)])
+
+    assert flat.height() == wide.height() == wide
+    assert chained.height()(23) == 1.0
+    for policy in (
+        clrcore.one_cycle(1.0, 10),
+        clrcore.constant(0.1),
+        clrcore.chain([(clrcore.constant(0.1), None)]),
+    ):
+        with pytest.raises(ValueError, match="has no height between two bounds; pass a policy"):
+            policy.height()

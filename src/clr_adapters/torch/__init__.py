@@ -1,0 +1,10 @@
+"""Policies in PyTorch: `PolicyLR`, a learning-rate scheduler."""
+
+try:
+    import torch as _torch  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        f'clr_adapters.torch needs PyTorch: pip install "clrcore[torch]" ({error})'
+    ) from error
+
+from .policy_lr import PolicyLR as PolicyLR

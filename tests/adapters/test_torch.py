@@ -1,0 +1,679 @@
+"""PolicyLR on real optimizers, beside PyTorch's own schedulers."""
+
+import copy
+import functools
+import io
+import json
+import math
+import os
+import subprocess
+import sys
+import textwrap
+import warnings
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import clrcore
+from strategies import policies
+
+if "torch" not in os.environ.get("CLR_REQUIRE", ""):
+    pytest.importorskip("torch")
+import torch
+from torch.optim.lr_scheduler import (
+    ChainedScheduler,
+    CyclicLR,
+    ExponentialLR,
+    LRScheduler,
+    OneCycleLR,
+    SequentialLR,
+    StepLR,
+)
+
+from clr_adapters.torch import PolicyLR
+
+TRIANGULAR = clrcore.triangular(0.01, 0.1, 4)
+
+
+def optimizer(*rates, kind="SGD", tensor=False, **options):
+    """A real optimizer with one parameter per group."""
+    groups = []
+    for lr in rates or (0.5,):
+        parameter = torch.nn.Parameter(torch.zeros(2))
+        parameter.grad = torch.ones(2)
+        groups.append(
+            {"params": [parameter], "lr": torch.tensor(lr, dtype=torch.float64) if tensor else lr}
+        )
+    return getattr(torch.optim, kind)(groups, lr=0.5, **options)
+
+
+def rates(opt):
+    return [float(group["lr"]) for group in opt.param_groups]
+
+
+def run(opt, scheduler, steps):
+    """The rates of the first group at every update."""
+    seen = []
+    for _ in range(steps):
+        seen.append(rates(opt)[0])
+        opt.step()
+        scheduler.step()
+    return seen
+
+
+# The rates.
+
+
+@settings(max_examples=50, deadline=None)
+@given(policies, st.integers(0, 10**6))
+def test_every_update_uses_the_policys_rate(policy, start):
+    opt = optimizer()
+    opt.param_groups[0]["params"][0].grad = None  # any rate will do, however large
+    scheduler = PolicyLR(opt, policy)
+    assert rates(opt) == policy.values(0, 1).tolist()
+    opt.step()
+
+    scheduler.jump(start)
+    seen = run(opt, scheduler, 3)
+
+    assert seen == policy.values(start, start + 3).tolist()
+    assert type(opt.param_groups[0]["lr"]) is float
+
+
+@pytest.mark.parametrize("tensor", [False, True])
+@pytest.mark.parametrize("count", [1, 3])
+def test_one_policy_sets_all_groups_alike(tensor, count):
+    opt = optimizer(*[0.5, 0.3, 0.1][:count], tensor=tensor)
+    scheduler = PolicyLR(opt, TRIANGULAR)
+
+    for step in range(300):
+        assert rates(opt) == [TRIANGULAR(step)] * count
+        assert [float(lr) for lr in scheduler.get_last_lr()] == rates(opt)
+        assert [float(lr) for lr in scheduler.get_lr()] == rates(opt)
+        opt.step()
+        scheduler.step()
+
+
+def test_a_policy_per_group():
+    opt = optimizer(0.5, 0.3)
+    scheduler = PolicyLR(opt, [TRIANGULAR, clrcore.constant(0.2)])
+    run(opt, scheduler, 3)
+
+    assert rates(opt) == [TRIANGULAR(3), 0.2]
+
+
+def test_proportional_keeps_the_ratios_of_the_groups_and_honours_lr_scale():
+    opt = optimizer(0.4, 0.1, 0.4)
+    opt.param_groups[2]["lr_scale"] = 0.5
+    scheduler = PolicyLR(opt, TRIANGULAR, proportional=True)
+
+    for step in range(10):
+        rate = TRIANGULAR(step)
+        assert rates(opt) == pytest.approx([rate, rate / 4, rate / 2], rel=1e-15)
+        opt.step()
+        scheduler.step()
+
+
+def test_get_lr_is_pure_in_last_epoch_which_may_be_set_from_outside():
+    opt = optimizer()
+    scheduler = PolicyLR(opt, TRIANGULAR)
+    before = rates(opt)
+
+    scheduler.last_epoch = 10**6 + 3
+    assert scheduler.get_lr() == [TRIANGULAR(10**6 + 3)]
+    assert rates(opt) == before
+
+    scheduler.step()
+    assert rates(opt) == [TRIANGULAR(10**6 + 4)]
+
+
+def test_lists_of_rates_are_the_callers():
+    opt = optimizer(tensor=True)
+    scheduler = PolicyLR(opt, TRIANGULAR)
+    scheduler.get_last_lr()[0].fill_(9.0)
+    scheduler.get_lr()[0].fill_(9.0)
+    scheduler._last_lr.clear()
+
+    assert rates(opt) == [0.01]
+    assert [float(lr) for lr in scheduler.get_last_lr()] == [0.01]
+
+
+def test_a_jump_writes_the_groups_at_once():
+    opt = optimizer(momentum=0.9)
+    scheduler = PolicyLR(opt, TRIANGULAR, momentum=(0.8, 0.9))
+    scheduler.jump(10**6 + 4)
+
+    assert rates(opt) == [0.1]
+    assert opt.param_groups[0]["momentum"] == pytest.approx(0.8)
+    assert scheduler.last_epoch == 10**6 + 4
+
+
+def test_steps_to_an_epoch_are_jumps():
+    opt = optimizer()
+    scheduler = PolicyLR(opt, TRIANGULAR)
+    opt.step()
+    scheduler.step(7)
+
+    assert (rates(opt), scheduler.last_epoch) == ([TRIANGULAR(7)], 7)
+
+
+# Beside PyTorch's own.
+
+
+@pytest.mark.parametrize("halves", [(4, 4), (3, 7), (1, 1)])
+@pytest.mark.parametrize("mode", ["triangular", "triangular2", "exp_range"])
+def test_cyclic_lr_has_the_same_rates_and_momenta(mode, halves):
+    theirs, ours = optimizer(momentum=0.9), optimizer(momentum=0.9)
+    cyclic = CyclicLR(
+        theirs, 0.01, 0.1, *halves, mode=mode, gamma=0.99, base_momentum=0.8, max_momentum=0.9
+    )
+    make = getattr(clrcore, mode)
+    options = {"gamma": 0.99, "decays": "amplitude"} if mode == "exp_range" else {}
+    scheduler = PolicyLR(ours, make(0.01, 0.1, *halves, **options), momentum=(0.8, 0.9))
+
+    for _ in range(60):
+        assert rates(ours) == pytest.approx(rates(theirs), rel=1e-12)
+        momenta = [opt.param_groups[0]["momentum"] for opt in (ours, theirs)]
+        assert momenta[0] == pytest.approx(momenta[1], rel=1e-12)
+        for opt, one in ((theirs, cyclic), (ours, scheduler)):
+            opt.step()
+            one.step()
+
+
+@pytest.mark.parametrize("three_phase", [False, True])
+@pytest.mark.parametrize("anneal", ["cos", "linear"])
+def test_one_cycle_lr_has_the_same_rates(three_phase, anneal):
+    theirs, ours = optimizer(), optimizer()
+    one_cycle = OneCycleLR(
+        theirs, 0.1, 50, three_phase=three_phase, anneal_strategy=anneal, cycle_momentum=False
+    )
+    form = "three_phase" if three_phase else "two_phase"
+    scheduler = PolicyLR(ours, clrcore.one_cycle(0.1, 50, form=form, anneal_strategy=anneal))
+
+    for _ in range(49):
+        assert rates(ours) == pytest.approx(rates(theirs), abs=1e-13)
+        for opt, one in ((theirs, one_cycle), (ours, scheduler)):
+            opt.step()
+            one.step()
+
+
+def test_it_works_in_sequence_with_others():
+    opt = optimizer(1.0)
+    warm_up = PolicyLR(opt, clrcore.linear_sweep(0.01, 0.04, 4))
+    cycles = PolicyLR(opt, TRIANGULAR)
+    scheduler = SequentialLR(opt, [warm_up, cycles], milestones=[3])
+
+    expected = [0.01, 0.02, 0.03, *TRIANGULAR.values(0, 6)]
+    assert run(opt, scheduler, 9) == pytest.approx(expected)
+    opt = optimizer(1.0)
+    decay = ExponentialLR(opt, 0.5)
+    scheduler = SequentialLR(opt, [PolicyLR(opt, TRIANGULAR), decay], milestones=[3])
+    assert run(opt, scheduler, 4)[:3] == pytest.approx(TRIANGULAR.values(0, 3))
+
+
+def test_it_works_in_a_chain():
+    opt = optimizer()
+    scheduler = ChainedScheduler([PolicyLR(opt, TRIANGULAR)])
+
+    assert run(opt, scheduler, 9) == TRIANGULAR.values(0, 9).tolist()
+    assert scheduler.get_last_lr() == [TRIANGULAR(9)]
+
+
+def test_it_is_a_scheduler_of_pytorch():
+    scheduler = PolicyLR(optimizer(), TRIANGULAR)
+
+    assert isinstance(scheduler, LRScheduler)
+    assert not hasattr(scheduler, "total_steps")  # Accelerate would stop an endless policy
+    assert scheduler._step_count == 1
+
+
+# Momentum.
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "read"),
+    [
+        ("SGD", {"momentum": 0.5}, lambda group: group["momentum"]),
+        ("SGD", {}, lambda group: group["momentum"]),
+        ("RMSprop", {}, lambda group: group["momentum"]),
+        ("Adam", {}, lambda group: group["betas"][0]),
+        ("AdamW", {}, lambda group: group["betas"][0]),
+        ("NAdam", {}, lambda group: group["betas"][0]),
+    ],
+)
+def test_momentum_moves_against_the_rate(kind, options, read):
+    opt = optimizer(kind=kind, **options)
+    others = opt.param_groups[0].get("betas", (None,))[1:]
+    scheduler = PolicyLR(opt, clrcore.triangular2(0.01, 0.1, 4), momentum=(0.8, 0.9))
+    seen = []
+    for _ in range(13):
+        seen.append(read(opt.param_groups[0]))
+        opt.step()
+        scheduler.step()
+
+    assert seen[::2] == pytest.approx([0.9, 0.85, 0.8, 0.85, 0.9, 0.875, 0.85])
+    assert opt.param_groups[0].get("betas", (None,))[1:] == others
+
+
+def test_momentum_moves_where_the_bounds_are_equal():
+    opt = optimizer()
+    scheduler = PolicyLR(opt, clrcore.triangular(0.1, 0.1, 4), momentum=(0.8, 0.9))
+    run(opt, scheduler, 4)
+
+    assert (rates(opt), opt.param_groups[0]["momentum"]) == ([0.1], 0.8)
+
+
+def test_momentum_is_left_alone_unless_asked_for():
+    opt = optimizer(momentum=0.5)
+    run(opt, PolicyLR(opt, TRIANGULAR), 5)
+    assert opt.param_groups[0]["momentum"] == 0.5
+    assert set(opt.param_groups[0]) - {"initial_lr"} == set(optimizer().param_groups[0])
+
+
+def test_momentum_may_be_a_policy_and_differ_by_group():
+    opt = optimizer(0.5, 0.5, 0.5)
+    scheduler = PolicyLR(
+        opt, TRIANGULAR, momentum=[(0.8, 0.9), None, clrcore.linear_sweep(0.1, 0.5, 5)]
+    )
+    run(opt, scheduler, 4)
+
+    assert [group["momentum"] for group in opt.param_groups] == pytest.approx([0.8, 0.0, 0.5])
+
+
+# Tensors.
+
+
+@pytest.mark.parametrize("kind", ["SGD", "Adam"])
+def test_tensor_rates_are_filled_in_place(kind):
+    opt = optimizer(0.5, 0.3, tensor=True, kind=kind)
+    before = [group["lr"] for group in opt.param_groups]
+    scheduler = PolicyLR(opt, TRIANGULAR)
+    run(opt, scheduler, 300)
+    scheduler.jump(4)
+    scheduler.load_state_dict(scheduler.state_dict())
+
+    assert all(group["lr"] is lr for group, lr in zip(opt.param_groups, before, strict=True))
+    assert before[0] is not before[1]
+    assert rates(opt) == [0.1, 0.1]
+
+
+def test_tensor_betas_are_filled_in_place():
+    betas = (torch.tensor(0.9), torch.tensor(0.999))
+    opt = torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))], lr=torch.tensor(0.1), betas=betas)
+    before = opt.param_groups[0]["betas"]
+    scheduler = PolicyLR(opt, TRIANGULAR, momentum=(0.8, 0.9))
+    scheduler.jump(4)
+
+    assert opt.param_groups[0]["betas"] is before
+    assert [float(beta) for beta in before] == pytest.approx([0.8, 0.999])
+
+
+@pytest.mark.parametrize("wrong", [torch.tensor(1), torch.tensor([0.1, 0.2])])
+def test_tensors_that_hold_no_rate_are_refused(wrong):
+    opt = optimizer()
+    opt.param_groups[0]["lr"] = wrong
+
+    with pytest.raises(TypeError, match=r"param_groups\[0\]\['lr'\] must be a number or a tensor"):
+        PolicyLR(opt, TRIANGULAR)
+    assert opt.param_groups[0]["lr"] is wrong
+
+
+# Groups that come and go.
+
+
+def add(opt, lr=0.25):
+    opt.add_param_group({"params": [torch.nn.Parameter(torch.zeros(1))], "lr": lr})
+
+
+def test_added_groups_follow_the_one_policy_from_the_next_step_on():
+    opt = optimizer()
+    scheduler = PolicyLR(opt, TRIANGULAR, momentum=(0.8, 0.9))
+    run(opt, scheduler, 2)
+    add(opt)
+    run(opt, scheduler, 2)
+
+    assert rates(opt) == [0.1, 0.1]
+    assert opt.param_groups[1]["momentum"] == pytest.approx(0.8)
+    del opt.param_groups[0]
+    run(opt, scheduler, 2)
+    assert rates(opt) == [TRIANGULAR(6)]
+
+
+def test_added_groups_keep_their_ratio():
+    opt = optimizer(0.5)
+    scheduler = PolicyLR(opt, TRIANGULAR, proportional=True)
+    add(opt, 0.25)
+    run(opt, scheduler, 4)
+
+    assert rates(opt) == pytest.approx([0.1, 0.05])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"policy": [TRIANGULAR, TRIANGULAR]},
+        {"policy": TRIANGULAR, "momentum": [(0.8, 0.9), None]},
+    ],
+)
+def test_other_numbers_of_groups_than_of_policies_are_refused_and_change_nothing(arguments):
+    opt = optimizer(0.5, 0.3, momentum=0.7)
+    scheduler = PolicyLR(opt, **arguments)
+    run(opt, scheduler, 2)
+    add(opt)
+    before = copy.deepcopy([{**group, "params": None} for group in opt.param_groups])
+
+    with pytest.raises(ValueError, match="now has 3 parameter groups"):
+        scheduler.step()
+
+    assert [{**group, "params": None} for group in opt.param_groups] == before
+    assert scheduler.last_epoch == 2
+
+
+# State.
+
+
+def test_the_state_is_plain_and_its_own():
+    scheduler = PolicyLR(optimizer(), TRIANGULAR)
+    scheduler.jump(7)
+    state = scheduler.state_dict()
+    assert state == {"version": 1, "last_epoch": 7, "groups": 1}
+    state["last_epoch"] = 99
+
+    assert scheduler.state_dict()["last_epoch"] == 7
+
+
+def test_the_state_survives_json_and_weights_only_and_loads_twice():
+    first = PolicyLR(optimizer(), TRIANGULAR)
+    first.jump(7)
+    file = io.BytesIO()
+    torch.save(first.state_dict(), file)
+    file.seek(0)
+    opt = optimizer()
+    second = PolicyLR(opt, TRIANGULAR)
+
+    for state in (json.loads(json.dumps(first.state_dict())), torch.load(file, weights_only=True)):
+        before = copy.deepcopy(state)
+        for _ in range(2):
+            second.load_state_dict(state)
+            assert state == before
+            assert rates(opt) == [TRIANGULAR(7)]
+
+
+@pytest.mark.parametrize("order", ["optimizer first", "scheduler first", "made last"])
+def test_the_next_step_is_right_in_any_order_of_loading(order):
+    opt = optimizer(momentum=0.9)
+    scheduler = PolicyLR(opt, TRIANGULAR, momentum=(0.8, 0.9))
+    run(opt, scheduler, 6)
+    saved = copy.deepcopy((opt.state_dict(), scheduler.state_dict()))
+    opt = optimizer(momentum=0.9)
+    if order == "made last":
+        opt.load_state_dict(saved[0])
+    scheduler = PolicyLR(opt, TRIANGULAR, momentum=(0.8, 0.9))
+    if order == "optimizer first":
+        opt.load_state_dict(saved[0])
+    scheduler.load_state_dict(saved[1])
+    if order == "scheduler first":
+        opt.load_state_dict(saved[0])
+
+    assert rates(opt) == scheduler.get_last_lr() == [TRIANGULAR(6)]
+    assert opt.param_groups[0]["momentum"] == pytest.approx(0.85)
+    assert run(opt, scheduler, 3) == TRIANGULAR.values(6, 9).tolist()
+
+
+def test_resuming_by_last_epoch_goes_on():
+    opt = optimizer()
+    run(opt, PolicyLR(opt, TRIANGULAR), 6)
+    saved = copy.deepcopy(opt.state_dict())
+    opt = optimizer()
+    opt.load_state_dict(saved)
+    scheduler = PolicyLR(opt, TRIANGULAR, last_epoch=5)
+
+    assert rates(opt) == [TRIANGULAR(6)]
+    assert scheduler.last_epoch == 6
+
+
+GOOD = PolicyLR(optimizer(), TRIANGULAR).state_dict()
+
+
+@pytest.mark.parametrize(
+    ("state", "kind", "message"),
+    [
+        (GOOD | {"last_epoch": -7}, ValueError, r"state_dict\['last_epoch'\] must be an integer"),
+        (GOOD | {"last_epoch": math.nan}, TypeError, r"state_dict\['last_epoch'\] must be"),
+        (GOOD | {"groups": 3}, ValueError, "is of 3 parameter groups, but the optimizer has 1"),
+        (GOOD | {"version": 9}, ValueError, r"state_dict\['version'\] must be 1"),
+        (GOOD | {"lr": 1.0}, ValueError, "is it the state of another scheduler"),
+        ({}, ValueError, "state_dict must have the keys"),
+        (None, TypeError, "state_dict must be a dictionary"),
+    ],
+)
+def test_wrong_states_change_nothing(state, kind, message):
+    opt = optimizer()
+    scheduler = PolicyLR(opt, TRIANGULAR)
+    scheduler.jump(3)
+
+    with pytest.raises(kind, match=message):
+        scheduler.load_state_dict(state)
+
+    assert (scheduler.last_epoch, rates(opt)) == (3, [TRIANGULAR(3)])
+
+
+def test_the_bounds_do_not_live_in_the_optimizer():
+    """A changed max_lr is what a resumed run uses, and other schedulers' keys cannot clobber it."""
+    opt = optimizer()
+    run(opt, PolicyLR(opt, clrcore.one_cycle(0.1, 100)), 5)
+    saved = opt.state_dict()
+    opt = optimizer()
+    scheduler = PolicyLR(opt, clrcore.one_cycle(0.9, 101, pct_start=0.5))
+    opt.load_state_dict(saved)
+    scheduler.jump(50)
+
+    assert rates(opt)[0] == pytest.approx(0.9, rel=1e-3)
+    assert not {"max_lr", "min_lr", "base_momentum", "max_momentum"} & set(opt.param_groups[0])
+
+
+def test_schedulers_can_be_copied():
+    opt = optimizer()
+    scheduler = PolicyLR(opt, TRIANGULAR)
+    run(opt, scheduler, 2)
+    twin = copy.deepcopy(scheduler)
+    twin.optimizer.step()
+    twin.step()
+
+    assert (twin.last_epoch, scheduler.last_epoch) == (3, 2)
+    assert rates(opt) == [TRIANGULAR(2)]
+
+
+# Defects of PyTorch's schedulers, each by its number in our notes of them.
+
+
+def test_b1_many_cycles_do_not_overflow():
+    opt = optimizer()
+    scheduler = PolicyLR(opt, clrcore.triangular2(0.01, 0.1, 5))
+    scheduler.jump(10_239)
+    run(opt, scheduler, 3)
+
+    assert rates(opt) == pytest.approx([0.01])
+
+
+def test_b3_the_first_rate_is_the_policys_whatever_came_before():
+    opt = optimizer(0.5)
+    StepLR(opt, 1)
+    PolicyLR(opt, TRIANGULAR)
+
+    assert rates(opt) == [0.01]
+
+
+def test_b4_rates_are_never_aliased():
+    bound = torch.tensor(0.5)
+    opt = optimizer(0.3, 0.4)
+    for group in opt.param_groups:
+        group["lr"] = bound
+    opt.param_groups[1]["lr"] = bound.clone()
+    scheduler = PolicyLR(opt, TRIANGULAR)
+
+    assert [round(x, 4) for x in run(opt, scheduler, 5)] == [0.01, 0.0325, 0.055, 0.0775, 0.1]
+
+
+@pytest.mark.parametrize("anneal", ["cos", "linear"])
+def test_b5_the_rate_after_the_last_step_is_held(anneal):
+    opt = optimizer()
+    policy = clrcore.one_cycle(0.1, 20, anneal_strategy=anneal)
+    run(opt, PolicyLR(opt, policy), 25)
+
+    assert rates(opt) == [policy(19)]
+    assert rates(opt)[0] > 0
+
+
+def test_b8_two_schedulers_do_not_share_their_momenta():
+    opt = optimizer(momentum=0.9)
+    first = PolicyLR(
+        opt,
+        clrcore.chain([(TRIANGULAR, 8)]),
+        momentum=(0.85, 0.95),
+    )
+    second = PolicyLR(opt, TRIANGULAR, momentum=(0.5, 0.6))
+    scheduler = SequentialLR(opt, [first, second], milestones=[8])
+    seen = []
+    for _ in range(16):
+        seen.append(opt.param_groups[0]["momentum"])
+        opt.step()
+        scheduler.step()
+
+    assert (min(seen[:8]), max(seen[:8])) == pytest.approx((0.85, 0.95))
+    assert (min(seen[8:]), max(seen[8:])) == pytest.approx((0.5, 0.6))
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda step: functools.partial(step), lambda step: lambda *a, **k: step(*a, **k)]
+)
+def test_b11_a_step_without_func_is_fine(wrap):
+    opt = optimizer()
+    opt.step = wrap(opt.step)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert run(opt, PolicyLR(opt, TRIANGULAR), 5) == TRIANGULAR.values(0, 5).tolist()
+
+
+def test_the_order_of_steps_is_watched():
+    scheduler = PolicyLR(optimizer(), TRIANGULAR)
+
+    with pytest.warns(UserWarning, match=r"scheduler\.step\(\) was called before optimizer\.step"):
+        scheduler.step()
+
+
+def test_b23_precision_does_not_decay():
+    opt = optimizer()
+    policy = clrcore.triangular(1e-7, 0.1, 7, 13)
+    scheduler = PolicyLR(opt, policy)
+    scheduler.jump(10**12 * 20 + 7)
+
+    assert rates(opt) == [0.1]
+
+
+# Arguments.
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "message"),
+    [
+        ({"optimizer": "SGD"}, TypeError, "optimizer must be a torch.optim.Optimizer"),
+        ({"policy": 0.1}, TypeError, "policy must be a policy of clrcore, or a list"),
+        ({"policy": [TRIANGULAR]}, ValueError, "policy must be .* 2 of them"),
+        ({"policy": [TRIANGULAR, 0.1]}, TypeError, r"policy\[1\] must be a policy of clrcore"),
+        ({"proportional": 1}, TypeError, "proportional must be True or False"),
+        (
+            {"policy": [TRIANGULAR] * 2, "proportional": True},
+            ValueError,
+            "proportional=True needs one policy",
+        ),
+        ({"last_epoch": -2}, ValueError, "last_epoch must be an integer >= -1"),
+        ({"last_epoch": 2.5}, TypeError, "last_epoch must be an integer >= -1"),
+        ({"momentum": 0.9}, TypeError, r"momentum must be None, a pair \(base, max\), or a policy"),
+        ({"momentum": (0.9, 0.8)}, ValueError, r"momentum must be a pair .* with base <= max"),
+        ({"momentum": (0.8, 1.0)}, ValueError, r"momentum\[1\] must be a number in \[0, 1\)"),
+        ({"momentum": (-0.1, 0.9)}, ValueError, r"momentum\[0\] must be a number in \[0, 1\)"),
+        ({"momentum": (math.nan, 0.9)}, ValueError, r"momentum\[0\] must be a number in \[0, 1\)"),
+        ({"momentum": (True, 0.9)}, TypeError, r"momentum\[0\] must be a number in \[0, 1\)"),
+        ({"momentum": [(0.8, 0.9)]}, ValueError, "momentum must be a list of 2, one per group"),
+        (
+            {"policy": clrcore.constant(0.1), "momentum": (0.8, 0.9)},
+            ValueError,
+            "momentum is a pair, but constant has no height between two bounds; pass a policy",
+        ),
+    ],
+)
+def test_bad_arguments_are_refused_and_change_nothing(arguments, kind, message):
+    opt = optimizer(0.5, 0.3)
+    before = copy.deepcopy(opt.state_dict())
+
+    with pytest.raises(kind, match=message):
+        PolicyLR(**{"optimizer": opt, "policy": TRIANGULAR} | arguments)
+
+    assert opt.state_dict() == before
+
+
+def test_optimizers_without_momentum_are_refused_it():
+    opt = optimizer(kind="Adagrad")
+
+    with pytest.raises(ValueError, match=r"param_groups\[0\] has neither betas nor momentum"):
+        PolicyLR(opt, TRIANGULAR, momentum=(0.8, 0.9))
+    PolicyLR(opt, TRIANGULAR)
+
+
+def test_proportional_needs_a_rate_above_0_to_be_in_proportion_to():
+    with pytest.raises(ValueError, match="first group's initial rate must be > 0"):
+        PolicyLR(optimizer(0.0, 0.1), TRIANGULAR, proportional=True)
+
+
+def test_numpy_numbers_do_not_reach_the_optimizer():
+    numpy = pytest.importorskip("numpy")
+    opt = optimizer()
+    policy = clrcore.triangular(numpy.float64(0.01), numpy.float32(0.5), numpy.int64(4))
+    run(opt, PolicyLR(opt, policy), 3)
+
+    assert type(opt.param_groups[0]["lr"]) is float
+
+
+def test_compiled_steps_do_not_recompile():
+    """With tensor rates, a hundred distinct rates are one graph (and one for new buffers)."""
+    graphs = []
+
+    def count(module, inputs):
+        graphs.append(module)
+        return module.forward
+
+    for kind in ("SGD", "Adam"):
+        torch._dynamo.reset()
+        opt = optimizer(tensor=True, kind=kind)
+        scheduler = PolicyLR(opt, clrcore.triangular(0.01, 0.1, 100))
+        compiled = torch.compile(opt.step, backend=count)
+        graphs.clear()
+        for _ in range(100):
+            compiled()
+            scheduler.step()
+        assert len(graphs) <= 2
+
+
+def test_without_torch_the_module_says_what_to_install():
+    program = """
+        import sys
+
+        class Absent:
+            def find_spec(self, name, path=None, target=None):
+                if name.split(".")[0] == "torch":
+                    raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+        sys.meta_path.insert(0, Absent())
+        import clr_adapters
+        import clr_adapters.torch
+    """
+    ended = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert 'clr_adapters.torch needs PyTorch: pip install "clrcore[torch]"' in ended.stderr
