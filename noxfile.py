@@ -60,7 +60,6 @@ def arrays(session: nox.Session) -> None:
 def torch(session: nox.Session) -> None:
     """The PyTorch adapter: tests, examples and types."""
     session.install("-e", ".[test,torch]", "-c", CONSTRAINTS, "mypy>=1.14")
-    session.env["CLR_REQUIRE"] = "torch"
     pytest(session, "tests/adapters/test_torch.py", "src/clr_adapters/torch")
     session.run("mypy", "src/clr_adapters/torch")
 

@@ -81,6 +81,10 @@ class PolicyLR(LRScheduler):
         self._proportional = proportional
         self._initial = _initial_rates(groups) if proportional else None
         self._policies, self._momenta = policies, momenta
+        self._start: int
+        self._alike: list[float] | None
+        self._rate_blocks: list[list[float]]
+        self._momentum_blocks: list[list[float] | None]
         self._forget_block()
         _make_wrappable(optimizer)
         super().__init__(optimizer, last_epoch)
@@ -145,7 +149,7 @@ class PolicyLR(LRScheduler):
         self._go(last_epoch)
 
     @property
-    def _last_lr(self) -> list[Any]:
+    def _last_lr(self) -> list[Any]:  # type: ignore[override]
         # The base class stores this list; made when asked for, it costs a step nothing.
         return self.get_last_lr()
 
@@ -210,16 +214,14 @@ class PolicyLR(LRScheduler):
             if policy is not None
         }
         self._rate_blocks = [blocks[policy] for policy in self._policies]
-        self._momentum_blocks = [blocks.get(policy) for policy in self._momenta]
+        self._momentum_blocks = [None if m is None else blocks[m] for m in self._momenta]
         plain = self._initial is None and not any(self._momenta)
         self._alike = self._rate_blocks[0] if self._one_policy and plain else None
         self._start = start
 
     def _forget_block(self) -> None:
-        self._start = -BLOCK
-        self._alike: list[float] | None = None
-        self._rate_blocks: list[list[float]] = []
-        self._momentum_blocks: list[list[float] | None] = []
+        self._start, self._alike = -BLOCK, None
+        self._rate_blocks, self._momentum_blocks = [], []
 
     def _follow_groups(self) -> None:
         """Take in that groups were added or removed."""
