@@ -51,8 +51,9 @@ def _policy(name: str, data: object) -> Policy:
     """The policy in `data`, which errors call `name`."""
     if not isinstance(data, dict):
         refuse(TypeError, name, "a dictionary, as to_dict makes it", data)
-    if "version" not in data or "type" not in data:
-        keys(name, data, ["version", "type", *(k for k in data if k not in ("version", "type"))])
+    for key in ("version", "type"):
+        if key not in data:
+            raise ValueError(f"{name} lacks {key!r}: is it the dictionary of a policy?")
     version(name, data["version"], VERSION)
     kind = choice(f"{name}['type']", data["type"], CONSTRUCTORS)
     from inspect import signature  # here, as it takes 10 ms to import

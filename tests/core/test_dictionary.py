@@ -35,6 +35,32 @@ def test_only_chains_nest():
     }
 
 
+def test_chains_are_read_back_stage_by_stage():
+    chained = clrcore.chain(
+        [
+            (clrcore.exp_range(0.1, 1.0, 5, gamma=0.9, decays="bounds"), 10),
+            (clrcore.chain([(clrcore.warm_restarts(0.1, 1.0, 5, multiplier=2), 7)]), None),
+        ]
+    )
+
+    assert clrcore.policy_from_dict(chained.to_dict()) == chained
+
+
+def test_every_argument_is_written_under_its_own_name():
+    assert clrcore.warm_restarts(0.1, 1.0, 5, multiplier=2).to_dict() == {
+        "version": 1,
+        "type": "warm_restarts",
+        "base_lr": 0.1,
+        "max_lr": 1.0,
+        "period": 5,
+        "multiplier": 2,
+    }
+    assert list(clrcore.one_cycle(1.0, 10).to_dict())[2:] == [
+        *("max_lr", "total_steps", "form", "pct_start"),
+        *("anneal_strategy", "div_factor", "final_div_factor"),
+    ]
+
+
 def test_the_callers_data_stay_as_they_were():
     data = clrcore.stepwise(0.1, [5, 6]).to_dict()
     policy = clrcore.policy_from_dict(data)
@@ -73,8 +99,12 @@ def test_missing_keys_are_refused(missing):
 
 @pytest.mark.parametrize("data", [None, [], "triangular", clrcore.constant(0.1)])
 def test_what_is_no_dictionary_is_refused(data):
-    with pytest.raises(TypeError, match="data must be a dictionary"):
+    with pytest.raises(
+        TypeError, match="data must be a dictionary, as to_dict makes it, got"
+    ) as caught:
         clrcore.policy_from_dict(data)
+
+    assert f"got {data!r} ({type(data).__name__})" in str(caught.value)
 
 
 @pytest.mark.parametrize("stage", [DATA, [DATA], [DATA, 5, 6], None])
@@ -95,5 +125,7 @@ def test_errors_within_a_chain_name_the_stage():
 
 @pytest.mark.parametrize("stages", [None, 3, {"a": 1}, "ab"])
 def test_stages_must_be_a_list(stages):
-    with pytest.raises(TypeError, match="stages"):
+    with pytest.raises(
+        TypeError, match=r"^stages must be a list of \[policy dictionary, num_steps\]"
+    ):
         clrcore.policy_from_dict({"version": 1, "type": "chain", "stages": stages})

@@ -174,3 +174,25 @@ def test_arrays_of_no_dimension_are_metrics():
 
     assert monitor.update(np.array(0.5)).action == monitor.update(np.float32(0.5)).action
     assert repr(monitor) == "CycleMonitor after 2 cycles, best metric 0.5"
+
+
+@given(st.lists(st.one_of(st.floats(0, 1), st.just(math.nan)), max_size=30))
+def test_only_lowering_has_a_factor(metrics):
+    monitor = clrcore.CycleMonitor(clrcore.chain([(ENDLESS, 400)]))
+
+    for metric in metrics:
+        verdict = monitor.update(metric)
+        assert verdict.factor == (0.1 if verdict.action == "lower" else 1.0)
+        assert verdict.reason.startswith("after ")
+
+
+def test_the_policys_end_is_a_reason_to_stop():
+    monitor = clrcore.CycleMonitor(clrcore.one_cycle(1.0, 100))
+
+    assert monitor.update(0.5) == ("stop", 1.0, "after 1 cycle: the policy has no more")
+
+
+def test_after_lowering_patience_begins_anew():
+    assert actions([0.5] * 9, patience=2, min_cycles=3) == (
+        ["continue"] * 2 + ["lower"] + ["continue"] * 2 + ["lower"] + ["continue"] * 2 + ["stop"]
+    )

@@ -243,8 +243,28 @@ def test_positions_are_known():
     assert clrcore.smith_one_cycle(0.1, 1.0, 10).locate(15) == (0, 15, False, 0.75)
     assert clrcore.triangular(0.1, 1.0, 3, 5).locate(10) == (1, 2, True, 0.25)
     assert clrcore.triangular(0.1, 1.0, 3, 5).locate(11) == (1, 3, False, 0.375)
-    ended = clrcore.chain([(clrcore.triangular(0.1, 1.0, 3, 5), 10)])
-    assert ended.locate(99) == ended.locate(9)
+    ended = clrcore.chain([(clrcore.triangular(0.1, 1.0, 3, 5), 16)])
+    assert ended.locate(99) == ended.locate(15) == (1, 7, False, 0.875)
+    assert [ended.completes(step) for step in (8, 16, 24)] == [0, 1, None]
+    shortest = clrcore.chain([(clrcore.triangular(0.1, 1.0, 1), 4), (clrcore.constant(0.1), 1)])
+    assert shortest.cycle_ends(4) == [2, 4]
+    assert clrcore.chain([(clrcore.constant(0.1), 4), (clrcore.one_cycle(1.0, 1), 1)]).cycle_ends(
+        5
+    ) == [5]
+
+
+def test_the_peak_belongs_to_the_fall():
+    """At the peak the next step has the lower rate."""
+    one_cycle = clrcore.one_cycle(1.0, 101, pct_start=50 / 101)
+    flat = clrcore.one_cycle(1.0, 101, pct_start=0.5, div_factor=1.0)
+    for policy, peak in (
+        (clrcore.triangular(0.1, 1.0, 3), 3),
+        (clrcore.smith_one_cycle(0.1, 1.0, 3), 3),
+        (one_cycle, 49),
+    ):
+        assert [policy.locate(step).rising for step in (peak - 1, peak)] == [True, False]
+        assert policy(peak) == 1.0
+    assert not flat.locate(3).rising
 
 
 @given(st.one_of(undecayed(), halving()), st.integers(0, 10**6))
