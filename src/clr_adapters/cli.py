@@ -37,7 +37,7 @@ def main() -> None:
     """Cyclical learning rates and the range test."""
 
 
-@main.command()
+@main.command(short_help="Run the whole method on real digits, in two minutes.")
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),

@@ -156,7 +156,8 @@ def plot_range_test(
     if rates.size:
         ax.set_xlim(rates.min(), rates.max())
     marks = [] if bounds is None else _bounds(ax, bounds)
-    _key(*(axis for axis in (ax, right) if axis is not None), marks=marks)
+    both = dict.fromkeys((ax, right))  # one and the same where there is only accuracy
+    _key(*(axis for axis in both if axis is not None), marks=marks)
     return ax
 
 
@@ -314,6 +315,7 @@ def _data_limits(values: Sequence[Floats]) -> tuple[float, float]:
 def _accuracy_limits(means: Sequence[Floats], target: float | None) -> tuple[float, float]:
     """Limits that keep the second half of the runs, and the target, well in sight."""
     top = max(float(np.max(mean)) for mean in means)
+    top = top if target is None else max(top, target)
     halves = np.concatenate([mean[mean.size // 2 :] for mean in means])
     # The median run sets the scale: one that has collapsed may lie below the picture.
     typical = float(np.median(halves))

@@ -164,6 +164,8 @@ def piecewise(step: Any, starts: Sequence[int], piece: Callable[[int, Any], Any]
 
 def at_most(step: Any, last: int, xp: Any) -> Any:
     """`step`, or `last` where it is beyond."""
+    if isinstance(step, int):
+        return min(step, last)
     if last > _largest(step):
         return step
     return xp.where(step < last, step, step * 0 + last)
@@ -204,8 +206,8 @@ def _numpy_pieces(step: Any, starts: Sequence[int], piece: Callable[[int, Any], 
 def _largest(step: Any) -> int | float:
     """A number that the type of `step` counts to, and that any constant beside it may have.
 
-    Python's ints have no end. An unsigned type counts twice as far, but JAX, where it has 32
-    bits only, takes no larger constants beside it.
+    Python's ints have no end. A uint32 counts twice as far as said here, but JAX, where it has
+    32 bits only, takes no larger constants beside it.
     """
     if isinstance(step, int):
         return math.inf
@@ -216,4 +218,4 @@ def _largest(step: Any) -> int | float:
     name = str(step.dtype)
     bits = next(bits for bits in (64, 32, 16, 8) if str(bits) in name)
     largest: int = 2 ** (bits - 1) - 1
-    return largest
+    return 2 * largest + 1 if "uint" in name and bits < 32 else largest

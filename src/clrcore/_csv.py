@@ -7,6 +7,7 @@ import io
 import math
 import os
 import re
+import shutil
 from contextlib import suppress
 
 from ._checks import refuse
@@ -113,6 +114,8 @@ def write(path: str | os.PathLike[str], columns: Mapping[str, Sequence[float]]) 
     draft = f"{target}.{os.getpid()}.part"
     try:
         _rows(draft, "x", columns)
+        if os.path.exists(target):
+            shutil.copymode(target, draft)
         os.replace(draft, target)
     except BaseException:
         with suppress(FileNotFoundError):

@@ -174,14 +174,6 @@ class Curve(Value):
             held_out=found_held_out if held_out is None else held_out,
         )
 
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Curve):
-            return NotImplemented
-        return self._key() == other._key()
-
-    def __hash__(self) -> int:
-        return hash(self._key())
-
     def _key(self) -> tuple[Any, ...]:
         arrays = (self.lr, self.loss, self.accuracy)
         bits = [None if array is None else array.tobytes() for array in arrays]

@@ -94,7 +94,7 @@ class CycleMonitor:
             self._stale = 0
         else:
             self._stale += 1
-        if self._cycles == self._last:
+        if self._last is not None and self._cycles >= self._last:
             return Verdict("stop", 1.0, f"{self._ordinal()}: the policy has no more")
         if self._stale < self._patience:
             return Verdict("continue", 1.0, f"{self._ordinal()}: {self._told(value)}")
@@ -120,6 +120,7 @@ class CycleMonitor:
         """What was seen so far, as plain data of its own."""
         return {
             "version": VERSION,
+            "mode": self._mode,
             "cycles": self._cycles,
             "cycles_at_bounds": self._cycles_at_bounds,
             "stale": self._stale,
@@ -135,6 +136,8 @@ class CycleMonitor:
         """
         keys("state", state, self.state_dict())
         version("state", state["version"], VERSION)
+        if state["mode"] != self._mode:
+            refuse(ValueError, "state['mode']", repr(self._mode), state["mode"])
         best = state["best"] if state["best"] is None else real("state['best']", state["best"])
         cycles = integer("state['cycles']", state["cycles"])
         at_bounds = integer("state['cycles_at_bounds']", state["cycles_at_bounds"], 0, cycles)

@@ -53,7 +53,8 @@ class Policy(Value):
 
         step: an int >= 0 gives a float; a NumPy array of any integer type gives a float64
             array of its shape; an integer array of any library with the Python array API
-            gives that library's array in its default float type, also under its tracing.
+            gives that library's array in its default float type, also under its tracing (a
+            uint32 of other libraries than NumPy counts to 2^31 - 1).
         Raises TypeError for anything else (bool and float too), ValueError for negative
         steps; traced steps cannot be checked, negative ones count as 0.
 

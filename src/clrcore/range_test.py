@@ -213,9 +213,9 @@ class RangeTest:
 class Divergence:
     """Tells from the losses so far whether the run has diverged.
 
-    The smoothed loss must stand above its start by more than it had fallen below it, and by
-    more than noise and a tenth of the start explain, for three losses in a row. Where the loss
-    stands at or below 0 the tenth does not matter, and only differences of losses count.
+    The loss and the smoothed loss must stand above the start by more than the fall below it,
+    and by more than noise and a tenth of the start explain, for three losses in a row. Where
+    the loss starts at or below 0 there is no tenth, and only differences of losses count.
     """
 
     SMOOTHING = 0.9
@@ -249,8 +249,9 @@ class Divergence:
             self._deviations += deviation
             self._measured += 1
         noise = self.NOISE * self._deviations / max(1, self._measured)
-        rise = self._smoothed - self._start
+        # Both, as one outlier stays in the smoothed loss for a while.
+        rise = min(loss, self._smoothed) - self._start
         fall = self._start - self._best
-        least = max(noise, self.LEAST * abs(self._start))
+        least = max(noise, self.LEAST * self._start)
         self._above = self._above + 1 if rise > fall + least else 0
         return self._above >= self.IN_A_ROW

@@ -231,10 +231,21 @@ def test_evaluate_takes_any_arithmetic():
         assert far.evaluate(counters, np, np.float64).tolist() == [0.0, 0.05, 0.0635]
 
 
-@pytest.mark.parametrize("policy", [*FAR, clrcore.stepwise(0.1, [300, 500])], ids=repr)
+@pytest.mark.parametrize(
+    "policy",
+    [
+        *FAR,
+        clrcore.stepwise(0.1, [50, 200, 300, 500]),
+        clrcore.triangular(0.1, 1.0, 64),
+        clrcore.one_cycle(1.0, 200),
+        clrcore.decay(1.0, 0.1, 150),
+        clrcore.warm_restarts(0.1, 1.0, 20, multiplier=2),
+    ],
+    ids=repr,
+)
 @pytest.mark.parametrize("kind", ["int8", "uint8", "int16"])
 def test_evaluate_does_not_wrap_narrow_counters_of_other_libraries(policy, kind):
-    steps = [0, 1, 50, 127]
+    steps = [0, 1, 50, 127, 128, 255] if kind == "uint8" else [0, 1, 50, 127]
 
     rates = policy.evaluate(Traced(steps, kind), TracedNamespace, lambda n: Traced(n.values, "f8"))
 

@@ -469,7 +469,7 @@ class TestPeers:
         curve = exponential(n=100)
         cut = Curve(curve.lr, np.where(np.arange(100) < 6, curve.loss, np.nan))
         for rule in ("steepest", "minimum"):
-            with pytest.raises(NoBoundsError, match="too few points: 6 before the loss diverged"):
+            with pytest.raises(NoBoundsError, match="too few points: 6 before this rule stops"):
                 suggest_bounds(cut, rule=rule)
             with pytest.raises(NoBoundsError, match="do not rise"):
                 suggest_bounds(Curve(curve.lr[::-1], curve.loss), rule=rule)

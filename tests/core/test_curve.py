@@ -360,6 +360,9 @@ def test_writing_keeps_links_modes_and_pipes(tmp_path):
     assert link.is_symlink()
     assert Curve.from_csv(real) == curve
     assert real.stat().st_mode & 0o777 == 0o644
+    real.chmod(0o600)
+    curve.to_csv(real)
+    assert real.stat().st_mode & 0o777 == 0o600
     assert not os.path.isfile(pipe)
 
 

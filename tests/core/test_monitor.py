@@ -117,6 +117,7 @@ STATE = clrcore.CycleMonitor(ENDLESS).state_dict()
     ("state", "message"),
     [
         (STATE | {"version": 9}, "state has version 9"),
+        (STATE | {"mode": "min"}, r"state\['mode'\] must be 'max', got 'min'"),
         (STATE | {"best": math.nan}, r"state\['best'\] must be"),
         (STATE | {"cycles": -1}, r"state\['cycles'\] must be"),
         (STATE | {"cycles_at_bounds": 1}, r"state\['cycles_at_bounds'\] must be .* from 0 to 0"),
@@ -178,7 +179,7 @@ def test_arrays_of_no_dimension_are_metrics():
 
 @given(st.lists(st.one_of(st.floats(0, 1), st.just(math.nan)), max_size=30))
 def test_only_lowering_has_a_factor(metrics):
-    monitor = clrcore.CycleMonitor(clrcore.chain([(ENDLESS, 400)]))
+    monitor = clrcore.CycleMonitor(clrcore.chain([(ENDLESS, 800)]))
 
     for metric in metrics:
         verdict = monitor.update(metric)
@@ -190,6 +191,7 @@ def test_the_policys_end_is_a_reason_to_stop():
     monitor = clrcore.CycleMonitor(clrcore.one_cycle(1.0, 100))
 
     assert monitor.update(0.5) == ("stop", 1.0, "after 1 cycle: the policy has no more")
+    assert monitor.update(0.6).action == "stop"
 
 
 def test_after_lowering_patience_begins_anew():

@@ -180,6 +180,24 @@ def test_a_small_rise_is_no_divergence():
     assert run(bump + [2.3 - i / 140 for i in range(280)]).step_count == 300
 
 
+def test_outliers_are_no_divergence():
+    random = np.random.default_rng(0)
+    quiet = 2.3 + 0.05 * random.standard_normal(150)
+    spiked = quiet.copy()
+    spiked[[60, 100]] = 9.0
+
+    assert run([2.3] * 100 + [9.0] + [2.3] * 50).step_count == 151
+    assert run(spiked.tolist()).step_count == 150
+
+
+def test_a_negative_loss_is_judged_by_its_differences():
+    losses = np.r_[np.linspace(0.0, -10.0, 80), np.linspace(-10.0, 95.0, 80)]
+    shifted = [run((losses - shift).tolist()).step_count for shift in (0.0, 1000.0, 1e5)]
+
+    assert shifted[0] < 160
+    assert len(set(shifted)) == 1
+
+
 def test_losses_too_large_to_add_are_losses():
     assert run([1e308] * 10 + [1.7e308] * 50).step_count < 60
 

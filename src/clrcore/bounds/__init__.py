@@ -7,6 +7,7 @@ from .._checks import choice, refuse
 from ..curve import Curve
 from ..errors import NoBoundsError
 from .accuracy import SEVERAL_EPOCHS
+from .fall import starts_at_zero
 from .result import Bounds as Bounds
 from .rules import RULES as RULES
 from .rules import Rule as Rule
@@ -122,5 +123,6 @@ def _bounds(
         without = f"{len(refusals)} of {len(curves)} curves were left out; the first: {refusals[0]}"
         warnings = [*warnings, without]
     rates = [smoothing.log_rates(curve.lr) for curve in curves if len(curve)]
-    edges = min(float(x[0]) for x in rates), max(float(x[-1]) for x in rates)
-    return combine(readings, name, edges, reasons, warnings)
+    first = None if any(map(starts_at_zero, curves)) else min(float(x[0]) for x in rates)
+    last = max(float(x[-1]) for x in rates)
+    return combine(readings, name, (first, last), reasons, warnings)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ..errors import NoBoundsError
 from .fall import Fall
-from .loss import TWICE, constant_rate, loss_rule, rate_span, trainable_span
+from .loss import BASE_DECADES, TWICE, constant_rate, loss_rule, rate_span, trainable_span
 from .reading import Reading
 
 TYPE_CHECKING = False
@@ -65,11 +65,21 @@ def accuracy_rule(curve: Curve) -> Reading:
         lr = constant_rate(rise)
         span = rate_span(rise, lr)
         reasons.append("lr is the middle, in log rate, of where 90 % of the rise is made, lowered")
-    base = min(rise.before(STARTED), top)
-    reasons.append(
-        f"accuracy has made 15 % of its rise at lr={10**base:.3g}: base_lr is where it starts"
-    )
-    lr = min(max(lr, base), top)
+    base = rise.before(STARTED)
+    if base < top:
+        reasons.append(
+            f"accuracy has made 15 % of its rise at lr={10**base:.3g}: base_lr is where it starts"
+        )
+    else:
+        base = top - BASE_DECADES
+        reasons.append("base_lr is max_lr / 4")
+        warnings["disagree"] = (
+            "loss and accuracy disagree: the loss asks for rates below those at which accuracy "
+            "rises; look at the curve"
+        )
+    if not base <= lr <= top:
+        lr = min(max(lr, base), top)
+        reasons.append(f"lr is moved to {10**lr:.3g}, within the bounds")
     return Reading(
         base=base,
         lr=lr,

@@ -15,6 +15,8 @@ from ..errors import NoBoundsError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from ..curve import Curve
     from ..smoothing import Floats
 
@@ -60,22 +62,24 @@ class Fall:
     """
 
     def __init__(self, curve: Curve, metric: str) -> None:
-        lr, values, lost = recorded(curve, metric)
+        lr, values, updates, lost = recorded(curve, metric)
         check_rising(lr)
         self.metric = metric
         self.linear = curve.sweep == "linear"
-        # Nothing lies below the first rate of a ramp that starts at 0 or one step above it.
-        self._from_zero = self.linear and bool(curve.lr[0] <= 1.01 * (curve.lr[1] - curve.lr[0]))
+        self._from_zero = starts_at_zero(curve)
+        self.first = float(curve.lr[0]) if len(curve) else 0.0
         turned = -values if metric == "accuracy" else values
         self.points = _usable(turned) if metric == "loss" else turned.size
         self.cut = lost or self.points < turned.size
         if self.points < FEWEST_POINTS:
-            _refuse_short(lr, turned, self.points, metric)
+            _refuse_short(lr, turned, self.points, metric, self._start_lower())
         lr, turned = lr[: self.points], turned[: self.points]
         rates = smoothing.log_rates(lr)
         self.lr = lr
         self.edges = float(rates[0]), float(rates[-1])
-        self.decades_per_point = (self.edges[1] - self.edges[0]) / (self.points - 1)
+        # Per update, recorded or not: the network moved at each.
+        made = int(updates[self.points - 1] - updates[0])
+        self.decades_per_update = (self.edges[1] - self.edges[0]) / made
 
         lead = BASELINE_LEAST
         if not self.linear:
@@ -134,7 +138,7 @@ class Fall:
                 f"the {self.metric} was changing from the first rates on: lower the sweep's "
                 f"start below {first:.3g} to see where it begins"
             )
-        if self.points < FEW_POINTS or (not self.linear and self.decades_per_point > WIDE_STEP):
+        if self.points < FEW_POINTS or (not self.linear and self.decades_per_update > WIDE_STEP):
             found["short"] = (
                 f"a short sweep of {self.points} usable points: 100 or more give a surer answer"
             )
@@ -154,8 +158,14 @@ class Fall:
         better, worse = ("fall", "rises") if self.metric == "loss" else ("rise", "falls")
         return (
             f"already diverging at the first rates: the {self.metric} {worse} without a "
-            f"{better} before it; lower the sweep's start below lr={float(self.lr[0]):.3g}"
+            f"{better} before it; {self._start_lower()}"
         )
+
+    def _start_lower(self) -> str:
+        """What to do where the sweep begins at too large rates."""
+        if self._from_zero:
+            return "take more updates for the ramp, or lower its top, as it starts at 0"
+        return f"lower the sweep's start below lr={self.first:.3g}"
 
     def _check_depth(self, turned: Floats, y: Floats, start: float, lead: int) -> None:
         """Refuse a fall that may be its noise's work."""
@@ -189,27 +199,33 @@ def _has_trend(y: Floats) -> bool:
     return likeness < 1.0 - TREND / math.sqrt(y.size)
 
 
-def recorded(curve: Curve, metric: str) -> tuple[Floats, Floats, bool]:
-    """Rates and values of the metric where it counts, and whether the run was lost after them.
+def starts_at_zero(curve: Curve) -> bool:
+    """Whether a linear ramp starts at 0 or one step above it, so that nothing lies below."""
+    if curve.sweep != "linear" or len(curve) < 2:
+        return False
+    return bool(curve.lr[0] <= 1.01 * (curve.lr[1] - curve.lr[0]))
 
+
+def recorded(curve: Curve, metric: str) -> tuple[Floats, Floats, NDArray[np.intp], bool]:
+    """Rates and values of the metric where it counts, the updates they are of, and whether the
+    run was lost after them.
+
+    A value that is missing is left out; a loss that is lost for good stays, and is cut later.
     Accuracy may be measured at some points only, and says nothing once the loss is lost.
     """
-    lr, values = curve.lr, getattr(curve, metric)
-    if metric == "loss":
-        # A value that is missing is left out; what is lost for good stays, and is cut later.
-        gap = np.isnan(values)
-        gap[smoothing.finite_until(values) :] = False
-        return lr[~gap], values[~gap], False
+    values = getattr(curve, metric)
     keep = np.isfinite(values)
     lost = False
-    if curve.loss is not None:
+    if metric == "loss":
+        keep[smoothing.finite_until(values) :] = True
+    elif curve.loss is not None:
         known = np.flatnonzero(np.isfinite(curve.loss))
         usable = _usable(curve.loss[known])
         if usable:
             end = int(known[usable - 1]) + 1
-            lost = end < lr.size
+            lost = end < len(curve)
             keep[end:] = False
-    return lr[keep], values[keep], lost
+    return curve.lr[keep], values[keep], np.flatnonzero(keep), lost
 
 
 def check_rising(lr: Floats) -> None:
@@ -261,7 +277,7 @@ def _medians_of_three(y: Floats) -> Floats:
     return medians
 
 
-def _refuse_short(lr: Floats, y: Floats, usable: int, metric: str) -> None:
+def _refuse_short(lr: Floats, y: Floats, usable: int, metric: str, start_lower: str) -> None:
     """Say why there are too few points."""
     if not np.isfinite(y).any():
         raise NoBoundsError(
@@ -271,8 +287,7 @@ def _refuse_short(lr: Floats, y: Floats, usable: int, metric: str) -> None:
     if usable < y.size:
         raise NoBoundsError(
             f"already diverging at the first rates: the {metric} is lost from "
-            f"lr={float(lr[usable]):.3g} on, after {usable} points; lower the sweep's start below "
-            f"lr={float(lr[0]):.3g}"
+            f"lr={float(lr[usable]):.3g} on, after {usable} points; {start_lower}"
         )
     raise NoBoundsError(
         f"too few points: {y.size} with a finite {metric}, at least {FEWEST_POINTS} are needed; "

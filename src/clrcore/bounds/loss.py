@@ -56,19 +56,27 @@ def loss_rule(curve: Curve) -> Reading:
             f"the middle of it in log rate, divided by {10 ** lag(fall):.3g} because "
             f"{'a linear' if fall.linear else 'an exponential'} sweep of this length shows it at "
             "that much too large a rate",
-            "max_lr is twice lr, at most where the loss has lost a tenth of its fall again and "
-            "half the rate where it has lost half of it",
+            _top_reason(fall),
             "base_lr is max_lr / 4",
         ),
         warnings=fall.warnings(),
     )
 
 
+def _top_reason(fall: Fall) -> str:
+    if fall.loses(0.5):
+        return (
+            "max_lr is twice lr, at most where the loss has lost a tenth of its fall again and "
+            "half the rate where it has lost half of it"
+        )
+    return "max_lr is twice lr, at most half the last rate that was of use"
+
+
 def lag(fall: Fall) -> float:
     """By how many decades the sweep shows the plateau at too large rates."""
     if fall.linear:
         return LINEAR_LAG
-    return min(LARGEST_LAG, LAG_POINTS * fall.decades_per_point)
+    return min(LARGEST_LAG, LAG_POINTS * fall.decades_per_update)
 
 
 def constant_rate(fall: Fall) -> float:
@@ -79,7 +87,7 @@ def constant_rate(fall: Fall) -> float:
 
 def rate_span(fall: Fall, lr: float) -> tuple[float, float]:
     """Where the best constant rate is expected."""
-    error = LR_ERROR + fall.decades_per_point
+    error = LR_ERROR + fall.decades_per_update
     low = min(lr - error, fall.before(0.8) - lag(fall))
     high = max(lr + error, fall.after(PLATEAU))
     return max(low, fall.edges[0]), min(high, _last(fall))

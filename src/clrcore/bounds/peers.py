@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from ..errors import NoBoundsError
-from .fall import check_rising
+from .fall import check_rising, recorded
 from .loss import BASE_DECADES
 from .reading import Reading
 
@@ -43,10 +43,11 @@ def minimum(curve: Curve) -> Reading:
 
 def _considered(curve: Curve) -> tuple[Floats, Floats]:
     """The rates and smoothed losses that these rules look at."""
-    check_rising(curve.lr)
+    rates, values, _, _ = recorded(curve, "loss")
+    check_rising(rates)
     losses = []
     mean, best = 0.0, math.inf
-    for k, loss in enumerate(curve.loss.tolist(), start=1):  # type: ignore[union-attr]
+    for k, loss in enumerate(values.tolist(), start=1):
         if not math.isfinite(loss):
             break
         mean = BETA * mean + (1.0 - BETA) * loss
@@ -57,12 +58,12 @@ def _considered(curve: Curve) -> tuple[Floats, Floats]:
             break
     n = len(losses)
     kept = slice(n // 10, n - SKIP_LAST)
-    lr, smooth = curve.lr[:n][kept], np.array(losses)[kept]
+    lr, smooth = rates[:n][kept], np.array(losses)[kept]
     # Rates that repeat, and 0, have no slope per log rate.
     distinct = (lr > 0.0) & (np.diff(lr, prepend=-1.0) > 0.0)
     if np.count_nonzero(distinct) < 2:
         raise NoBoundsError(
-            f"too few points: {n} before the loss diverged, of which this rule skips the first "
+            f"too few points: {n} before this rule stops, of which it skips the first "
             f"tenth and the last {SKIP_LAST}; lower the sweep's start, or record more points"
         )
     return lr[distinct], smooth[distinct]

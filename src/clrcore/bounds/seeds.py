@@ -25,13 +25,14 @@ SAME = 1e-9
 def combine(
     readings: Sequence[Reading],
     rule: str,
-    edges: tuple[float, float],
+    edges: tuple[float | None, float],
     reasons: Sequence[str] = (),
     warnings: Sequence[str] = (),
 ) -> Bounds:
     """The bounds that the readings of one or several curves give together.
 
-    edges: the smallest and the largest rate of the sweeps. reasons, warnings: what is known
+    edges: the smallest and the largest rate of the sweeps; no smallest one for ramps that start
+    at 0, below which nothing lies. reasons, warnings: what is known
     besides, said first.
     """
     readings = sorted(readings, key=_order)
@@ -105,13 +106,13 @@ def _told(readings: Sequence[Reading]) -> list[str]:
 
 
 def _edge_warnings(
-    spans: Mapping[str, tuple[float, float]], edges: tuple[float, float], open_top: bool
+    spans: Mapping[str, tuple[float, float]], edges: tuple[float | None, float], open_top: bool
 ) -> list[str]:
     """Which intervals touch the end of the sweep, where nothing more is known."""
     first, last = edges
     found = []
     for name, (start, end) in spans.items():
-        if start <= first + SAME:
+        if first is not None and start <= first + SAME:
             found.append(
                 f"{name} touches the sweep's first rate: what it is meant to contain may be "
                 f"smaller; lower the sweep's start below {10**first:.3g}"
