@@ -337,3 +337,25 @@ def test_a_missing_matplotlib_says_what_to_install():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 1
     assert 'pip install "clrcore[plot]"' in done.stderr
+
+
+def test_a_target_above_all_accuracies_is_in_sight():
+    results = {"a": {"steps": [1, 2, 3], "accuracy": [0.5, 0.8, 0.9]}}
+
+    ax = plot_comparison(results, target=0.95)
+
+    assert ax.get_ylim()[1] > 0.95
+
+
+def test_accuracy_alone_is_named_once():
+    curve = clrcore.Curve([0.1, 0.2, 0.3], accuracy=[0.1, 0.5, 0.4])
+
+    labels = [text.get_text() for text in plot_range_test(curve).get_legend().get_texts()]
+
+    assert labels == ["accuracy, smoothed"]
+
+
+def test_a_single_cycle_is_drawn_once():
+    ax = plot_policy(clrcore.smith_one_cycle(0.1, 1.0, 100))
+
+    assert ax.lines[0].get_xdata()[-1] == 219

@@ -132,6 +132,28 @@ class TestLossRule:
                 numbers(suggest_bounds(curve)), abs=0.4
             )
 
+    def test_points_that_were_not_recorded_do_not_change_the_lag(self):
+        lr = np.geomspace(1e-6, 10.0, 200)
+        whole = suggest_bounds(Curve(lr, losses(lr)))
+        for every in (2, 5):
+            some = np.where(np.arange(200) % every == 0, losses(lr), np.nan)
+            assert suggest_bounds(Curve(lr, some)).lr == pytest.approx(whole.lr, rel=0.15)
+
+    def test_ramps_from_0_are_not_told_to_start_lower(self):
+        ramp_from_0 = np.linspace(0.0, 1.0, 200)
+        with pytest.raises(NoBoundsError, match="take more updates for the ramp, or lower its top"):
+            suggest_bounds(Curve(ramp_from_0, 1.0 + 3.0 * ramp_from_0))
+        with pytest.raises(NoBoundsError, match="take more updates for the ramp, or lower its top"):
+            suggest_bounds(Curve(ramp_from_0, [1.0] * 5 + [np.inf] * 195))
+        fast = suggest_bounds(Curve(ramp_from_0, 2.3 / (1 + 200 * ramp_from_0) + ramp_from_0**4))
+        assert not any("first rate" in warning for warning in fast.warnings)
+
+    def test_a_loss_that_falls_to_the_end_says_what_limits_max_lr(self):
+        lr = np.geomspace(1e-5, 1.0, 200)
+        bounds = suggest_bounds(Curve(lr, 2.3 - 0.01 * np.arange(200)))
+        assert bounds.max_lr <= 0.5 * (1 + 1e-9)
+        assert "max_lr is twice lr, at most half the last rate that was of use" in bounds.reasons
+
     @given(power=st.floats(0.5, 3.0), noise=st.floats(0.0, 0.1), seed=st.integers(0, 999))
     def test_a_loss_that_only_rises_is_refused(self, power, noise, seed):
         lr = np.geomspace(1e-6, 1.0, 300)
@@ -216,6 +238,15 @@ class TestAccuracyRule:
         kept = suggest_bounds(later)
         assert kept.max_lr == pytest.approx(alone)
         assert not any("asks for a lower max_lr" in reason for reason in kept.reasons)
+
+    def test_loss_and_accuracy_that_disagree_are_told(self):
+        lr = np.linspace(0.005, 1.5, 300)
+        loss = 2.3 / (1.0 + (lr / 0.01) ** 2) + 2.0 * (lr / 0.1) ** 2
+        accuracy = 0.1 + 0.8 / (1.0 + (0.6 / lr) ** 6)
+        bounds = suggest_bounds(Curve(lr, loss, accuracy, held_out=True))
+        assert bounds.base_lr < bounds.lr <= bounds.max_lr
+        assert bounds.base_lr == pytest.approx(bounds.max_lr / 4, rel=1e-4)
+        assert warned(bounds, "loss and accuracy disagree")
 
     def test_does_without_a_loss_that_shows_nothing(self):
         curve = ramp()
@@ -612,3 +643,13 @@ def test_a_million_points_take_less_than_a_second():
         whole = {name: getattr(self.bounds, name) for name in Bounds.__slots__}
         with pytest.raises(kind, match=message):
             Bounds(**whole | change)
+
+
+class TestPeersRules:
+    @pytest.mark.parametrize("rule", ["steepest", "minimum"])
+    def test_a_missing_value_is_no_end(self, rule):
+        curve = exponential(n=200)
+        loss = curve.loss.copy()
+        loss[50] = np.nan
+        gap = suggest_bounds(Curve(curve.lr, loss), rule=rule)
+        assert gap.lr == pytest.approx(suggest_bounds(curve, rule=rule).lr, rel=0.3)
