@@ -182,5 +182,6 @@ def test_the_scales_are_factors_themselves():
     assert Exponential(0.5, "amplitude")(7, 3) == pytest.approx(0.125, rel=1e-15)
     assert repr(Exponential(0.5, "bounds")) == "Exponential(decays='bounds', gamma=0.5)"
     assert Halving() == Halving()
+    assert len({hash(Halving()), hash(Exponential(0.5, "bounds")), hash(None), hash(())}) == 4
     assert Exponential(0.5, "bounds") != Exponential(0.5, "amplitude")
     assert Halving() != Exponential(0.5, "bounds")

@@ -180,6 +180,29 @@ def test_a_small_rise_is_no_divergence():
     assert run(bump + [2.3 - i / 140 for i in range(280)]).step_count == 300
 
 
+def test_a_divergence_takes_three_losses_in_a_row():
+    """Without noise the limit is a tenth above the start; the mean moves a tenth of the way."""
+    assert run([1.0] * 20 + [3.0] * 30).step_count == 23
+    assert run([1.0] * 20 + [3.0, 3.0, 1.0, 3.0, 3.0, 3.0] + [3.0] * 30).step_count == 26
+    # 1.9 is smoothed to 1.09, which is not above the limit, then to 1.171, 1.244, 1.31.
+    assert run([1.0] * 20 + [1.9] * 30).step_count == 24
+
+
+def test_a_fall_raises_the_limit_by_as_much():
+    """Down to 0 from 1: the limit is 2, and no value at 1.9 passes it."""
+    fallen = [1.0] * 10 + [0.0] * 200
+
+    assert run(fallen + [1.9] * 100).step_count == 310
+    assert run(fallen + [50.0] * 100).step_count < 220
+
+
+def test_the_first_losses_are_the_start():
+    """A divergence is looked for after the first ten."""
+    assert Divergence.FIRST == 10
+    assert run([1.0] * 5 + [9.0] * 5 + [5.0] * 40).step_count == 50
+    assert run([1.0] * 10 + [9.0] * 40).step_count == 13
+
+
 def test_outliers_are_no_divergence():
     random = np.random.default_rng(0)
     quiet = 2.3 + 0.05 * random.standard_normal(150)
@@ -251,7 +274,9 @@ def test_what_is_no_number_is_refused_and_not_recorded(bad):
 
     with pytest.raises(TypeError, match="loss must be a number"):
         test.record(loss=bad)
-    with pytest.raises(TypeError, match=r"needs loss=..., accuracy=..., or both; got neither"):
+    with pytest.raises(TypeError, match=r"^accuracy must be a number"):
+        test.record(loss=1.0, accuracy=bad)
+    with pytest.raises(TypeError, match=r"^record\(\) needs loss=..., accuracy=..., or both"):
         test.record()
 
     test.record(loss=0.5)
@@ -331,6 +356,32 @@ def test_a_divergence_is_remembered_through_a_checkpoint():
 
     assert resumed.reason == whole.reason
     assert resumed.state_dict() == whole.state_dict()
+
+
+def test_errors_of_the_loop_say_what_to_do():
+    test = clrcore.RangeTest(clrcore.linear_sweep(0.5, 1.0, 2))
+
+    with pytest.raises(RuntimeError, match=r"^record\(\) comes once after each rate: take"):
+        test.record(loss=1.0)
+    next(test)
+    with pytest.raises(RuntimeError, match=r"^nothing was recorded for lr=0.5: call record\(loss="):
+        next(test)
+    test.record(loss=1.0)
+    next(test)
+    test.record(loss=1.0)
+    with pytest.raises(RuntimeError, match=r"^the test is over: the sweep is over: all 2"):
+        test.record(loss=1.0)
+
+
+def test_states_of_tests_that_ended_are_states_too():
+    for losses in ([1.0] * 50, [1.0, 2.0, math.nan]):
+        test = clrcore.RangeTest(SWEEP)
+        for _, loss in zip(test, losses, strict=False):
+            test.record(loss=loss)
+        twin = clrcore.RangeTest(SWEEP)
+        twin.load_state_dict(test.state_dict())
+        assert twin.reason == test.reason
+        assert twin.curve == test.curve
 
 
 def test_an_empty_test_has_an_empty_curve():

@@ -88,6 +88,11 @@ def test_cycles_are_counted_through_the_stages_of_a_chain():
     assert policy.cycle_ends(100) == [2, 4, 9, 13]
 
 
+def test_jumps_check_their_step():
+    with pytest.raises(ValueError, match=r"^step must be an integer >= 0, got -1"):
+        clrcore.Scheduler(clrcore.constant(0.1)).jump(-1)
+
+
 def test_the_state_is_two_numbers_of_its_own():
     scheduler = clrcore.Scheduler(clrcore.constant(0.1), start=7)
     state = scheduler.state_dict()
