@@ -108,8 +108,9 @@ def build(session: nox.Session) -> None:
 @nox.session(python="3.11")
 def benchmarks(session: nox.Session) -> None:
     """Paired ratios of time, printed."""
-    session.install("-e", ".")
-    session.run("python", "benchmarks/core.py", *session.posargs)
+    session.install("-e", ".[torch]", "-c", CONSTRAINTS)
+    session.run("python", "benchmarks/core.py")
+    session.run("python", "benchmarks/torch_scheduler.py")
 
 
 @nox.session(python="3.11")

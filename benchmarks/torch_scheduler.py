@@ -1,0 +1,113 @@
+"""What a step of PolicyLR costs beside CyclicLR's, and beside writing the rates by hand.
+
+Ratios in one process, the sides taking turns: median over runs, with the lowest and highest.
+"""
+
+import argparse
+import platform
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from torch.optim.lr_scheduler import CyclicLR
+
+import clrcore
+from clr_adapters.torch import PolicyLR
+
+RUNS = 7
+TURNS = 9
+STEPS = 500
+LIMITS = {(False, 1): 0.25, (False, 10): 0.20, (False, 100): 0.20}
+TENSOR_LIMIT = 0.40
+LOOP_LIMIT = 1.3
+JUMP_LIMIT = 20.0
+
+
+def optimizer(groups: int, tensor: bool) -> torch.optim.Optimizer:
+    """SGD with that many groups, told that its step was called already."""
+    lr = torch.tensor(0.1) if tensor else 0.1
+    parameters = [{"params": [torch.nn.Parameter(torch.zeros(1))]} for _ in range(groups)]
+    made = torch.optim.SGD(parameters, lr=lr)
+    if tensor:
+        for group in made.param_groups:
+            group["lr"] = torch.tensor(0.1)
+    made.step()
+    return made
+
+
+def seconds(work: Callable[[], object]) -> float:
+    start = time.thread_time()
+    for _ in range(STEPS):
+        work()
+    return time.thread_time() - start
+
+
+def ratios(ours: Callable[[], object], theirs: Callable[[], object]) -> list[float]:
+    found = []
+    for _ in range(RUNS):
+        turns = [(seconds(ours), seconds(theirs)) for _ in range(TURNS)]
+        mine, other = (statistics.median(side) for side in zip(*turns, strict=True))
+        found.append(mine / other)
+    return found
+
+
+def row(what: str, values: list[float], limit: float, unit: str) -> None:
+    middle = statistics.median(values)
+    verdict = "within" if middle <= limit else "MISSED"
+    print(
+        f"{what:52} {middle:7.3f}{unit} [{min(values):.3f}, {max(values):.3f}]"
+        f"  limit {limit:g}{unit}  {verdict}"
+    )
+
+
+def steps() -> None:
+    policy = clrcore.triangular(0.001, 0.006, 2000)
+    for tensor in (False, True):
+        for groups in (1, 10, 100):
+            ours = PolicyLR(optimizer(groups, tensor), policy)
+            theirs = CyclicLR(
+                optimizer(groups, tensor), 0.001, 0.006, step_size_up=2000, cycle_momentum=False
+            )
+            for scheduler in (ours, theirs):
+                scheduler.optimizer.step()
+            kind = "tensor" if tensor else "float"
+            limit = TENSOR_LIMIT if tensor else LIMITS[tensor, groups]
+            found = ratios(ours.step, theirs.step)
+            row(f"step(), {kind} rates, {groups} groups, to CyclicLR", found, limit, "x")
+            if tensor:
+                bare = optimizer(groups, tensor).param_groups
+
+                def loop(bare: list[dict[str, torch.Tensor]] = bare) -> None:
+                    for group in bare:
+                        group["lr"].fill_(0.1)
+
+                found = ratios(ours.step, loop)
+                row(f"step(), tensor rates, {groups} groups, to fill_()", found, LOOP_LIMIT, "x")
+
+
+def jumps() -> None:
+    """Microseconds of a jump to step 10^6, from elsewhere."""
+    scheduler = PolicyLR(optimizer(1, False), clrcore.triangular(0.001, 0.006, 2000))
+    found = []
+    for _ in range(RUNS):
+        times = []
+        for _ in range(200):
+            scheduler.jump(0)
+            start = time.perf_counter()
+            scheduler.jump(10**6)
+            times.append(1e6 * (time.perf_counter() - start))
+        found.append(statistics.median(times))
+    row("jump(10^6)", found, JUMP_LIMIT, " us")
+
+
+def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    print(f"Python {platform.python_version()}, torch {torch.__version__}, {platform.machine()}")
+    print(f"median of {RUNS} runs [lowest, highest]")
+    steps()
+    jumps()
+
+
+if __name__ == "__main__":
+    main()
