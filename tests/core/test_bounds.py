@@ -578,6 +578,21 @@ class TestBounds:
         )
         assert type(given.lr) is float
 
+    @pytest.mark.parametrize(
+        ("change", "kind", "message"),
+        [
+            ({"lr": 5.0}, ValueError, "lr must be a finite number in"),
+            ({"rule": 5}, TypeError, "rule must be the name of a rule"),
+            ({"reasons": "abc"}, TypeError, "reasons must be a list of sentences"),
+            ({"warnings": None}, TypeError, "warnings must be a list of sentences"),
+            ({"warnings": [1]}, TypeError, "warnings must be a list of sentences"),
+        ],
+    )
+    def test_impossible_bounds_are_refused(self, change, kind, message):
+        whole = {name: getattr(self.bounds, name) for name in Bounds.__slots__}
+        with pytest.raises(kind, match=message):
+            Bounds(**whole | change)
+
     def test_is_a_value(self):
         assert pickle.loads(pickle.dumps(self.bounds)) == self.bounds
         assert hash(self.bounds) == hash(pickle.loads(pickle.dumps(self.bounds)))
@@ -628,21 +643,6 @@ def test_a_million_points_take_less_than_a_second():
     assert numbers(bounds)[:3] == pytest.approx(
         numbers(suggest_bounds(exponential(n=3000)))[:3], abs=0.2
     )
-
-    @pytest.mark.parametrize(
-        ("change", "kind", "message"),
-        [
-            ({"lr": 5.0}, ValueError, "lr must be a finite number in"),
-            ({"rule": 5}, TypeError, "rule must be the name of a rule"),
-            ({"reasons": "abc"}, TypeError, "reasons must be a list of sentences"),
-            ({"warnings": None}, TypeError, "warnings must be a list of sentences"),
-            ({"warnings": [1]}, TypeError, "warnings must be a list of sentences"),
-        ],
-    )
-    def test_impossible_bounds_are_refused(self, change, kind, message):
-        whole = {name: getattr(self.bounds, name) for name in Bounds.__slots__}
-        with pytest.raises(kind, match=message):
-            Bounds(**whole | change)
 
 
 class TestPeersRules:

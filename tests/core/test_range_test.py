@@ -283,6 +283,20 @@ def test_what_is_no_number_is_refused_and_not_recorded(bad):
     assert test.step_count == 1
 
 
+def test_objects_that_are_no_numbers_though_they_have_no_dimension():
+    class Broken:
+        shape = ()
+
+        def __float__(self):
+            raise ValueError("no number here")
+
+    test = clrcore.RangeTest(SWEEP)
+    next(test)
+    for bad in (Broken(), np.array("a"), np.array(None)):
+        with pytest.raises(TypeError, match="loss must be a number"):
+            test.record(loss=bad)
+
+
 @pytest.mark.parametrize(
     ("arguments", "kind", "message"),
     [
