@@ -1,7 +1,6 @@
 """What the core costs, as ratios taken in one process.
 
-Every row is the median of several runs with the lowest and the highest of them; within a run
-the two sides take turns, so that a busy machine slows both.
+Every row is the median of several runs with the lowest and the highest of them.
 """
 
 import argparse
@@ -10,53 +9,28 @@ import platform
 import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 
 import numpy as np
+from paired import RUNS, TURNS, ratios, row, seconds
 
 import clrcore
 
-RUNS = 7
-TURNS = 15
 SIZE = 10**6
-HALVES = (1, 5, 2000, 100_000, 250_000, 500_000, 10**6, 10**9)
+HALVES = (
+    *((half, half) for half in (1, 5, 2000, 100_000, 250_000, 500_000, 10**6, 10**9)),
+    (3, 10**6),
+)
 FILL_LIMIT = 3.0
 IMPORT_LIMIT = 25.0
 BOUNDS_LIMIT = 50.0
 
 
-def seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
-
-
-def ratios(ours: Callable[[], object], theirs: Callable[[], object]) -> list[float]:
-    """One ratio of medians per run."""
-    found = []
-    for _ in range(RUNS):
-        turns = [(seconds(ours), seconds(theirs)) for _ in range(TURNS)]
-        mine, other = (statistics.median(side) for side in zip(*turns, strict=True))
-        found.append(mine / other)
-    return found
-
-
-def row(what: str, values: list[float], limit: float, unit: str) -> None:
-    middle = statistics.median(values)
-    verdict = "within" if middle <= limit else "MISSED"
-    print(
-        f"{what:48} {middle:7.2f}{unit} [{min(values):.2f}, {max(values):.2f}]"
-        f"  limit {limit:g}{unit}  {verdict}"
-    )
-
-
 def fills() -> None:
     for window in ("triangular", "welch", "hann"):
-        for half in HALVES:
-            policy = clrcore.triangular(0.001, 0.006, half, window=window)
+        for up, down in HALVES:
+            policy = clrcore.triangular(0.001, 0.006, up, down, window=window)
             found = ratios(lambda policy=policy: policy.values(0, SIZE), lambda: np.full(SIZE, 0.1))
-            row(f"values(0, 10^6) {window}, step_size {half:,}", found, FILL_LIMIT, "x")
+            row(f"values(0, 10^6) {window}, halves {up:,} and {down:,}", found, FILL_LIMIT)
 
 
 def imports() -> None:

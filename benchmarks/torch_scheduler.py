@@ -1,23 +1,21 @@
 """What a step of PolicyLR costs beside CyclicLR's, and beside writing the rates by hand.
 
-Ratios in one process, the sides taking turns: median over runs, with the lowest and highest.
+Every row is the median of several runs with the lowest and the highest of them.
 """
 
 import argparse
 import platform
 import statistics
 import time
-from collections.abc import Callable
 
 import torch
+from paired import RUNS, ratios, row
 from torch.optim.lr_scheduler import CyclicLR
 
 import clrcore
 from clr_adapters.torch import PolicyLR
 
-RUNS = 7
-TURNS = 9
-STEPS = 500
+STEPS = 300
 LIMITS = {(False, 1): 0.25, (False, 10): 0.20, (False, 100): 0.20}
 TENSOR_LIMIT = 0.40
 LOOP_LIMIT = 1.3
@@ -36,31 +34,6 @@ def optimizer(groups: int, tensor: bool) -> torch.optim.Optimizer:
     return made
 
 
-def seconds(work: Callable[[], object]) -> float:
-    start = time.thread_time()
-    for _ in range(STEPS):
-        work()
-    return time.thread_time() - start
-
-
-def ratios(ours: Callable[[], object], theirs: Callable[[], object]) -> list[float]:
-    found = []
-    for _ in range(RUNS):
-        turns = [(seconds(ours), seconds(theirs)) for _ in range(TURNS)]
-        mine, other = (statistics.median(side) for side in zip(*turns, strict=True))
-        found.append(mine / other)
-    return found
-
-
-def row(what: str, values: list[float], limit: float, unit: str) -> None:
-    middle = statistics.median(values)
-    verdict = "within" if middle <= limit else "MISSED"
-    print(
-        f"{what:52} {middle:7.3f}{unit} [{min(values):.3f}, {max(values):.3f}]"
-        f"  limit {limit:g}{unit}  {verdict}"
-    )
-
-
 def steps() -> None:
     policy = clrcore.triangular(0.001, 0.006, 2000)
     for tensor in (False, True):
@@ -73,8 +46,8 @@ def steps() -> None:
                 scheduler.optimizer.step()
             kind = "tensor" if tensor else "float"
             limit = TENSOR_LIMIT if tensor else LIMITS[tensor, groups]
-            found = ratios(ours.step, theirs.step)
-            row(f"step(), {kind} rates, {groups} groups, to CyclicLR", found, limit, "x")
+            found = ratios(ours.step, theirs.step, STEPS)
+            row(f"step(), {kind} rates, {groups} groups, to CyclicLR", found, limit)
             if tensor:
                 bare = optimizer(groups, tensor).param_groups
 
@@ -82,8 +55,8 @@ def steps() -> None:
                     for group in bare:
                         group["lr"].fill_(0.1)
 
-                found = ratios(ours.step, loop)
-                row(f"step(), tensor rates, {groups} groups, to fill_()", found, LOOP_LIMIT, "x")
+                found = ratios(ours.step, loop, STEPS)
+                row(f"step(), tensor rates, {groups} groups, to fill_()", found, LOOP_LIMIT)
 
 
 def jumps() -> None:

@@ -1,0 +1,36 @@
+"""Ratios of time taken in one process, the sides taking turns, and the lines that report them."""
+
+import statistics
+import time
+from collections.abc import Callable
+
+RUNS = 7
+TURNS = 15
+
+
+def seconds(work: Callable[[], object], times: int = 1) -> float:
+    """What `times` calls take together."""
+    start = time.perf_counter()
+    for _ in range(times):
+        work()
+    return time.perf_counter() - start
+
+
+def ratios(ours: Callable[[], object], theirs: Callable[[], object], times: int = 1) -> list[float]:
+    """One ratio of medians per run; a busy machine slows both sides."""
+    found = []
+    for _ in range(RUNS):
+        turns = [(seconds(ours, times), seconds(theirs, times)) for _ in range(TURNS)]
+        mine, other = (statistics.median(side) for side in zip(*turns, strict=True))
+        found.append(mine / other)
+    return found
+
+
+def row(what: str, values: list[float], limit: float, unit: str = "x") -> None:
+    """Print the median of the runs, the lowest and the highest, and the limit."""
+    middle = statistics.median(values)
+    verdict = "within" if middle <= limit else "MISSED"
+    print(
+        f"{what:54} {middle:7.3f}{unit} [{min(values):.3f}, {max(values):.3f}]"
+        f"  limit {limit:g}{unit}  {verdict}"
+    )
