@@ -66,6 +66,17 @@ def test_pytorchs_values_up_to_the_last_step(given_arguments, share):
     assert policy(step) == pytest.approx(expected, rel=0, abs=2e-12 * highest)
 
 
+@pytest.mark.parametrize("anneal", ["cos", "linear"])
+def test_phases_that_rise_after_a_fall_start_where_the_fall_ends(anneal):
+    """div_factor < 1 turns the phases round; 0.35 x 21 - 1 is no integer."""
+    policy = clrcore.one_cycle(
+        1.0, 21, form="three_phase", pct_start=0.35, anneal_strategy=anneal, div_factor=0.5
+    )
+
+    expected = [pytorch(t, 1.0, 21, "three_phase", 0.35, anneal, 0.5, 1e4) for t in range(21)]
+    assert policy.values(0, 21) == pytest.approx(expected, abs=1e-12)
+
+
 def test_pytorchs_own_test_values():
     """Ten steps, linear and cosine, two and three phases, from PyTorch's test suite."""
     linear = clrcore.one_cycle(

@@ -207,6 +207,8 @@ def test_the_general_form_equals_the_named_ones():
     assert clrcore.cyclic(*arguments, scale=Exponential(0.9, "bounds")) == decaying
     assert clrcore.cyclic(*arguments).to_dict()["type"] == "cyclic"
     assert clrcore.cyclic(*arguments, scale=Halving()).to_dict()["type"] == "triangular2"
+    bounds_decay = clrcore.cyclic(*arguments, scale=Exponential(0.9, "bounds"))
+    assert bounds_decay.to_dict() == decaying.to_dict()
 
 
 @pytest.mark.parametrize(
