@@ -481,10 +481,10 @@ def test_schedulers_can_be_copied():
     assert rates(opt) == [TRIANGULAR(2)]
 
 
-# Defects of PyTorch's schedulers, each by its number in our notes of them.
+# What PyTorch's own schedulers get wrong.
 
 
-def test_b1_many_cycles_do_not_overflow():
+def test_many_cycles_do_not_overflow():
     opt = optimizer()
     scheduler = PolicyLR(opt, clrcore.triangular2(0.01, 0.1, 5))
     scheduler.jump(10_239)
@@ -493,7 +493,7 @@ def test_b1_many_cycles_do_not_overflow():
     assert rates(opt) == pytest.approx([0.01])
 
 
-def test_b3_the_first_rate_is_the_policys_whatever_came_before():
+def test_the_first_rate_is_the_policys_whatever_came_before():
     opt = optimizer(0.5)
     StepLR(opt, 1)
     PolicyLR(opt, TRIANGULAR)
@@ -501,7 +501,7 @@ def test_b3_the_first_rate_is_the_policys_whatever_came_before():
     assert rates(opt) == [0.01]
 
 
-def test_b4_rates_are_never_aliased():
+def test_rates_are_never_aliased():
     bound = torch.tensor(0.5)
     opt = optimizer(0.3, 0.4)
     for group in opt.param_groups:
@@ -513,7 +513,7 @@ def test_b4_rates_are_never_aliased():
 
 
 @pytest.mark.parametrize("anneal", ["cos", "linear"])
-def test_b5_the_rate_after_the_last_step_is_held(anneal):
+def test_the_rate_after_the_last_step_is_held(anneal):
     opt = optimizer()
     policy = clrcore.one_cycle(0.1, 20, anneal_strategy=anneal)
     run(opt, PolicyLR(opt, policy), 25)
@@ -522,7 +522,7 @@ def test_b5_the_rate_after_the_last_step_is_held(anneal):
     assert rates(opt)[0] > 0
 
 
-def test_b8_two_schedulers_do_not_share_their_momenta():
+def test_two_schedulers_do_not_share_their_momenta():
     opt = optimizer(momentum=0.9)
     first = PolicyLR(
         opt,
@@ -544,7 +544,7 @@ def test_b8_two_schedulers_do_not_share_their_momenta():
 @pytest.mark.parametrize(
     "wrap", [lambda step: functools.partial(step), lambda step: lambda *a, **k: step(*a, **k)]
 )
-def test_b11_a_step_without_func_is_fine(wrap):
+def test_a_step_without_func_is_fine(wrap):
     opt = optimizer()
     opt.step = wrap(opt.step)
     with warnings.catch_warnings():
@@ -559,7 +559,7 @@ def test_the_order_of_steps_is_watched():
         scheduler.step()
 
 
-def test_b23_precision_does_not_decay():
+def test_precision_does_not_decay():
     opt = optimizer()
     policy = clrcore.triangular(1e-7, 0.1, 7, 13)
     scheduler = PolicyLR(opt, policy)
