@@ -74,6 +74,11 @@ class RangeTest:
         return self._sweep
 
     @property
+    def total_steps(self) -> int:
+        """Updates of the whole sweep."""
+        return self._num_steps
+
+    @property
     def step_count(self) -> int:
         """Updates recorded so far."""
         return len(self._points)

@@ -1,4 +1,4 @@
-"""Policies in PyTorch: `PolicyLR`, a learning-rate scheduler."""
+"""PyTorch: `PolicyLR`, a learning-rate scheduler, and `range_test`, which finds its bounds."""
 
 try:
     import torch as _torch  # noqa: F401
@@ -8,3 +8,4 @@ except ImportError as error:
     ) from error
 
 from .policy_lr import PolicyLR as PolicyLR
+from .range_test import range_test as range_test

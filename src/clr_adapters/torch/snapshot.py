@@ -1,0 +1,184 @@
+"""Put objects back, bit for bit, to what they were: models, optimizers, loaders, generators.
+
+Tensors and containers are written in place, so whoever holds them sees the old values again.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
+from torch.optim import Optimizer
+from torch.utils.data import Sampler
+
+PLAIN = (bool, int, float, complex, str, bytes, type(None))
+# What a DataLoader draws its order with; it replaces the last two itself.
+LOADER_PARTS = ("sampler", "batch_sampler", "generator", "_iterator")
+
+
+class Snapshot:
+    """What some objects are now, to be restored as often as wanted.
+
+    host: keep the copies of tensors in host memory instead of beside the tensors.
+    """
+
+    def __init__(self, *, host: bool = False) -> None:
+        self._host = host
+        self._undo: list[Callable[[], None]] = []
+        # By identity, so that what is shared is taken once; the values keep the identities alive.
+        self._taken: dict[int, Any] = {}
+
+    def restore(self) -> None:
+        """Put everything back."""
+        with torch.no_grad():
+            for undo in self._undo:
+                undo()
+
+    def take_random(self) -> None:
+        """The global generators of Python, NumPy and torch on every device."""
+        self._undo += [
+            partial(random.setstate, random.getstate()),
+            # The global generator is what augmentations of data draw from.
+            partial(np.random.set_state, np.random.get_state()),  # noqa: NPY002
+            partial(torch.set_rng_state, torch.get_rng_state()),
+        ]
+        # Asking would start CUDA where nothing has used it yet.
+        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+            self._undo.append(partial(torch.cuda.set_rng_state_all, torch.cuda.get_rng_state_all()))
+        if torch.backends.mps.is_available():
+            self._undo.append(partial(torch.mps.set_rng_state, torch.mps.get_rng_state()))
+        if torch.xpu.is_available():
+            self._undo.append(partial(torch.xpu.set_rng_state_all, torch.xpu.get_rng_state_all()))
+
+    def take_module(self, module: nn.Module) -> None:
+        """Parameters, their gradients, buffers, modes and extra state of all its modules."""
+        for part in module.modules():
+            self._take(part._parameters)
+            self._take(part._buffers)
+            # A scripted module keeps them elsewhere.
+            self._take_all([*part.parameters(recurse=False), *part.buffers(recurse=False)])
+            self._undo.append(partial(setattr, part, "training", part.training))
+            if type(part).get_extra_state is not nn.Module.get_extra_state:
+                self._take_extra(part)
+
+    def _take_extra(self, part: nn.Module) -> None:
+        state = part.get_extra_state()
+        self._take(state)
+        self._undo.append(partial(part.set_extra_state, state))
+
+    def take_loader(self, loader: object) -> None:
+        """The samplers and generators of a data loader, and its workers if it keeps them."""
+        attributes = getattr(loader, "__dict__", {})
+        for name in LOADER_PARTS:
+            if name in attributes:
+                self._take(attributes[name])
+                self._undo.append(partial(_reset, loader, name, attributes[name]))
+
+    def take(self, value: object) -> None:
+        """An optimizer, a GradScaler: every attribute, and what is in it."""
+        self._take(vars(value))
+
+    def _take(self, value: Any) -> None:
+        if isinstance(value, PLAIN) or id(value) in self._taken:
+            return
+        self._taken[id(value)] = value
+        if isinstance(value, torch.Tensor):
+            self._take_tensor(value)
+        elif isinstance(value, torch.Generator):
+            self._undo.append(partial(_reseat, value, value.get_state()))
+        elif isinstance(value, np.random.Generator):
+            self._undo.append(
+                partial(setattr, value.bit_generator, "state", value.bit_generator.state)
+            )
+        elif isinstance(value, random.Random):
+            self._undo.append(partial(value.setstate, value.getstate()))
+        elif isinstance(value, np.ndarray):
+            self._undo.append(partial(np.copyto, value, value.copy()))
+        elif isinstance(value, dict):
+            self._undo.append(partial(_refill_dict, value, dict(value)))
+            self._take_all(value.values())
+        elif isinstance(value, list):
+            self._undo.append(partial(_refill_list, value, list(value)))
+            self._take_all(value)
+        elif isinstance(value, set):
+            self._undo.append(partial(_refill, value, value.update, list(value)))
+            self._take_all(value)
+        elif isinstance(value, deque):
+            self._undo.append(partial(_refill, value, value.extend, list(value)))
+            self._take_all(value)
+        elif isinstance(value, tuple):
+            self._take_all(value)
+        elif isinstance(value, Optimizer | Sampler):
+            self._take(vars(value))
+
+    def _take_all(self, values: Iterable[Any]) -> None:
+        for value in values:
+            self._take(value)
+
+    def _take_tensor(self, tensor: torch.Tensor) -> None:
+        if isinstance(tensor, UninitializedParameter | UninitializedBuffer):
+            raise ValueError(
+                "the model must have all its parameters, got one that waits for its first batch: "
+                "run one batch through the model first"
+            )
+        old = tensor.detach()
+        copy = old.to("cpu", copy=True) if self._host else old.clone()
+        self._undo.append(partial(_rewrite, tensor, copy, tensor.requires_grad))
+        if tensor.is_leaf:
+            if tensor.grad is not None:
+                self._take(tensor.grad)
+            self._undo.append(partial(setattr, tensor, "grad", tensor.grad))
+
+
+def _reset(owner: object, name: str, value: object) -> None:
+    if getattr(owner, name) is not value:  # a DataLoader refuses some, even to be set to the same
+        setattr(owner, name, value)
+
+
+def _rewrite(tensor: torch.Tensor, copy: torch.Tensor, requires_grad: bool) -> None:
+    if tensor.shape != copy.shape or tensor.dtype != copy.dtype:
+        tensor.data = copy.to(tensor.device, copy=True)
+    elif not _repeats(tensor):
+        tensor.copy_(copy)
+    if tensor.requires_grad != requires_grad:
+        tensor.requires_grad_(requires_grad)
+
+
+def _repeats(tensor: torch.Tensor) -> bool:
+    """Whether elements share memory, as after expand(): nobody can write to such in place."""
+    if tensor.layout != torch.strided:
+        return False
+    sizes = zip(tensor.shape, tensor.stride(), strict=True)
+    return any(stride == 0 and size > 1 for size, stride in sizes)
+
+
+def _reseat(generator: torch.Generator, state: torch.Tensor) -> None:
+    generator.set_state(state)
+
+
+def _refill_dict(kept: dict[Any, Any], items: dict[Any, Any]) -> None:
+    same = list(kept) == list(items) and all(kept[key] is items[key] for key in items)
+    # Untouched ones are left so: a compiler may watch them.
+    if not same:
+        kept.clear()
+        kept.update(items)
+
+
+def _refill_list(kept: list[Any], items: list[Any]) -> None:
+    same = len(kept) == len(items) and all(a is b for a, b in zip(kept, items, strict=True))
+    if not same:
+        kept[:] = items
+
+
+def _refill(
+    kept: set[Any] | deque[Any], add: Callable[[list[Any]], None], items: list[Any]
+) -> None:
+    kept.clear()
+    add(items)

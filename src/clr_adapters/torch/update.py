@@ -1,0 +1,158 @@
+"""One update of a model at a given rate, and what was measured on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, TypeAlias
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from .agreement import Measured
+
+# A scaler halves its scale when it skips: this many in a row pass all the scales there are.
+MOST_SKIPS = 64
+
+Step: TypeAlias = Callable[[Any], tuple[Any, "torch.Tensor | None"]]
+"""From a batch to its loss, with a graph behind it, and its accuracy if it has one."""
+
+
+class SkippedUpdates(Exception):
+    """The scaler has skipped so many updates in a row that it will skip them all."""
+
+
+class Update:
+    """Makes updates, one per call; draws as many batches as it needs.
+
+    model: whose gradients are not averaged between processes until the last micro-batch.
+    step: forward pass of one micro-batch.
+    accumulate: micro-batches whose mean loss is one update's.
+    autocast: makes the context of the forward passes.
+    scaler: a GradScaler, or None.
+    max_grad_norm: to which the norm of all gradients is clipped, or None.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: Optimizer,
+        step: Step,
+        batches: Iterator[Any],
+        *,
+        ratios: Sequence[float],
+        accumulate: int,
+        autocast: Callable[[], AbstractContextManager[Any]],
+        scaler: torch.amp.GradScaler | None,
+        max_grad_norm: float | None,
+    ) -> None:
+        self._model, self._optimizer, self._step = model, optimizer, step
+        self._batches, self._ratios = batches, ratios
+        self._accumulate, self._autocast = accumulate, autocast
+        self._scaler, self._max_grad_norm = scaler, max_grad_norm
+
+    def __call__(self, lr: float) -> Measured:
+        """Make one update at this rate; the loss is that before it.
+
+        Raises OutOfBatches, SkippedUpdates, and whatever the model raises.
+        """
+        self._set_rate(lr)
+        for _ in range(MOST_SKIPS):
+            measured = self._gradients()
+            # Where the loss itself is not finite, no scale helps: that is what happens here.
+            if self._apply() or not bool(torch.isfinite(measured[0])):
+                return measured
+        raise SkippedUpdates(f"the scaler skipped {MOST_SKIPS} updates in a row at lr={lr:g}")
+
+    def _set_rate(self, lr: float) -> None:
+        for group, ratio in zip(self._optimizer.param_groups, self._ratios, strict=True):
+            if isinstance(group["lr"], torch.Tensor):
+                group["lr"].fill_(lr * ratio)
+            else:
+                group["lr"] = lr * ratio
+
+    def _gradients(self) -> Measured:
+        """The gradients of the mean loss of the micro-batches, which is returned."""
+        self._optimizer.zero_grad(set_to_none=True)
+        measured = []
+        for left in reversed(range(self._accumulate)):
+            batch = next(self._batches)
+            with self._without_averaging() if left else nullcontext():
+                with self._autocast():
+                    loss, accuracy = self._step(batch)
+                check_loss(loss)
+                self._backward(loss)
+            measured.append((loss.detach().reshape(()), accuracy))
+        if len(measured) == 1:
+            return measured[0]
+        losses = torch.stack([loss for loss, _ in measured])
+        known = [accuracy for _, accuracy in measured if accuracy is not None]
+        return losses.mean(), torch.stack(known).mean() if known else None
+
+    def _backward(self, loss: torch.Tensor) -> None:
+        if self._accumulate > 1:
+            loss = loss / self._accumulate
+        if self._scaler is not None:
+            loss = self._scaler.scale(loss)
+        loss.backward()  # type: ignore[no-untyped-call]
+
+    def _apply(self) -> bool:
+        """Take the optimizer's step; False if the scaler found infinite gradients and did not."""
+        if self._max_grad_norm is not None:
+            if self._scaler is not None:
+                self._scaler.unscale_(self._optimizer)
+            parameters = [p for group in self._optimizer.param_groups for p in group["params"]]
+            nn.utils.clip_grad_norm_(parameters, self._max_grad_norm)
+        if self._scaler is None:
+            self._optimizer.step()
+            return True
+        made = []
+        hook = self._optimizer.register_step_post_hook(lambda *_: made.append(True))
+        try:
+            self._scaler.step(self._optimizer)
+        finally:
+            hook.remove()
+        self._scaler.update()
+        return bool(made)
+
+    def _without_averaging(self) -> AbstractContextManager[Any]:
+        no_sync: Callable[[], AbstractContextManager[Any]] | None
+        no_sync = getattr(self._model, "no_sync", None)
+        return nullcontext() if no_sync is None else no_sync()
+
+
+def ratios(optimizer: Optimizer) -> list[float]:
+    """What each group's rate is to the swept one: the group's own ratio to the first group's.
+
+    The rates a scheduler began with count, not those it has come to; a group's `lr_scale` does.
+    Raises ValueError where the first rate is 0 and others are not.
+    """
+    groups = optimizer.param_groups
+    rates = [float(group.get("initial_lr", group["lr"])) for group in groups]
+    scales = [float(group.get("lr_scale", 1.0)) for group in groups]
+    if len(set(rates)) == 1:
+        return scales
+    if not rates[0] > 0:
+        raise ValueError(
+            f"optimizer must have a rate > 0 in its first group, to which the others keep their "
+            f"ratio, got rates {rates}"
+        )
+    return [rate / rates[0] * scale for rate, scale in zip(rates, scales, strict=True)]
+
+
+def check_loss(loss: object) -> None:
+    """Refuse what cannot be differentiated."""
+    if not isinstance(loss, torch.Tensor):
+        hint = "; return output.loss" if hasattr(loss, "loss") else ""
+        raise TypeError(f"the loss must be a tensor, got {type(loss).__name__}{hint}")
+    if loss.numel() != 1:
+        raise ValueError(
+            f"the loss must be a tensor of one element, got one of shape {tuple(loss.shape)}: "
+            "take its mean"
+        )
+    if not loss.requires_grad:
+        raise ValueError(
+            "the loss must have a graph behind it: leave backward(), detach() and "
+            "optimizer.step() to range_test, and do not compute it under no_grad()"
+        )
