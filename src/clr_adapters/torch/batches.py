@@ -29,10 +29,10 @@ def endless(loader: Iterable[Any], first_epoch: int | None = None) -> Generator[
         for batch in iterator:
             drawn += 1
             yield batch
-        if iterator is loader or (drawn == before and drawn):
-            raise OutOfBatches(f"it can be iterated only once, and ended after {drawn} batches")
         if not drawn:
-            raise OutOfBatches("it yielded no batch at all")
+            raise OutOfBatches("train_loader yielded no batch at all")
+        if iterator is loader or drawn == before:
+            raise OutOfBatches(f"train_loader can be iterated only once, and ended after {drawn} batches")
         epoch += 1
 
 

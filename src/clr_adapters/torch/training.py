@@ -98,8 +98,10 @@ class Training:
         self.cut_short: str | None = None
 
     @property
-    def held_out(self) -> bool:
-        """Whether the accuracy is of held-out data."""
+    def held_out(self) -> bool | None:
+        """Whether the accuracy is of held-out data; None if there is none."""
+        if self._train_step is not None and self._val_loader is None:
+            return None
         return self._val_loader is not None
 
     @property

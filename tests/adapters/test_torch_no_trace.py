@@ -1,0 +1,332 @@
+"""After range_test everything is as before, bit for bit, however it ended."""
+
+import collections
+import functools
+import random
+import signal
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+from torch.utils.data import WeightedRandomSampler
+
+import clrcore
+from clr_adapters.torch.snapshot import Snapshot
+from torch_training import (
+    OPTIMIZERS,
+    SWEEP,
+    TOO_FAR,
+    Broken,
+    assert_same,
+    bits,
+    fingerprint,
+    loader,
+    net,
+    swept,
+    warm,
+)
+
+
+def ending(kind, model):
+    """Arguments of a run that ends in that way."""
+    calls = []
+
+    def loss_fn(outputs, targets):
+        calls.append(1)
+        loss = cross_entropy(outputs, targets)
+        if len(calls) == 12:
+            if kind == "exception":
+                raise Broken
+            if kind == "Ctrl-C":
+                signal.raise_signal(signal.SIGINT)
+            if kind == "nan":
+                return loss * float("nan")
+        return loss
+
+    def metric(outputs, targets):
+        if kind == "exception in validation" and len(calls) > 12:
+            raise Broken
+        if kind == "Ctrl-C in validation" and len(calls) > 12:
+            signal.raise_signal(signal.SIGINT)
+        return (outputs.argmax(1) == targets).float().mean()
+
+    return {
+        "loss_fn": loss_fn,
+        "metric": metric,
+        "sweep": TOO_FAR if kind == "diverged" else SWEEP,
+    }
+
+
+ENDINGS = [
+    "complete",
+    "diverged",
+    "nan",
+    "exception",
+    "Ctrl-C",
+    "exception in validation",
+    "Ctrl-C in validation",
+]
+
+
+@pytest.mark.parametrize("check_every", [1, 20])
+@pytest.mark.parametrize("snapshot", ["device", "host"])
+@pytest.mark.parametrize("kind", ENDINGS)
+def test_nothing_is_left(kind, snapshot, check_every):
+    model = net()
+    model, optimizer = warm(model, torch.optim.Adam(model.parameters(), lr=0.01))
+    model.head.weight.grad = None  # some have a gradient, some have none
+    train = loader(generator=torch.Generator().manual_seed(8))
+    held = loader(generator=torch.Generator().manual_seed(9))
+    scaler = torch.amp.GradScaler("cpu")
+    before = fingerprint(model, optimizer, train, held, scaler=scaler)
+    expected = Broken if "exception" in kind else KeyboardInterrupt if "Ctrl-C" in kind else None
+    run = functools.partial(
+        swept,
+        model,
+        optimizer,
+        train,
+        val_loader=held,
+        validate_every=3,
+        scaler=scaler,
+        snapshot=snapshot,
+        check_every=check_every,
+        **ending(kind, model),
+    )
+    if expected is None:
+        curve = run()
+        assert len(curve) == {"complete": 30, "nan": 12}.get(kind, len(curve))
+        assert len(curve) < 60
+    else:
+        with pytest.raises(expected):
+            run()
+    assert_same(before, fingerprint(model, optimizer, train, held, scaler=scaler))
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)
+@pytest.mark.parametrize("kind", ["complete", "Ctrl-C"])
+def test_training_goes_on_as_if_there_had_been_no_test(make, kind):
+    def train(interrupted):
+        model = net()
+        optimizer = make(model.parameters())
+        scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 2)
+        scaler = torch.amp.GradScaler("cpu", growth_interval=3)
+        losses = []
+        torch.manual_seed(12)
+        source = loader()
+        for epoch in range(3):
+            if epoch == 1 and interrupted:
+                try:
+                    swept(
+                        model,
+                        optimizer,
+                        source,
+                        scaler=scaler,
+                        val_loader=loader(),
+                        **ending(kind, model),
+                    )
+                except KeyboardInterrupt:
+                    assert kind == "Ctrl-C"
+            for x, y in source:
+                optimizer.zero_grad()
+                loss = cross_entropy(model(x), y)
+                scaler.scale(loss).backward()
+                scaler.step(optimizer)
+                scaler.update()
+                losses.append(loss.item())
+            scheduler.step()
+        return losses, bits([p.detach().numpy().tobytes() for p in model.parameters()])
+
+    assert train(interrupted=True) == train(interrupted=False)
+
+
+def test_a_second_test_after_more_training_restores_that():
+    model = net()
+    model, optimizer = warm(model, torch.optim.Adam(model.parameters(), lr=0.01))
+    source = loader()
+    run = functools.partial(swept, model, optimizer, source)
+    run()
+    warm(model, optimizer, 5)
+    before = fingerprint(model, optimizer, source)
+    run()
+    assert_same(before, fingerprint(model, optimizer, source))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_modes_are_kept(training):
+    model = net()
+    model.frozen.eval()
+    if not training:
+        model.eval()
+    seen = set()
+    model.register_forward_hook(lambda *_: seen.add((model.norm.training, model.frozen.training)))
+    swept(model, torch.optim.SGD(model.parameters()), loader())
+    # A model in training mode keeps its frozen part; one in evaluation mode is put to training.
+    assert seen == {(True, not training)}
+    assert (model.training, model.norm.training, model.frozen.training) == (
+        training,
+        training,
+        False,
+    )
+
+
+@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
+def test_it_learns_inside_no_grad_too(context):
+    model = nn.Linear(6, 3)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    batches = list(loader(shuffle=False))
+    run = functools.partial(swept, model, optimizer, batches)
+    with context():
+        inside = run()
+        assert not torch.is_grad_enabled()
+    assert inside == run()
+
+
+def test_parameters_of_the_loss_are_kept_too():
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(()))
+            self.register_buffer("calls", torch.zeros(()))
+
+        def forward(self, outputs, targets):
+            self.calls += 1
+            return cross_entropy(outputs * self.scale, targets)
+
+    model, loss_fn = nn.Linear(6, 3), Scaled()
+    optimizer = torch.optim.Adam([*model.parameters(), *loss_fn.parameters()])
+    before = bits(dict(loss_fn.state_dict(keep_vars=True)))
+    swept(model, optimizer, loader(), loss_fn=loss_fn)
+    assert bits(dict(loss_fn.state_dict(keep_vars=True))) == before
+
+
+@pytest.mark.parametrize("persistent", [False, True])
+def test_workers_are_gone_and_their_seeds_come_again(persistent):
+    def orders(tested):
+        torch.manual_seed(2)
+        model = nn.Linear(6, 3)
+        source = loader(num_workers=1, persistent_workers=persistent)
+        first = torch.cat([x for x, _ in source])
+        if tested:
+            kept = source._iterator
+            swept(
+                model,
+                torch.optim.SGD(model.parameters()),
+                source,
+                sweep=clrcore.linear_sweep(0.1, 0.2, 8),
+            )
+            assert source._iterator is kept
+        return torch.cat([first, *(x for x, _ in source)])
+
+    assert torch.equal(orders(True), orders(False))
+
+
+def test_samplers_with_generators_of_their_own_draw_the_same_again():
+    weights = torch.rand(96)
+    sampler = WeightedRandomSampler(weights, 96, generator=torch.Generator().manual_seed(3))
+    source = loader(shuffle=False, sampler=sampler)
+    model = nn.Linear(6, 3)
+    before = sampler.generator.get_state()
+    swept(model, torch.optim.SGD(model.parameters()), source)
+    assert torch.equal(sampler.generator.get_state(), before)
+
+
+# The snapshot by itself.
+
+
+def test_a_snapshot_restores_what_containers_hold():
+    tensor = torch.ones(3)
+    optimizer = torch.optim.SGD([nn.Parameter(tensor)])
+    array = np.zeros(2)
+    held = {
+        "tensor": tensor,
+        "list": [1, tensor],
+        "deque": collections.deque([1, 2], maxlen=2),
+        "set": {1, 2},
+        "tuple": (tensor, [3]),
+        "array": array,
+        "python": random.Random(1),
+        "numpy": np.random.default_rng(1),
+        "torch": torch.Generator().manual_seed(1),
+        "nested": optimizer,
+    }
+    holder = type("Holder", (), {})()
+    vars(holder).update(held)
+    snapshot = Snapshot()
+    snapshot.take(holder)
+
+    def disturb():
+        tensor.mul_(5)
+        held["list"].append(9)
+        held["deque"].append(9)
+        held["set"].clear()
+        held["tuple"][1].clear()
+        array[:] = 7
+        holder.extra = 1
+        holder.tensor = None
+        optimizer.param_groups[0]["lr"] = 77.0
+        return [
+            held["python"].random(),
+            held["numpy"].random(),
+            torch.rand(1, generator=held["torch"]).item(),
+        ]
+
+    drawn = disturb()
+    for _ in range(2):  # as often as wanted
+        snapshot.restore()
+        assert tensor.tolist() == [1, 1, 1]
+        assert vars(holder) == held
+        assert len(held["list"]) == 2
+        assert list(held["deque"]) == [1, 2]
+        assert (held["set"], held["tuple"][1], array.tolist()) == ({1, 2}, [3], [0, 0])
+        assert optimizer.param_groups[0]["lr"] == 1e-3
+        assert disturb() == drawn
+
+
+def test_a_snapshot_restores_a_model_that_changed_its_shape():
+    model = nn.Linear(4, 2)
+    model.register_buffer("grown", torch.ones(2))
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    snapshot = Snapshot()
+    snapshot.take_module(model)
+    model.weight.data = torch.zeros(3, 3)
+    model.grown.resize_(5)
+    model.register_buffer("new", torch.zeros(1))
+    model.half()
+    model.weight.requires_grad_(False)
+    snapshot.restore()
+    assert set(model.state_dict()) == set(before)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert model.weight.requires_grad
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
+def test_a_snapshot_restores_extra_state_and_scripted_modules():
+    class Extra(nn.Linear):
+        count = 0
+
+        def get_extra_state(self):
+            return {"count": self.count}
+
+        def set_extra_state(self, state):
+            self.count = state["count"]
+
+    extra, scripted = Extra(2, 2), torch.jit.script(nn.BatchNorm1d(3))
+    extra.count = 3
+    snapshot = Snapshot()
+    snapshot.take_module(nn.ModuleList([extra, scripted]))
+    extra.count = 8
+    scripted(torch.randn(4, 3))
+    scripted.eval()
+    snapshot.restore()
+    assert extra.count == 3
+    assert scripted.running_mean.tolist() == [0, 0, 0]
+    assert scripted.training
+
+
+def test_a_model_that_waits_for_its_first_batch_is_refused():
+    model = nn.Sequential(nn.LazyLinear(4), nn.Linear(4, 3))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with pytest.raises(ValueError, match="run one batch through the model first"):
+        swept(model, optimizer, loader())
