@@ -9,9 +9,9 @@ from importlib.util import find_spec
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 
-collect_ignore = []
+collect_ignore_glob = []
 if find_spec("torch") is None:
-    collect_ignore += ["src/clr_adapters/torch", "tests/adapters/test_torch.py"]
+    collect_ignore_glob += ["src/clr_adapters/torch", "tests/adapters/test_torch*"]
 
 pytest_collect_file = Sybil(
     parsers=[PythonCodeBlockParser(), SkipParser()], patterns=["README.md", "docs/*.md"]

@@ -60,7 +60,8 @@ def arrays(session: nox.Session) -> None:
 def torch(session: nox.Session) -> None:
     """The PyTorch adapter: tests, examples and types."""
     session.install("-e", ".[test,torch]", "-c", CONSTRAINTS, "mypy>=1.14")
-    pytest(session, "tests/adapters/test_torch.py", "src/clr_adapters/torch")
+    files = sorted(str(path) for path in Path("tests/adapters").glob("test_torch*.py"))
+    pytest(session, *files, "src/clr_adapters/torch")
     session.run("mypy", "src/clr_adapters/torch")
 
 

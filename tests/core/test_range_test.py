@@ -103,6 +103,11 @@ def run(losses, **options):
     return test
 
 
+def test_total_steps_are_those_of_the_sweep():
+    test = clrcore.RangeTest(clrcore.linear_sweep(0.0, 1.0, 7))
+    assert (test.total_steps, test.step_count) == (7, 0)
+
+
 def test_the_loop_of_the_design():
     test = clrcore.RangeTest(SWEEP)
     for lr in test:

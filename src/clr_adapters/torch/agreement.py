@@ -30,6 +30,9 @@ class Agreement(Protocol):
     def same(self, **settings: float) -> None:
         """Raise ValueError unless all processes were given the same numbers."""
 
+    def of_first(self, number: float) -> float:
+        """What rank 0 has for this number."""
+
     def settle(
         self, measured: Sequence[Measured], failure: BaseException | None
     ) -> tuple[list[Point], BaseException | None]:
@@ -44,6 +47,10 @@ class Alone:
 
     def same(self, **settings: float) -> None:
         """Nobody disagrees."""
+
+    def of_first(self, number: float) -> float:
+        """The number itself."""
+        return number
 
     def settle(
         self, measured: Sequence[Measured], failure: BaseException | None
@@ -78,6 +85,12 @@ class Together:
                     f"{name} must be the same on every rank of the job, got {value!r} on rank "
                     f"{self.rank}"
                 )
+
+    def of_first(self, number: float) -> float:
+        """What rank 0 has for this number."""
+        first = torch.tensor(number, dtype=torch.float64)
+        distributed.broadcast(first, 0, group=self._group)
+        return float(first)
 
     def settle(
         self, measured: Sequence[Measured], failure: BaseException | None

@@ -32,7 +32,9 @@ def endless(loader: Iterable[Any], first_epoch: int | None = None) -> Generator[
         if not drawn:
             raise OutOfBatches("train_loader yielded no batch at all")
         if iterator is loader or drawn == before:
-            raise OutOfBatches(f"train_loader can be iterated only once, and ended after {drawn} batches")
+            raise OutOfBatches(
+                f"train_loader can be iterated only once, and ended after {drawn} batches"
+            )
         epoch += 1
 
 

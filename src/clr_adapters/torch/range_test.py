@@ -152,10 +152,12 @@ def range_test(
             check_every=length,
             seeds=len(own_seeds),
         )
+        # 0 stands for no length.
+        steps_per_epoch = agreed.of_first(training.steps_per_epoch or 0.0) or None
         for seed in own_seeds:
             test = clrcore.RangeTest(
                 sweep,
-                steps_per_epoch=training.steps_per_epoch,
+                steps_per_epoch=steps_per_epoch,
                 held_out=training.held_out,
                 stop_diverged=stop,
             )

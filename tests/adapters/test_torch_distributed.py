@@ -1,0 +1,279 @@
+"""range_test in a job of real processes (gloo): all agree, and none waits for ever."""
+
+import datetime
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from torch import distributed, nn
+from torch.nn.functional import cross_entropy
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader, DistributedSampler
+
+import clrcore
+from torch_training import Broken, assert_same, dataset, fingerprint, swept
+
+PATIENCE = 300  # seconds until a job counts as hanging, also on a busy machine
+
+
+def model_and_data(rank, size):
+    """The same weights on every rank, and its own share of the data."""
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    sampler = DistributedSampler(dataset(), size, rank)
+    return model, optimizer, DataLoader(dataset(), batch_size=8, sampler=sampler)
+
+
+def plain(rank, size):
+    model, optimizer, data = model_and_data(rank, size)
+    before = fingerprint(model, optimizer)
+    curve = swept(model, optimizer, data, check_every=7, progress=True)
+    assert_same(before, fingerprint(model, optimizer))
+    return curve
+
+
+def seeded(rank, size):
+    model, optimizer, data = model_and_data(rank, size)
+    return swept(model, optimizer, data, seeds=2)
+
+
+def averaged_gradients(rank, size):
+    model, optimizer, data = model_and_data(rank, size)
+    return swept(DistributedDataParallel(model), optimizer, data, accumulate=2)
+
+
+def one_diverges(rank, size):
+    _, _, data = model_and_data(rank, size)
+    model = nn.Linear(6, 3)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    updates = []
+    optimizer.register_step_post_hook(lambda *_: updates.append(1))
+    factor = 1e4 if rank == size - 1 else 1.0
+    sweep = clrcore.exponential_sweep(1e-4, 1.0, 60)
+    curve = swept(model, optimizer, [(x * factor, y) for x, y in data], sweep=sweep, check_every=5)
+    return curve, len(updates)
+
+
+def one_is_nan(rank, size):
+    model, optimizer, data = model_and_data(rank, size)
+    calls = []
+
+    def loss_fn(outputs, targets):
+        calls.append(1)
+        bad = rank == 1 and len(calls) == 12
+        return cross_entropy(outputs, targets) * (float("nan") if bad else 1.0)
+
+    return swept(model, optimizer, data, loss_fn=loss_fn, check_every=5), len(calls)
+
+
+def failing(calls, rank, how):
+    def loss_fn(outputs, targets):
+        calls.append(1)
+        if rank == 1 and len(calls) == 12:
+            how()
+        return cross_entropy(outputs, targets)
+
+    return loss_fn
+
+
+def breaks():
+    raise Broken("on purpose")
+
+
+def one_raises(rank, size, how=breaks, wrap=lambda model: model):
+    model, optimizer, data = model_and_data(rank, size)
+    before = fingerprint(model, optimizer)
+    try:
+        swept(wrap(model), optimizer, data, loss_fn=failing([], rank, how), check_every=5)
+    finally:
+        assert_same(before, fingerprint(model, optimizer))
+
+
+def one_is_interrupted(rank, size):
+    one_raises(rank, size, how=lambda: signal.raise_signal(signal.SIGINT))
+
+
+def one_raises_where_gradients_are_averaged(rank, size):
+    one_raises(rank, size, wrap=DistributedDataParallel)
+
+
+def one_dies(rank, size):
+    one_raises(rank, size, how=lambda: os._exit(7))
+
+
+def sweeps_differ(rank, size):
+    model, optimizer, data = model_and_data(rank, size)
+    return swept(model, optimizer, data, sweep=clrcore.linear_sweep(0.0, 1.0 + rank, 10))
+
+
+def one_runs_out(rank, size):
+    model, optimizer, data = model_and_data(rank, size)
+    batches = list(data) * 5
+    source = iter(batches[:13]) if rank == 1 else batches
+    if rank == 1:
+        with pytest.warns(UserWarning, match="ended after 13 of 30"):
+            return swept(model, optimizer, source, check_every=5)
+    return swept(model, optimizer, source, check_every=5)
+
+
+def work(names, rank, size, folder):
+    """What one process does: one thing after the other, each in a group of its own."""
+    torch.set_num_threads(1)
+    for name in names:
+        distributed.init_process_group(
+            "gloo",
+            init_method=f"file://{folder}/{name}.store",
+            rank=rank,
+            world_size=size,
+            timeout=datetime.timedelta(seconds=8),
+        )
+        try:
+            result = globals()[name](rank, size)
+        except BaseException as error:
+            result = f"{type(error).__name__}: {error}"
+        with open(f"{folder}/{name}.{rank}", "wb") as file:
+            pickle.dump(result, file)
+        distributed.destroy_process_group()
+
+
+def job(functions, size, folder):
+    """By name of the function, the results of all ranks, None for one that died; and stderr."""
+    names = [function.__name__ for function in functions]
+    program = (
+        "import sys, test_torch_distributed as t; "
+        f"t.work({names!r}, int(sys.argv[1]), {size}, {str(folder)!r})"
+    )
+    here = os.path.dirname(__file__)
+    path = os.pathsep.join([here, os.path.dirname(here), *sys.path])
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", program, str(rank)],
+            env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(size)
+    ]
+    end = time.monotonic() + PATIENCE
+    try:
+        errors = [one.communicate(timeout=max(0.1, end - time.monotonic()))[1] for one in processes]
+    finally:
+        for one in processes:
+            one.kill()
+    results = {}
+    for name in names:
+        files = [folder / f"{name}.{rank}" for rank in range(size)]
+        results[name] = [pickle.loads(f.read_bytes()) if f.exists() else None for f in files]
+    return results, errors
+
+
+TOGETHER = [plain, seeded, averaged_gradients, one_diverges, one_is_nan, one_raises,
+            one_is_interrupted, sweeps_differ, one_runs_out]  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=[2, 3], ids=["two ranks", "three ranks"])
+def ran(request, tmp_path_factory):
+    """Everything that leaves the processes alive."""
+    return job(TOGETHER, request.param, tmp_path_factory.mktemp("job"))
+
+
+def alone(rank, size):
+    """The curve of a rank's data without the others."""
+    return swept(*model_and_data(rank, size))
+
+
+def test_losses_are_means_over_the_ranks(ran):
+    curves, errors = ran[0]["plain"], ran[1]
+    assert all(curve == curves[0] for curve in curves)
+    singles = [alone(rank, len(curves)) for rank in range(len(curves))]
+    means = np.mean([curve.loss for curve in singles], axis=0)
+    np.testing.assert_allclose(curves[0].loss, means, rtol=1e-12)
+    accuracies = np.mean([curve.accuracy for curve in singles], axis=0)
+    np.testing.assert_allclose(curves[0].accuracy, accuracies, rtol=1e-12)
+    assert "30/30" in errors[0]
+    assert not any("30/30" in error for error in errors[1:])  # one bar
+
+
+def test_seeds_are_everybodys(ran):
+    first, *others = ran[0]["seeded"]
+    assert all(other == first for other in others)
+    assert first[0] != first[1]
+
+
+def test_averaged_gradients_with_accumulation_agree(ran):
+    first, *others = ran[0]["averaged_gradients"]
+    assert all(other == first for other in others)
+    assert len(first) == 30
+
+
+def test_all_end_where_one_diverges(ran):
+    results = ran[0]["one_diverges"]
+    assert all(result == results[0] for result in results)
+    curve, updates = results[0]
+    assert len(curve) < 60
+    assert len(curve) <= updates < len(curve) + 5
+
+
+def test_all_end_where_one_has_no_number(ran):
+    results = ran[0]["one_is_nan"]
+    for curve, calls in results:
+        assert curve == results[0][0]
+        assert np.isnan(curve.loss).tolist() == [False] * 11 + [True]
+        assert calls == 15
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [("one_raises", "Broken: on purpose"), ("one_is_interrupted", "KeyboardInterrupt: ")],
+)
+def test_all_raise_where_one_does(ran, how, said):
+    other = "RuntimeError: the range test ended because rank 1 failed"
+    for rank, result in enumerate(ran[0][how]):
+        assert result.startswith(said if rank == 1 else other), result
+
+
+def test_all_refuse_sweeps_that_differ(ran):
+    for rank, result in enumerate(ran[0]["sweeps_differ"]):
+        assert result == (
+            "ValueError: last_rate must be the same on every rank of the job, got "
+            f"{1.0 + rank} on rank {rank}"
+        )
+
+
+def test_all_end_where_one_has_no_more_batches(ran):
+    first, *others = ran[0]["one_runs_out"]
+    assert all(other == first for other in others)
+    assert len(first) == 13
+
+
+def test_all_raise_where_one_does_among_averaged_gradients(tmp_path):
+    results, _ = job([one_raises_where_gradients_are_averaged], 2, tmp_path)
+    first, second = results["one_raises_where_gradients_are_averaged"]
+    assert second == "Broken: on purpose"
+    # The other one waits for gradients, until its group's timeout of 8 seconds ends that.
+    assert first.startswith(("RuntimeError: ", "DistBackendError: ")), first
+
+
+def test_nobody_waits_for_a_process_that_died(tmp_path):
+    first, second = job([one_dies], 2, tmp_path)[0]["one_dies"]
+    assert second is None
+    assert "Error" in first
+
+
+def test_a_job_of_one_process_is_nothing_special(tmp_path):
+    distributed.init_process_group(
+        "gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1
+    )
+    try:
+        model, optimizer, data = model_and_data(0, 1)
+        curve = swept(model, optimizer, data)
+    finally:
+        distributed.destroy_process_group()
+    assert curve == alone(0, 1)
