@@ -4,15 +4,38 @@ Leaves out what needs a framework that is not installed; the nox session of the 
 without it.
 """
 
+import contextlib
+import tempfile
 from importlib.util import find_spec
 
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 
-collect_ignore_glob = []
-if find_spec("torch") is None:
-    collect_ignore_glob += ["src/clr_adapters/torch", "tests/adapters/test_torch*"]
+NEEDS = {
+    "torch": [
+        "src/clr_adapters/torch/*",
+        "tests/adapters/test_torch_*.py",
+        "docs/pytorch.md",
+        "docs/migrating-from-pytorch.md",
+    ],
+}
+missing = {framework for framework in NEEDS if find_spec(framework) is None}
+collect_ignore_glob = [path for framework in sorted(missing) for path in NEEDS[framework]]
+
+
+
+def set_up(namespace):
+    """Let a page write files where nobody minds."""
+    stack = namespace["stack"] = contextlib.ExitStack()
+    folder = stack.enter_context(tempfile.TemporaryDirectory())
+    stack.enter_context(contextlib.chdir(folder))
+    # Pages leave out examples with: skip: next if("torch" in missing, reason="needs torch").
+    namespace["missing"] = missing
+
 
 pytest_collect_file = Sybil(
-    parsers=[PythonCodeBlockParser(), SkipParser()], patterns=["README.md", "docs/*.md"]
+    parsers=[PythonCodeBlockParser(), SkipParser()],
+    patterns=["README.md", "docs/*.md"],
+    setup=set_up,
+    teardown=lambda namespace: namespace["stack"].close(),
 ).pytest()

@@ -60,8 +60,9 @@ def arrays(session: nox.Session) -> None:
 def torch(session: nox.Session) -> None:
     """The PyTorch adapter: tests, examples and types."""
     session.install("-e", ".[test,torch]", "-c", CONSTRAINTS, "mypy>=1.14")
-    files = sorted(str(path) for path in Path("tests/adapters").glob("test_torch*.py"))
-    pytest(session, *files, "src/clr_adapters/torch")
+    tests = sorted(str(path) for path in Path("tests/adapters").glob("test_torch_*.py"))
+    pages = ["README.md", "docs/pytorch.md", "docs/migrating-from-pytorch.md"]
+    pytest(session, *tests, *pages, "src/clr_adapters/torch")
     session.run("mypy", "src/clr_adapters/torch")
 
 
