@@ -165,8 +165,7 @@ def range_test(
             updates = training.updates(rates, seed, agreed.rank)
             with closing(updates), Bar(len(rates), name, show=progress and agreed.leads) as bar:
                 _record(test, updates, agreed, length, bar)
-            if training.cut_short is not None:
-                _tell(training.cut_short, test)
+            _check_complete(test, training.cut_short)
             curves.append(test.curve)
     return curves if seeds is not None else curves[0]
 
@@ -200,12 +199,14 @@ def _record(
             return
 
 
-def _tell(why: str, test: clrcore.RangeTest) -> None:
-    """Say that the sweep is not complete; with nothing of it, refuse."""
-    made = f"{test.step_count} of {test.total_steps} updates"
+def _check_complete(test: clrcore.RangeTest, cut_short: str | None) -> None:
+    """Say that this process ran out of batches; refuse a test of no update at all."""
     if not test.step_count:
+        why = cut_short or "another rank ran out of batches"
         raise ValueError(f"the range test ended before its first update: {why}")
-    warnings.warn(f"the range test ended after {made}: {why}", UserWarning, stacklevel=3)
+    if cut_short is not None:
+        made = f"{test.step_count} of {test.total_steps} updates"
+        warnings.warn(f"the range test ended after {made}: {cut_short}", UserWarning, stacklevel=3)
 
 
 def _seeds(seeds: object) -> list[int | None]:

@@ -107,9 +107,9 @@ class Training:
     @property
     def waits(self) -> bool:
         """Whether reading a loss makes an accelerator wait."""
-        device = self._device
-        if device is None and isinstance(self._model, nn.Module):
-            device = _device_of(self._model)
+        if self._device is None and not isinstance(self._model, nn.Module):
+            return torch.accelerator.is_available()  # where the model will be made, if anywhere
+        device = self._device or _device_of(self._model)
         return device is not None and device.type != "cpu"
 
     @property
