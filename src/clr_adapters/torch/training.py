@@ -107,9 +107,11 @@ class Training:
     @property
     def waits(self) -> bool:
         """Whether reading a loss makes an accelerator wait."""
-        if self._device is None and not isinstance(self._model, nn.Module):
-            return torch.accelerator.is_available()  # where the model will be made, if anywhere
-        device = self._device or _device_of(self._model)
+        device = self._device
+        if device is None:
+            if not isinstance(self._model, nn.Module):  # it may be made there
+                return torch.accelerator.is_available()
+            device = _device_of(self._model)
         return device is not None and device.type != "cpu"
 
     @property
