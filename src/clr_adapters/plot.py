@@ -9,9 +9,10 @@ by line style and by marker, so that they survive a black-and-white printer.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import clrcore
+from clrcore._checks import integer, real, refuse
 
 try:
     import numpy as np
@@ -75,10 +76,10 @@ def plot_policy(
     'learning rate'
     """
     named = _named_policies(policies)
-    start = _integer("start", start, 0)
-    stop = _default_stop(named) if total_steps is None else _integer("total_steps", total_steps, 1)
+    start = integer("start", start)
+    stop = _default_stop(named) if total_steps is None else integer("total_steps", total_steps, 1)
     if stop <= start:
-        _refuse(ValueError, "start", f"less than total_steps={stop}", start)
+        refuse(ValueError, "start", f"less than total_steps={stop}", start)
     ax = _axes(ax)
     any_ends = False
     for i, (label, policy) in enumerate(named.items()):
@@ -127,7 +128,7 @@ def plot_range_test(
     """
     seeds = _curves(curves)
     if bounds is not None and not isinstance(bounds, clrcore.Bounds):
-        _refuse(TypeError, "bounds", "None or what suggest_bounds returns", bounds)
+        refuse(TypeError, "bounds", "None or what suggest_bounds returns", bounds)
     ax = _axes(ax)
     logarithmic = all(curve.sweep == "exponential" for curve in seeds)
     if logarithmic:
@@ -180,7 +181,7 @@ def plot_comparison(
     """
     arms = _results(results)
     if target is not None:
-        target = _number("target", target)
+        target = real("target", target)
     ax = _axes(ax)
     means = []
     for i, (label, (steps, accuracy)) in enumerate(arms.items()):
@@ -382,7 +383,7 @@ def _axes(ax: Axes | None) -> Axes:
     if ax is None:
         ax = Figure(figsize=(8, 4.6), dpi=100, layout="constrained").subplots()
     elif not isinstance(ax, Axes):
-        _refuse(TypeError, "ax", "None or a matplotlib Axes", ax)
+        refuse(TypeError, "ax", "None or a matplotlib Axes", ax)
     ax.grid(True, color="0.9", linewidth=0.7)
     ax.set_axisbelow(True)
     ax.spines[["top", "right"]].set_visible(False)
@@ -439,14 +440,14 @@ def _named_policies(policies: object) -> dict[str, clrcore.Policy]:
             count = sum(label == name or label.startswith(f"{name} (") for label in named)
             named[f"{name} ({count + 1})" if count else name] = policy
     else:
-        _refuse(TypeError, "policies", allowed, policies)
+        refuse(TypeError, "policies", allowed, policies)
     if not named:
-        _refuse(ValueError, "policies", f"{allowed}, at least one", policies)
+        refuse(ValueError, "policies", f"{allowed}, at least one", policies)
     for label, policy in named.items():
         if not isinstance(label, str):
-            _refuse(TypeError, "policies", f"{allowed}; labels are strings", label)
+            refuse(TypeError, "policies", f"{allowed}; labels are strings", label)
         if not isinstance(policy, clrcore.Policy):
-            _refuse(TypeError, f"policies[{label!r}]", "a policy of clrcore", policy)
+            refuse(TypeError, f"policies[{label!r}]", "a policy of clrcore", policy)
     return named
 
 
@@ -455,34 +456,34 @@ def _curves(curves: object) -> list[clrcore.Curve]:
     if isinstance(curves, clrcore.Curve):
         curves = [curves]
     if not isinstance(curves, Sequence) or isinstance(curves, str | bytes):
-        _refuse(TypeError, "curves", allowed, curves)
+        refuse(TypeError, "curves", allowed, curves)
     if not curves:
-        _refuse(ValueError, "curves", f"{allowed}, at least one", curves)
+        refuse(ValueError, "curves", f"{allowed}, at least one", curves)
     for i, curve in enumerate(curves):
         if not isinstance(curve, clrcore.Curve):
-            _refuse(TypeError, f"curves[{i}]", "a Curve", curve)
+            refuse(TypeError, f"curves[{i}]", "a Curve", curve)
         if not len(curve):
-            _refuse(ValueError, f"curves[{i}]", "a Curve with at least one point", curve)
+            refuse(ValueError, f"curves[{i}]", "a Curve with at least one point", curve)
     return list(curves)
 
 
 def _results(results: object) -> dict[str, tuple[Floats, Floats]]:
     if not isinstance(results, Mapping):
-        _refuse(TypeError, "results", "a dictionary of trainings by label", results)
+        refuse(TypeError, "results", "a dictionary of trainings by label", results)
     if not results:
-        _refuse(ValueError, "results", "a dictionary with at least one training", results)
+        refuse(ValueError, "results", "a dictionary with at least one training", results)
     arms = {}
     for label, result in results.items():
         name = f"results[{label!r}]"
         if not isinstance(result, Mapping) or not {"steps", "accuracy"} <= set(result):
-            _refuse(TypeError, name, 'a dictionary with "steps" and "accuracy"', result)
+            refuse(TypeError, name, 'a dictionary with "steps" and "accuracy"', result)
         steps = _array(f'{name}["steps"]', result["steps"])
         accuracy = np.atleast_2d(_array(f'{name}["accuracy"]', result["accuracy"]))
         if steps.ndim != 1 or not steps.size:
-            _refuse(ValueError, f'{name}["steps"]', "1-D and not empty", f"shape {steps.shape}")
+            refuse(ValueError, f'{name}["steps"]', "1-D and not empty", f"shape {steps.shape}")
         if accuracy.ndim != 2 or not accuracy.size or accuracy.shape[1] != steps.size:
             allowed = f"of shape ({steps.size},) or (seeds, {steps.size})"
-            _refuse(ValueError, f'{name}["accuracy"]', allowed, f"shape {accuracy.shape}")
+            refuse(ValueError, f'{name}["accuracy"]', allowed, f"shape {accuracy.shape}")
         arms[str(label)] = (steps, accuracy)
     return arms
 
@@ -491,32 +492,7 @@ def _array(name: str, value: object) -> Floats:
     try:
         array = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
-        _refuse(TypeError, name, "an array of numbers", value)
+        refuse(TypeError, name, "an array of numbers", value)
     if not np.isfinite(array).all():
-        _refuse(ValueError, name, "finite everywhere", value)
+        refuse(ValueError, name, "finite everywhere", value)
     return array
-
-
-def _integer(name: str, value: object, low: int) -> int:
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
-        _refuse(TypeError, name, f"an integer >= {low}", value)
-    if value < low:
-        _refuse(ValueError, name, f"an integer >= {low}", value)
-    return int(value)
-
-
-def _number(name: str, value: object) -> float:
-    if isinstance(value, bool | np.bool_) or not isinstance(
-        value, int | float | np.integer | np.floating
-    ):
-        _refuse(TypeError, name, "a finite number", value)
-    if not np.isfinite(value):
-        _refuse(ValueError, name, "a finite number", value)
-    return float(value)
-
-
-def _refuse(kind: type[Exception], name: str, allowed: str, value: object) -> NoReturn:
-    got = f"{value!r}"
-    if len(got) > 200:
-        got = got[:200] + "..."
-    raise kind(f"{name} must be {allowed}, got {got} ({type(value).__name__})")

@@ -136,7 +136,7 @@ class TestPolicy:
             ({"policies": {"a": lambda step: 0.1}}, TypeError, r"policies\['a'\]"),
             ({"policies": {1: TRIANGULAR}}, TypeError, "labels are strings"),
             ({"total_steps": 0}, ValueError, "total_steps must be an integer >= 1"),
-            ({"total_steps": 10.5}, TypeError, "total_steps must be an integer"),
+            ({"total_steps": 10.5}, ValueError, "total_steps must be an integer"),
             ({"total_steps": True}, TypeError, "total_steps must be an integer"),
             ({"start": -1}, ValueError, "start must be an integer >= 0"),
             ({"start": 10}, ValueError, "start must be less than"),

@@ -1,0 +1,148 @@
+"""What is set in every parameter group at which step: policies of rates and of momenta."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import clrcore
+from clrcore._checks import between, real, refuse
+
+from ._groups import Group, rate_scale
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+# Values are computed for this many steps at once, always from a multiple of it on, so that a
+# step's value does not depend on the way that led to it. Longer blocks make jumps slower.
+BLOCK = 256
+# A policy of momentum that has neither an end nor a period is checked this far ahead.
+HORIZON = 10_000
+
+
+@dataclass(frozen=True)
+class Against:
+    """Momentum from `high` at the base down to `low` at the peak: it moves against the rate."""
+
+    low: float
+    high: float
+    height: clrcore.Policy
+
+    def values(self, start: int, stop: int) -> NDArray[np.float64]:
+        """The momenta of the steps start <= t < stop."""
+        return self.high - (self.high - self.low) * self.height.values(start, stop)
+
+
+Momentum: TypeAlias = clrcore.Policy | Against
+
+
+class Plan:
+    """What is set in which group: a policy of rates and one of momenta, or None, for each.
+
+    ratios: factors of the rates, one per group, or None. The values of a block of steps are
+    kept; `alike` are its rates, and `momenta_alike` its momenta, where all groups have the same.
+    """
+
+    def __init__(
+        self,
+        policies: Sequence[clrcore.Policy],
+        momenta: Sequence[Momentum | None],
+        ratios: Sequence[float] | None,
+    ) -> None:
+        self.policies, self.momenta, self.ratios = policies, momenta, ratios
+        self.count = len(policies)
+        self.start = -BLOCK
+        self.alike: list[float] = []
+        self.momenta_alike: list[float] | None = None
+        self._rates: list[list[float]] = []
+        self._momenta: list[list[float] | None] = []
+        self._one = len({*policies}) == len({*momenta}) == 1 and ratios is None
+
+    def at(self, step: int, groups: Sequence[Group]) -> tuple[list[float], list[float | None]]:
+        """One rate and one momentum, or None, per group."""
+        if not 0 <= step - self.start < BLOCK:
+            self._compute(step - step % BLOCK)
+        place = step - self.start
+        rates = [block[place] for block in self._rates]
+        if self.ratios is not None:
+            rates = [
+                rate * ratio * rate_scale(i, group)
+                for i, (rate, ratio, group) in enumerate(
+                    zip(rates, self.ratios, groups, strict=True)
+                )
+            ]
+        return rates, [None if block is None else block[place] for block in self._momenta]
+
+    def _compute(self, start: int) -> None:
+        stop = start + BLOCK
+        rates = {policy: policy.values(start, stop).tolist() for policy in {*self.policies}}
+        momenta: dict[Momentum | None, list[float] | None] = {None: None}
+        for policy in {*self.momenta} - {None}:
+            momenta[policy] = _momentum_values(policy, start, stop).tolist()
+        self._rates = [rates[policy] for policy in self.policies]
+        self._momenta = [momenta[policy] for policy in self.momenta]
+        if self._one:
+            self.alike, self.momenta_alike = self._rates[0], self._momenta[0]
+        self.start = start
+
+
+def read_policies(policy: object, count: int) -> list[clrcore.Policy]:
+    """The argument `policy` of PolicyLR as one policy per group."""
+    allowed = "a policy of clrcore, or a list of them, one per parameter group"
+    if isinstance(policy, clrcore.Policy):
+        return [policy] * count
+    if not isinstance(policy, list | tuple):
+        refuse(TypeError, "policy", allowed, policy)
+    if len(policy) != count:
+        refuse(ValueError, "policy", f"{allowed}: {count} of them", policy)
+    for i, one in enumerate(policy):
+        if not isinstance(one, clrcore.Policy):
+            refuse(TypeError, f"policy[{i}]", "a policy of clrcore", one)
+    return list(policy)
+
+
+def read_momenta(momentum: object, policies: Sequence[clrcore.Policy]) -> list[Momentum | None]:
+    """The argument `momentum` of PolicyLR as one policy of momenta, or None, per group."""
+    count = len(policies)
+    if not isinstance(momentum, list):
+        return [_read_momentum("momentum", momentum, policy) for policy in policies]
+    if len(momentum) != count:
+        refuse(ValueError, "momentum", f"a list of {count}, one per group", momentum)
+    return [
+        _read_momentum(f"momentum[{i}]", one, policy)
+        for i, (one, policy) in enumerate(zip(momentum, policies, strict=True))
+    ]
+
+
+def _read_momentum(name: str, momentum: object, policy: clrcore.Policy) -> Momentum | None:
+    if momentum is None:
+        return None
+    if isinstance(momentum, clrcore.Policy):
+        ahead = momentum.total_steps or momentum.period or HORIZON
+        _momentum_values(momentum, 0, min(ahead, 10 * HORIZON), name)
+        return momentum
+    if not isinstance(momentum, tuple | list) or len(momentum) != 2:
+        refuse(TypeError, name, "None, a pair (base, max), or a policy", momentum)
+    low, high = (real(f"{name}[{i}]", one, 0.0, 1.0, below=True) for i, one in enumerate(momentum))
+    between(f"{name}[0]", low, f"{name}[1]", high)
+    try:
+        height = policy.height()
+    except ValueError as error:
+        raise ValueError(f"{name} is a pair, but {error} for it") from None
+    return Against(low, high, height)
+
+
+def _momentum_values(
+    policy: Momentum, start: int, stop: int, name: str = "momentum"
+) -> NDArray[np.float64]:
+    """The momenta of some steps; a policy that leaves [0, 1) there is refused."""
+    values = policy.values(start, stop)
+    if values.max() >= 1.0:
+        step = start + int(values.argmax())
+        raise ValueError(
+            f"{name} must be in [0, 1), but its policy gives {values.max()} at step {step}; lower "
+            "the policy's upper bound"
+        )
+    return values
