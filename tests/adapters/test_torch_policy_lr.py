@@ -310,6 +310,198 @@ def test_wrong_states_change_nothing(state, kind, message):
     assert (scheduler.last_epoch, rates(opt)) == (3, [TRIANGULAR(3)])
 
 
+# At the door, and at the edges.
+
+
+def test_groups_that_come_and_go_change_nothing_for_the_others():
+    """Ratios are to the group that was first when the scheduler was made."""
+    opt = optimizer(0.4, 0.2)
+    scheduler = PolicyLR(opt, TRIANGULAR, proportional=True)
+    run(opt, scheduler, 2)
+    add_group(opt, 0.1)
+    run(opt, scheduler, 1)
+    add_group(opt, 0.05)
+    run(opt, scheduler, 1)
+    assert rates(opt) == pytest.approx([0.1, 0.05, 0.025, 0.0125])
+
+    del opt.param_groups[0]
+    run(opt, scheduler, 8)
+    assert rates(opt) == pytest.approx([0.05, 0.025, 0.0125])
+    opt.param_groups.clear()
+    scheduler.step()
+    assert scheduler.get_last_lr() == scheduler.get_lr() == []
+
+
+def shared(kind="SGD"):
+    """Two groups with the default rate, and betas, which PyTorch gives to both as they are."""
+    groups = [{"params": [torch.nn.Parameter(torch.zeros(1))]} for _ in range(2)]
+    options = {}
+    if kind == "Adam":
+        options["betas"] = (torch.tensor(0.9), torch.tensor(0.999))
+    return getattr(torch.optim, kind)(groups, lr=torch.tensor(0.5), **options)
+
+
+def test_groups_that_share_a_tensor_may_have_the_same_rate_only():
+    opt = shared()
+    assert opt.param_groups[0]["lr"] is opt.param_groups[1]["lr"]
+    for same in (TRIANGULAR, [TRIANGULAR, clrcore.triangular(0.01, 0.1, 4)]):
+        run(opt, PolicyLR(opt, same), 4)
+        assert rates(opt) == pytest.approx([0.1, 0.1])
+    message = r"param_groups\[0\] and param_groups\[1\] share one tensor as their lr"
+    with pytest.raises(ValueError, match=message):
+        PolicyLR(opt, [TRIANGULAR, clrcore.constant(0.1)])
+    PolicyLR(opt, TRIANGULAR, proportional=True)
+    opt.param_groups[1]["lr_scale"] = 0.5
+    with pytest.raises(ValueError, match=message):
+        PolicyLR(opt, TRIANGULAR, proportional=True)
+
+
+@pytest.mark.parametrize("second", [None, (0.5, 0.6)])
+def test_groups_that_share_betas_may_have_the_same_momentum_only(second):
+    opt = shared("Adam")
+    run(opt, PolicyLR(opt, TRIANGULAR, momentum=[(0.8, 0.9), (0.8, 0.9)]), 4)
+    assert float(opt.param_groups[1]["betas"][0]) == pytest.approx(0.8)
+    before = copy.deepcopy(opt.state_dict())
+    with pytest.raises(ValueError, match="share one tensor as their momentum"):
+        PolicyLR(opt, TRIANGULAR, momentum=[(0.8, 0.9), second])
+
+    assert opt.state_dict() == before
+
+
+@pytest.mark.parametrize("wrong", [math.nan, -1.0, math.inf, "1", True, torch.tensor([1.0, 2.0])])
+def test_scales_that_are_no_factors_are_refused_and_change_nothing(wrong):
+    opt = optimizer(0.5, 0.5)
+    opt.param_groups[1]["lr_scale"] = wrong
+    with pytest.raises((TypeError, ValueError), match=r"param_groups\[1\]\['lr_scale'\] must be"):
+        PolicyLR(opt, TRIANGULAR, proportional=True)
+
+    opt = optimizer(0.5, 0.5)
+    scheduler = PolicyLR(opt, TRIANGULAR, proportional=True)
+    opt.param_groups[1]["lr_scale"] = torch.tensor(0.5)
+    run(opt, scheduler, 4)
+    assert rates(opt) == [0.1, 0.05]
+    opt.param_groups[1]["lr_scale"] = wrong
+    with pytest.raises((TypeError, ValueError), match=r"param_groups\[1\]\['lr_scale'\] must be"):
+        scheduler.step()
+    assert (rates(opt), scheduler.last_epoch) == ([0.1, 0.05], 4)
+
+
+@pytest.mark.parametrize("wrong", [None, "0.1", True])
+def test_rates_that_are_no_numbers_are_refused(wrong):
+    opt = optimizer(0.5, 0.5)
+    opt.param_groups[1]["lr"] = wrong
+    with pytest.raises(TypeError, match=r"param_groups\[1\]\['lr'\] must be a number"):
+        PolicyLR(opt, TRIANGULAR)
+    del opt.param_groups[1]["lr"]
+    with pytest.raises(ValueError, match=r"param_groups\[1\] has no 'lr'"):
+        PolicyLR(opt, TRIANGULAR)
+
+    assert "initial_lr" not in opt.param_groups[0]
+
+
+@pytest.mark.parametrize("wrong", [-5, -1, 1.5, math.nan, True, "3", 2**53 + 1])
+def test_steps_that_are_no_steps_are_refused_and_change_nothing(wrong):
+    opt = optimizer()
+    scheduler = PolicyLR(opt, TRIANGULAR)
+    run(opt, scheduler, 3)
+    for name, move in (("epoch", scheduler.step), ("step", scheduler.jump)):
+        with pytest.raises((TypeError, ValueError), match=f"{name} must be an integer from 0 to"):
+            move(wrong)
+        assert (rates(opt), scheduler.last_epoch) == ([TRIANGULAR(3)], 3)
+
+
+def test_a_last_epoch_below_0_counts_as_0():
+    """`SequentialLR` takes one off, more where it is nested, before a scheduler's turn."""
+    opt = optimizer()
+    scheduler = PolicyLR(opt, TRIANGULAR)
+    for epoch in (-1, -2):
+        scheduler.last_epoch = epoch
+        assert scheduler.get_lr() == [0.01]
+        state = scheduler.state_dict()
+        assert (state["last_epoch"], state["applied"]) == (-1, False)
+        opt.param_groups[0]["lr"] = 0.7  # the other scheduler's
+        scheduler.load_state_dict(state)
+        assert (rates(opt), scheduler.last_epoch) == ([0.7], -1)
+        scheduler._update_lr(0)
+        assert (rates(opt), scheduler.last_epoch) == ([0.01], 0)
+
+
+def test_a_fresh_optimizer_may_start_anywhere():
+    """PyTorch's own schedulers ask for `initial_lr` here, which a policy does not need."""
+    opt = optimizer(0.5, 0.25)
+    PolicyLR(opt, TRIANGULAR, proportional=True, last_epoch=3)
+
+    assert rates(opt) == [0.1, 0.05]
+    assert [group["initial_lr"] for group in opt.param_groups] == [0.5, 0.25]
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        clrcore.constant(1.0),
+        clrcore.linear_sweep(0.5, 1.0, 3000),
+        clrcore.triangular(0.5, 1.5, 5000),
+        clrcore.chain([(clrcore.constant(0.5), 9000), (clrcore.constant(1.0), None)]),
+    ],
+)
+def test_policies_of_momentum_that_reach_1_are_refused(policy):
+    opt = optimizer(momentum=0.5)
+    with pytest.raises(ValueError, match=r"momentum must be in \[0, 1\), but its policy gives"):
+        PolicyLR(opt, TRIANGULAR, momentum=policy)
+    assert opt.param_groups[0]["momentum"] == 0.5
+
+
+def test_a_momentum_that_reaches_1_late_is_refused_before_it_does():
+    opt = optimizer(momentum=0.5)
+    late = clrcore.chain([(clrcore.constant(0.5), 10**9), (clrcore.constant(1.0), None)])
+    scheduler = PolicyLR(opt, TRIANGULAR, momentum=late)
+    scheduler.jump(10**8)
+    with pytest.raises(ValueError, match=r"its policy gives 1\.0 at step 1000000000"):
+        scheduler.jump(10**9)
+
+    group = opt.param_groups[0]
+    assert (group["momentum"], group["lr"], scheduler.last_epoch) == (0.5, 0.01, 10**8)
+
+
+def test_momentum_of_0_is_allowed_where_nesterov_asks_for_more():
+    """Only SGD's constructor asks; an update at 0 is one without momentum."""
+    opt = optimizer(momentum=0.9, nesterov=True)
+    scheduler = PolicyLR(opt, TRIANGULAR, momentum=(0.0, 0.9))
+    run(opt, scheduler, 4)
+    assert opt.param_groups[0]["momentum"] == 0.0
+    run(opt, scheduler, 8)
+    assert bool(torch.isfinite(opt.param_groups[0]["params"][0]).all())
+
+
+def test_muon_moves_its_momentum():
+    parameter = torch.nn.Parameter(torch.zeros(2, 2))
+    parameter.grad = torch.ones(2, 2)
+    opt = torch.optim.Muon([parameter], lr=0.1)
+    run(opt, PolicyLR(opt, TRIANGULAR, momentum=(0.85, 0.95)), 4)
+
+    assert opt.param_groups[0]["momentum"] == pytest.approx(0.85)
+
+
+def test_betas_win_where_a_group_has_momentum_too():
+    opt = optimizer(kind="Adam")
+    opt.param_groups[0]["momentum"] = 0.3
+    run(opt, PolicyLR(opt, TRIANGULAR, momentum=(0.8, 0.9)), 4)
+
+    assert opt.param_groups[0]["betas"] == (pytest.approx(0.8), 0.999)
+    assert opt.param_groups[0]["momentum"] == 0.3
+
+
+@pytest.mark.parametrize("wrong", [torch.tensor(1), torch.tensor(0.9, requires_grad=True), "0.9"])
+def test_momenta_that_cannot_be_set_are_refused(wrong):
+    opt = optimizer(kind="Adam")
+    opt.param_groups[0]["betas"] = (wrong, 0.999)
+    with pytest.raises((TypeError, ValueError), match=r"param_groups\[0\]\['betas'\]\[0\] must be"):
+        PolicyLR(opt, TRIANGULAR, momentum=(0.8, 0.9))
+
+    assert rates(opt) == [0.5]
+    PolicyLR(opt, TRIANGULAR)
+
+
 # Arguments.
 
 
