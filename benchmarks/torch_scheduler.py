@@ -4,6 +4,7 @@ Every row is the median of several runs with the lowest and the highest of them.
 """
 
 import argparse
+import math
 import platform
 import statistics
 import time
@@ -23,7 +24,7 @@ JUMP_LIMIT = 20.0
 
 
 def optimizer(groups: int, tensor: bool) -> torch.optim.Optimizer:
-    """SGD with that many groups, told that its step was called already."""
+    """SGD with that many groups, each with a rate of its own."""
     lr = torch.tensor(0.1) if tensor else 0.1
     parameters = [{"params": [torch.nn.Parameter(torch.zeros(1))]} for _ in range(groups)]
     made = torch.optim.SGD(parameters, lr=lr)
@@ -59,6 +60,18 @@ def steps() -> None:
                 row(f"step(), tensor rates, {groups} groups, to fill_()", found, LOOP_LIMIT)
 
 
+def momenta() -> None:
+    """The same with momentum, which CyclicLR moves by default; no limit was set for it."""
+    policy = clrcore.triangular(0.001, 0.006, 2000)
+    for groups in (1, 10, 100):
+        ours = PolicyLR(optimizer(groups, False), policy, momentum=(0.8, 0.9))
+        theirs = CyclicLR(optimizer(groups, False), 0.001, 0.006, step_size_up=2000)
+        for scheduler in (ours, theirs):
+            scheduler.optimizer.step()
+        found = ratios(ours.step, theirs.step, STEPS)
+        row(f"step(), float rates and momenta, {groups} groups, to CyclicLR", found, math.inf)
+
+
 def jumps() -> None:
     """Microseconds of a jump to step 10^6, from elsewhere."""
     scheduler = PolicyLR(optimizer(1, False), clrcore.triangular(0.001, 0.006, 2000))
@@ -79,6 +92,7 @@ def main() -> None:
     print(f"Python {platform.python_version()}, torch {torch.__version__}, {platform.machine()}")
     print(f"median of {RUNS} runs [lowest, highest]")
     steps()
+    momenta()
     jumps()
 
 
