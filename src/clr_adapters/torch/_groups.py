@@ -24,7 +24,7 @@ def set_rates(groups: Sequence[Group], rates: Iterable[float]) -> None:
     """Set every group's rate; tensors are filled, anything else becomes a Python float."""
     for group, rate in zip(groups, rates, strict=True):
         lr = group["lr"]
-        if isinstance(lr, Tensor):
+        if type(lr) is not float and isinstance(lr, Tensor):
             lr.fill_(rate)
         else:
             group["lr"] = rate
@@ -35,11 +35,12 @@ def set_momenta(groups: Sequence[Group], momenta: Iterable[float | None]) -> Non
     for group, value in zip(groups, momenta, strict=True):
         if value is None:
             continue
-        current = get_momentum(group)
-        if isinstance(current, Tensor):
+        betas = group.get("betas")
+        current = betas[0] if betas else group["momentum"]
+        if type(current) is not float and isinstance(current, Tensor):
             current.fill_(value)
-        elif "betas" in group:
-            group["betas"] = (value, *group["betas"][1:])
+        elif betas:
+            group["betas"] = (value, *betas[1:])
         else:
             group["momentum"] = value
 

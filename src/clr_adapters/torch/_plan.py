@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import clrcore
 from clrcore._checks import between, real, refuse
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # Values are computed for this many steps at once, always from a multiple of it on, so that a
 # step's value does not depend on the way that led to it. Longer blocks make jumps slower.
-BLOCK = 256
+BLOCK = 128
 # A policy of momentum that has neither an end nor a period is checked this far ahead.
 HORIZON = 10_000
 
@@ -36,6 +36,7 @@ class Against:
 
 
 Momentum: TypeAlias = clrcore.Policy | Against
+T = TypeVar("T")
 
 
 class Plan:
@@ -51,14 +52,18 @@ class Plan:
         momenta: Sequence[Momentum | None],
         ratios: Sequence[float] | None,
     ) -> None:
-        self.policies, self.momenta, self.ratios = policies, momenta, ratios
+        self.ratios = ratios
         self.count = len(policies)
         self.start = -BLOCK
         self.alike: list[float] = []
         self.momenta_alike: list[float] | None = None
         self._rates: list[list[float]] = []
         self._momenta: list[list[float] | None] = []
-        self._one = len({*policies}) == len({*momenta}) == 1 and ratios is None
+        # Policies that several groups have are evaluated once.
+        self._policies, self._which_policy = _distinct(policies)
+        self._momentum_policies, self._which_momentum = _distinct(momenta)
+        one = len(self._policies) == len(self._momentum_policies) == 1
+        self._one = one and ratios is None
 
     def at(self, step: int, groups: Sequence[Group]) -> tuple[list[float], list[float | None]]:
         """One rate and one momentum, or None, per group."""
@@ -77,15 +82,22 @@ class Plan:
 
     def _compute(self, start: int) -> None:
         stop = start + BLOCK
-        rates = {policy: policy.values(start, stop).tolist() for policy in {*self.policies}}
-        momenta: dict[Momentum | None, list[float] | None] = {None: None}
-        for policy in {*self.momenta} - {None}:
-            momenta[policy] = _momentum_values(policy, start, stop).tolist()
-        self._rates = [rates[policy] for policy in self.policies]
-        self._momenta = [momenta[policy] for policy in self.momenta]
+        rates = [policy.values(start, stop).tolist() for policy in self._policies]
+        momenta = [
+            None if policy is None else _momentum_values(policy, start, stop).tolist()
+            for policy in self._momentum_policies
+        ]
+        self._rates = [rates[i] for i in self._which_policy]
+        self._momenta = [momenta[i] for i in self._which_momentum]
         if self._one:
-            self.alike, self.momenta_alike = self._rates[0], self._momenta[0]
+            self.alike, self.momenta_alike = rates[0], momenta[0]
         self.start = start
+
+
+def _distinct(items: Sequence[T]) -> tuple[list[T], list[int]]:
+    """The different ones among `items`, and for each item its place among them."""
+    places = {item: place for place, item in enumerate(dict.fromkeys(items))}
+    return list(places), [places[item] for item in items]
 
 
 def read_policies(policy: object, count: int) -> list[clrcore.Policy]:

@@ -119,9 +119,7 @@ class PolicyLR(LRScheduler):
             rate = plan.alike[place]
             for group in groups:
                 lr = group["lr"]
-                if type(lr) is float:
-                    group["lr"] = rate
-                elif isinstance(lr, Tensor):
+                if type(lr) is not float and isinstance(lr, Tensor):
                     lr.fill_(rate)
                 else:
                     group["lr"] = rate
