@@ -23,7 +23,6 @@ missing = {framework for framework in NEEDS if find_spec(framework) is None}
 collect_ignore_glob = [path for framework in sorted(missing) for path in NEEDS[framework]]
 
 
-
 def set_up(namespace):
     """Let a page write files where nobody minds."""
     stack = namespace["stack"] = contextlib.ExitStack()

@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import WeightedRandomSampler
 
 import clrcore
-from clr_adapters.torch.snapshot import Snapshot
+from clr_adapters.torch._snapshot import Snapshot
 from torch_training import (
     OPTIMIZERS,
     SWEEP,

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 
 import clrcore
 from clr_adapters.torch import range_test
-from clr_adapters.torch.batches import moved, rows
+from clr_adapters.torch._batches import moved, rows
 from torch_training import (
     OPTIMIZERS,
     SWEEP,
@@ -626,6 +626,17 @@ def test_what_fails_after_the_end_was_not_yet_seen_is_that_end():
 
 
 LINEAR = nn.Linear(6, 3)
+
+
+def optimizer_with(lr, scales=(1.0, 1.0)):
+    """Two groups that share a rate."""
+    groups = [
+        {"params": [one], "lr_scale": scale}
+        for one, scale in zip(LINEAR.parameters(), scales, strict=True)
+    ]
+    return torch.optim.SGD(groups, lr=lr)
+
+
 GOOD = {
     "model": LINEAR,
     "optimizer": torch.optim.SGD(LINEAR.parameters(), lr=0.1),
@@ -672,6 +683,12 @@ WRONG = [
                 [{"params": [LINEAR.weight], "lr": 0.0}, {"params": [LINEAR.bias], "lr": 0.1}]
             )
         },
+    ),
+    (TypeError, "a tensor of one float", {"optimizer": optimizer_with(torch.tensor(1))}),
+    (
+        ValueError,
+        "share one tensor as their lr",
+        {"optimizer": optimizer_with(torch.tensor(0.1), scales=(1.0, 0.5))},
     ),
     (TypeError, "train_loader must be", {"train_loader": 3}),
     (TypeError, "needs loss_fn=.*got neither", {"loss_fn": None}),

@@ -16,10 +16,10 @@ import clrcore
 from clrcore._checks import flag, integer, refuse
 
 from .._sweep import default_sweep
-from .agreement import Agreement, Measured, agreement, ranks
-from .evaluation import Metric
-from .progress import Bar, check_installed
-from .training import Training
+from ._agreement import Agreement, Measured, agreement, ranks
+from ._evaluation import Metric
+from ._progress import Bar, check_installed
+from ._training import Training
 
 # Updates between two looks at the losses where a look makes the device or other processes wait.
 BLOCK = 20

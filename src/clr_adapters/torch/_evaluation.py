@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import nn
 
-from .batches import moved, rows
+from ._batches import moved, rows
 
 Metric: TypeAlias = Callable[[Any, Any], Any]
 """From outputs and targets to one number."""

@@ -17,11 +17,11 @@ from torch.optim import Optimizer
 
 from clrcore._checks import choice, integer, real, refuse
 
-from .agreement import Measured
-from .batches import OutOfBatches, endless, generators, moved
-from .evaluation import HeldOut, Metric, as_scalar, share_right
-from .snapshot import Snapshot
-from .update import SkippedUpdates, Update, ratios
+from ._agreement import Measured
+from ._batches import OutOfBatches, endless, generators, moved
+from ._evaluation import HeldOut, Metric, as_scalar, share_right
+from ._snapshot import Snapshot
+from ._update import SkippedUpdates, Update, ratios
 
 # Apart, so that the processes of a job draw other dropout and other orders from one seed.
 BETWEEN_RANKS = 7919

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from .agreement import Measured
+from ._agreement import Measured
+from ._groups import check_groups, check_sharing, initial_rate, rate_scale, set_rates
 
 # A scaler halves its scale when it skips: this many in a row pass all the scales there are.
 MOST_SKIPS = 64
@@ -57,20 +58,13 @@ class Update:
 
         Raises OutOfBatches, SkippedUpdates, and whatever the model raises.
         """
-        self._set_rate(lr)
+        set_rates(self._optimizer.param_groups, [lr * ratio for ratio in self._ratios])
         for _ in range(MOST_SKIPS):
             measured = self._gradients()
             # Where the loss itself is not finite, no scale helps: that is what happens here.
             if self._apply() or not bool(torch.isfinite(measured[0])):
                 return measured
         raise SkippedUpdates(f"the scaler skipped {MOST_SKIPS} updates in a row at lr={lr:g}")
-
-    def _set_rate(self, lr: float) -> None:
-        for group, ratio in zip(self._optimizer.param_groups, self._ratios, strict=True):
-            if isinstance(group["lr"], torch.Tensor):
-                group["lr"].fill_(lr * ratio)
-            else:
-                group["lr"] = lr * ratio
 
     def _gradients(self) -> Measured:
         """The gradients of the mean loss of the micro-batches, which is returned."""
@@ -126,11 +120,12 @@ def ratios(optimizer: Optimizer) -> list[float]:
     """What each group's rate is to the swept one: the group's own ratio to the first group's.
 
     The rates a scheduler began with count, not those it has come to; a group's `lr_scale` does.
-    Raises ValueError where the first rate is 0 and others are not.
+    Raises TypeError or ValueError for groups whose rate cannot be set so.
     """
     groups = optimizer.param_groups
-    rates = [float(group.get("initial_lr", group["lr"])) for group in groups]
-    scales = [float(group.get("lr_scale", 1.0)) for group in groups]
+    check_groups(groups, [None] * len(groups))
+    rates = [initial_rate(i, group) for i, group in enumerate(groups)]
+    scales = [rate_scale(i, group) for i, group in enumerate(groups)]
     if len(set(rates)) == 1:
         return scales
     if not rates[0] > 0:
@@ -138,7 +133,9 @@ def ratios(optimizer: Optimizer) -> list[float]:
             f"optimizer must have a rate > 0 in its first group, to which the others keep their "
             f"ratio, got rates {rates}"
         )
-    return [rate / rates[0] * scale for rate, scale in zip(rates, scales, strict=True)]
+    ratios = [rate / rates[0] * scale for rate, scale in zip(rates, scales, strict=True)]
+    check_sharing(groups, ratios, [None] * len(groups))
+    return ratios
 
 
 def check_loss(loss: object) -> None:
