@@ -126,14 +126,14 @@ def ratios(optimizer: Optimizer) -> list[float]:
     check_groups(groups, [None] * len(groups))
     rates = [initial_rate(i, group) for i, group in enumerate(groups)]
     scales = [rate_scale(i, group) for i, group in enumerate(groups)]
-    if len(set(rates)) == 1:
-        return scales
-    if not rates[0] > 0:
+    differ = len(set(rates)) > 1
+    if differ and not rates[0] > 0:
         raise ValueError(
             f"optimizer must have a rate > 0 in its first group, to which the others keep their "
             f"ratio, got rates {rates}"
         )
-    ratios = [rate / rates[0] * scale for rate, scale in zip(rates, scales, strict=True)]
+    own = [rate / rates[0] if differ else 1.0 for rate in rates]
+    ratios = [one * scale for one, scale in zip(own, scales, strict=True)]
     check_sharing(groups, ratios, [None] * len(groups))
     return ratios
 
