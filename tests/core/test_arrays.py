@@ -114,7 +114,7 @@ def _lift(name):
     return method
 
 
-for operator in ("add", "sub", "mul", "truediv", "floordiv", "radd", "rsub", "rmul", "neg"):
+for operator in ("add", "sub", "mul", "truediv", "floordiv", "mod", "radd", "rsub", "rmul", "neg"):
     setattr(Traced, f"__{operator}__", _lift(f"__{operator}__"))
 for operator in ("lt", "le", "ge", "gt", "and"):
     setattr(Traced, f"__{operator}__", _lift(f"__{operator}__"))
