@@ -1,0 +1,13 @@
+"""JAX: a range test that runs on the device.
+
+A policy needs no binding: it is an optax schedule as it is.
+"""
+
+try:
+    import jax as _jax  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        f'clr_adapters.jax needs JAX: pip install "clrcore[jax]" ({error})'
+    ) from error
+
+from .range_test import range_test as range_test
