@@ -18,6 +18,8 @@ NEEDS = {
         "docs/pytorch.md",
         "docs/migrating-from-pytorch.md",
     ],
+    "jax": ["src/clr_adapters/jax/*"],
+    "flax": ["tests/adapters/test_jax.py", "docs/jax.md"],  # which needs optax and jax
 }
 missing = {framework for framework in NEEDS if find_spec(framework) is None}
 collect_ignore_glob = [path for framework in sorted(missing) for path in NEEDS[framework]]

@@ -67,6 +67,14 @@ def torch(session: nox.Session) -> None:
 
 
 @nox.session(python="3.11")
+def jax(session: nox.Session) -> None:
+    """JAX, optax and Flax: tests, examples and types."""
+    session.install("-e", ".[test,jax]", "-c", CONSTRAINTS, "flax", "mypy>=1.14")
+    pytest(session, "tests/adapters/test_jax.py", "src/clr_adapters/jax", "docs/jax.md")
+    session.run("mypy", "src/clr_adapters/jax")
+
+
+@nox.session(python="3.11")
 def coverage(session: nox.Session) -> None:
     """Every branch of the core, by the tests of the core."""
     session.install("-e", ".[test]", "coverage>=7.6")
@@ -91,7 +99,7 @@ def types(session: nox.Session) -> None:
     """Strict types: the package, and a program that uses its public names."""
     session.install("mypy>=1.14", "-e", ".[demo]")
     # Adapters of frameworks are checked where the framework is.
-    session.run("mypy", "src", "tests/typing_use.py", "--exclude", "clr_adapters/torch")
+    session.run("mypy", "src", "tests/typing_use.py", "--exclude", "clr_adapters/(torch|jax)")
 
 
 @nox.session(python="3.11")
@@ -110,9 +118,10 @@ def build(session: nox.Session) -> None:
 @nox.session(python="3.11")
 def benchmarks(session: nox.Session) -> None:
     """Paired ratios of time, printed."""
-    session.install("-e", ".[torch]", "-c", CONSTRAINTS)
+    session.install("-e", ".[torch,jax]", "-c", CONSTRAINTS)
     session.run("python", "benchmarks/core.py")
     session.run("python", "benchmarks/torch_scheduler.py")
+    session.run("python", "benchmarks/jax_schedule.py")
 
 
 @nox.session(python="3.11")

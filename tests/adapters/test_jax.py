@@ -237,7 +237,9 @@ def test_with_64_bits_the_rate_is_a_float64_and_float32_parameters_stay_so():
         for lr in test:
             test.record(loss=weight**2)
             weight -= lr * 2 * weight
-        assert range_test(update, 1.0, [0], sweep=sweep) == test.curve
+        curve = range_test(update, 1.0, [0], sweep=sweep)
+        # XLA joins a product and a sum into one rounding.
+        assert abs(curve.loss / test.curve.loss - 1).max() < 1e-12
     """
     ended = python(program, JAX_ENABLE_X64="1")
 
@@ -258,7 +260,7 @@ def outputs(params, images):
 
 
 def start(seed=0):
-    weights = (1 + seed) * jax.random.normal(jax.random.key(seed), (6,))
+    weights = (1 + 30 * seed) * jax.random.normal(jax.random.key(seed), (6,))
     params = {"weights": weights, "bias": jnp.zeros(())}
     return params, optax.sgd(0.0, momentum=0.9).init(params)
 

@@ -26,7 +26,7 @@ def own_copy(state: Any, seeds: int | None) -> Any:
     def copy(name: str, leaf: Any) -> jax.Array:
         try:
             array = jnp.copy(leaf)
-        except TypeError:
+        except (TypeError, ValueError):
             refuse(TypeError, name, "an array or a number", leaf)
         if seeds is not None and array.shape[:1] != (seeds,):
             raise ValueError(
@@ -129,7 +129,7 @@ def _kind(array: Any) -> str:
 def _scalar(name: str, value: Any) -> jax.Array:
     try:
         array = jnp.asarray(value)
-    except TypeError:
+    except (TypeError, ValueError):
         refuse(TypeError, name, "a float of no dimension", value)
     if not jnp.issubdtype(array.dtype, jnp.floating):
         refuse(TypeError, name, "a float of no dimension", value)
