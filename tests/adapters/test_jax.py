@@ -410,9 +410,17 @@ def test_every_seed_has_the_curve_it_has_alone():
         update, seeds(), BATCHES, sweep=SWEEP, seeds=3, evaluate=held_out, evaluate_every=5
     )
 
-    assert len({len(curve) for curve in curves}) > 1  # each ends when it has diverged
     for seed, curve in enumerate(curves):
         same(curve, by_hand(start(seed), evaluate=held_out, every=5).curve)
+
+
+def test_every_seed_ends_when_it_does_alone():
+    def update(left, batch, lr):
+        return left - 1, {"loss": jnp.where(left == 0, jnp.nan, 1.0)}
+
+    curves = range_test(update, jnp.array([5, 12, 90]), [0], sweep=SWEEP, seeds=3, block_size=10)
+
+    assert [len(curve) for curve in curves] == [6, 13, 60]
 
 
 def test_every_seed_may_have_batches_of_its_own():

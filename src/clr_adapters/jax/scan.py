@@ -127,12 +127,10 @@ def _kind(array: Any) -> str:
 
 
 def _scalar(name: str, value: Any) -> jax.Array:
-    try:
-        array = jnp.asarray(value)
-    except (TypeError, ValueError):
+    kind = getattr(value, "dtype", None)
+    if not isinstance(value, float) and (kind is None or not jnp.issubdtype(kind, jnp.floating)):
         refuse(TypeError, name, "a float of no dimension", value)
-    if not jnp.issubdtype(array.dtype, jnp.floating):
-        refuse(TypeError, name, "a float of no dimension", value)
+    array = jnp.asarray(value)
     if array.shape != ():
         raise ValueError(
             f"{name} must be one number per update, got the shape {array.shape}; take its mean"
