@@ -288,17 +288,17 @@ def held_out(state):
     return (jnp.sign(outputs(state[0], IMAGES)) == LABELS).mean()
 
 
-def by_hand(state, batches=BATCHES, evaluate=None, every=0, sweep=SWEEP, update=update):
+def by_hand(state, batches=BATCHES, validate=None, every=0, sweep=SWEEP, update=update):
     """The same with the core's loop, one compiled update at a time."""
     step = jax.jit(update)
     test = clrcore.RangeTest(
-        sweep, held_out=evaluate is not None, steps_per_epoch=len(batches), stop_diverged=True
+        sweep, held_out=validate is not None, steps_per_epoch=len(batches), stop_diverged=True
     )
     for k, lr in enumerate(test):
         state, metrics = step(state, batches[k % len(batches)], jnp.float32(lr))
-        accuracy = metrics["accuracy"] if evaluate is None else None
+        accuracy = metrics["accuracy"] if validate is None else None
         if every and (k + 1) % every == 0:
-            accuracy = evaluate(state)
+            accuracy = validate(state)
         test.record(loss=metrics["loss"], accuracy=accuracy)
     return test
 
@@ -336,10 +336,10 @@ def test_the_curve_is_that_of_the_cores_loop(block_size):
 
 def test_held_out_accuracy_is_measured_after_every_so_many_updates():
     curve = range_test(
-        update, start(), BATCHES, sweep=SWEEP, evaluate=held_out, evaluate_every=6, block_size=10
+        update, start(), BATCHES, sweep=SWEEP, validate=held_out, validate_every=6, block_size=10
     )
 
-    same(curve, by_hand(start(), evaluate=held_out, every=6).curve)
+    same(curve, by_hand(start(), validate=held_out, every=6).curve)
     assert np.flatnonzero(np.isfinite(curve.accuracy)).tolist() == list(range(5, len(curve), 6))
 
 
@@ -364,7 +364,7 @@ def test_every_update_gets_the_rate_that_is_recorded():
         jnp.zeros(2),
         [0],
         sweep=SWEEP,
-        stop_diverged=False,
+        stop=False,
         block_size=7,
     )
     rates = [SWEEP(k) for k in range(60)]
@@ -378,14 +378,14 @@ def test_a_loss_that_is_not_finite_ends_it(wrong):
     def update(t, batch, lr):
         return t + 1, {"loss": jnp.where(t == 12, wrong, 1.0)}
 
-    curve = range_test(update, 0, [0], sweep=SWEEP, stop_diverged=False, block_size=10)
+    curve = range_test(update, 0, [0], sweep=SWEEP, stop=False, block_size=10)
 
     assert len(curve) == 13
     assert not np.isfinite(curve.loss[-1])
 
 
 def test_a_diverged_run_goes_on_where_that_is_asked_for():
-    assert len(range_test(update, start(), BATCHES, sweep=SWEEP, stop_diverged=False)) == 60
+    assert len(range_test(update, start(), BATCHES, sweep=SWEEP, stop=False)) == 60
 
 
 def test_debugging_of_nans_is_off_for_the_test_alone():
@@ -407,11 +407,11 @@ def seeds():
 
 def test_every_seed_has_the_curve_it_has_alone():
     curves = range_test(
-        update, seeds(), BATCHES, sweep=SWEEP, seeds=3, evaluate=held_out, evaluate_every=5
+        update, seeds(), BATCHES, sweep=SWEEP, seeds=3, validate=held_out, validate_every=5
     )
 
     for seed, curve in enumerate(curves):
-        same(curve, by_hand(start(seed), evaluate=held_out, every=5).curve)
+        same(curve, by_hand(start(seed), validate=held_out, every=5).curve)
 
 
 def test_every_seed_ends_when_it_does_alone():
@@ -490,7 +490,7 @@ def test_nnx_modules_are_as_before_bit_for_bit():
         loss = nnx_train(model, optimizer, batch, lr)
         return nnx.state((model, optimizer)), {"loss": loss}
 
-    curve = range_test(update, state, BATCHES, sweep=SWEEP, stop_diverged=False)
+    curve = range_test(update, state, BATCHES, sweep=SWEEP, stop=False)
 
     assert identical(state, before)
     train = nnx.jit(nnx_train)
@@ -554,7 +554,7 @@ def test_the_state_is_as_before_bit_for_bit_whatever_ends_it(ending):
             yield BATCHES[k % 10], k
 
     endings = {"exception": Interrupted, "Ctrl-C": KeyboardInterrupt, "refused": ValueError}
-    call = {"sweep": SWEEP, "stop_diverged": False, "block_size": 10}
+    call = {"sweep": SWEEP, "stop": False, "block_size": 10}
     if ending in endings:
         with pytest.raises(endings[ending]):
             range_test(changed, state, batches(), **call)
@@ -584,7 +584,7 @@ class Loader:
 
 def test_loaders_are_gone_through_again():
     loader = Loader(BATCHES)
-    curve = range_test(update, start(), loader, sweep=SWEEP, stop_diverged=False)
+    curve = range_test(update, start(), loader, sweep=SWEEP, stop=False)
 
     assert (len(curve), loader.epochs, curve.steps_per_epoch) == (60, 6, None)
     curve = range_test(update, start(), loader, sweep=SWEEP, steps_per_epoch=10)
@@ -593,7 +593,7 @@ def test_loaders_are_gone_through_again():
 
 def test_no_more_batches_are_taken_than_the_sweep_has_updates():
     source = iter([BATCHES[k % 10] for k in range(62)])
-    range_test(update, start(), source, sweep=SWEEP, stop_diverged=False, block_size=25)
+    range_test(update, start(), source, sweep=SWEEP, stop=False, block_size=25)
 
     assert len(list(source)) == 2
 
@@ -633,11 +633,11 @@ def test_an_update_is_traced_a_few_times_whatever_the_sweeps_length():
     ("arguments", "kind", "message"),
     [
         ({"update": 3}, TypeError, "update must be a function"),
-        ({"evaluate": 3, "evaluate_every": 1}, TypeError, "evaluate must be a function"),
-        ({"evaluate": held_out}, ValueError, "evaluate and evaluate_every >= 1 belong together"),
-        ({"evaluate_every": 2}, ValueError, "evaluate and evaluate_every >= 1 belong together"),
-        ({"evaluate_every": -1}, ValueError, "evaluate_every must be an integer >= 0"),
-        ({"evaluate_every": True}, TypeError, "evaluate_every must be an integer >= 0"),
+        ({"validate": 3, "validate_every": 1}, TypeError, "validate must be a function"),
+        ({"validate": held_out}, ValueError, "validate and validate_every >= 1 belong together"),
+        ({"validate_every": 2}, ValueError, "validate and validate_every >= 1 belong together"),
+        ({"validate_every": -1}, ValueError, "validate_every must be an integer >= 0"),
+        ({"validate_every": True}, TypeError, "validate_every must be an integer >= 0"),
         ({"sweep": 0.1}, TypeError, "sweep must be a policy"),
         ({"sweep": clrcore.constant(0.1)}, ValueError, "sweep must be a policy with an end"),
         ({"seeds": 0}, ValueError, "seeds must be an integer >= 1"),
@@ -654,7 +654,7 @@ def test_an_update_is_traced_a_few_times_whatever_the_sweeps_length():
         ({"block_size": 0}, ValueError, "block_size must be an integer >= 1"),
         ({"block_size": 2.5}, ValueError, "block_size must be an integer >= 1"),
         ({"steps_per_epoch": 0}, ValueError, "steps_per_epoch must be a finite number > 0"),
-        ({"stop_diverged": 1}, TypeError, "stop_diverged must be True or False"),
+        ({"stop": 1}, TypeError, "stop must be True or False"),
         ({"state": {"name": "x"}}, TypeError, r"state\['name'\] must be an array or a number"),
         ({"batches": 5}, TypeError, "batches must be an iterable of batches"),
         ({"batches": []}, ValueError, "batches is empty"),
@@ -717,8 +717,8 @@ def test_what_update_returns_is_checked(result, kind, message, several):
     ("result", "kind"), [(lambda s: s[0]["weights"], ValueError), (lambda s: "high", TypeError)]
 )
 def test_what_evaluate_returns_is_checked(result, kind):
-    with pytest.raises(kind, match="what evaluate returns must be"):
-        range_test(update, start(), BATCHES, sweep=SWEEP, evaluate=result, evaluate_every=5)
+    with pytest.raises(kind, match="what validate returns must be"):
+        range_test(update, start(), BATCHES, sweep=SWEEP, validate=result, validate_every=5)
 
 
 # Imports.

@@ -34,7 +34,7 @@ def model_and_data(rank, size):
 def plain(rank, size):
     model, optimizer, data = model_and_data(rank, size)
     before = fingerprint(model, optimizer)
-    curve = swept(model, optimizer, data, check_every=7, progress=True)
+    curve = swept(model, optimizer, data, block_size=7, progress=True)
     assert_same(before, fingerprint(model, optimizer))
     return curve
 
@@ -57,7 +57,7 @@ def one_diverges(rank, size):
     optimizer.register_step_post_hook(lambda *_: updates.append(1))
     factor = 1e4 if rank == size - 1 else 1.0
     sweep = clrcore.exponential_sweep(1e-4, 1.0, 60)
-    curve = swept(model, optimizer, [(x * factor, y) for x, y in data], sweep=sweep, check_every=5)
+    curve = swept(model, optimizer, [(x * factor, y) for x, y in data], sweep=sweep, block_size=5)
     return curve, len(updates)
 
 
@@ -70,7 +70,7 @@ def one_is_nan(rank, size):
         bad = rank == 1 and len(calls) == 12
         return cross_entropy(outputs, targets) * (float("nan") if bad else 1.0)
 
-    return swept(model, optimizer, data, loss_fn=loss_fn, check_every=5), len(calls)
+    return swept(model, optimizer, data, loss_fn=loss_fn, block_size=5), len(calls)
 
 
 def failing(calls, rank, how):
@@ -91,7 +91,7 @@ def one_raises(rank, size, how=breaks, wrap=lambda model: model):
     model, optimizer, data = model_and_data(rank, size)
     before = fingerprint(model, optimizer)
     try:
-        swept(wrap(model), optimizer, data, loss_fn=failing([], rank, how), check_every=5)
+        swept(wrap(model), optimizer, data, loss_fn=failing([], rank, how), block_size=5)
     finally:
         assert_same(before, fingerprint(model, optimizer))
 
@@ -119,8 +119,8 @@ def one_runs_out(rank, size):
     source = iter(batches[:13]) if rank == 1 else batches
     if rank == 1:
         with pytest.warns(UserWarning, match="ended after 13 of 30"):
-            return swept(model, optimizer, source, check_every=5)
-    return swept(model, optimizer, source, check_every=5)
+            return swept(model, optimizer, source, block_size=5)
+    return swept(model, optimizer, source, block_size=5)
 
 
 def work(names, rank, size, folder):

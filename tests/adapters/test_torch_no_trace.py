@@ -70,10 +70,10 @@ ENDINGS = [
 ]
 
 
-@pytest.mark.parametrize("check_every", [1, 20])
+@pytest.mark.parametrize("block_size", [1, 20])
 @pytest.mark.parametrize("snapshot", ["device", "host"])
 @pytest.mark.parametrize("kind", ENDINGS)
-def test_nothing_is_left(kind, snapshot, check_every):
+def test_nothing_is_left(kind, snapshot, block_size):
     model = net()
     model, optimizer = warm(model, torch.optim.Adam(model.parameters(), lr=0.01))
     model.head.weight.grad = None  # some have a gradient, some have none
@@ -91,7 +91,7 @@ def test_nothing_is_left(kind, snapshot, check_every):
         validate_every=3,
         scaler=scaler,
         snapshot=snapshot,
-        check_every=check_every,
+        block_size=block_size,
         **ending(kind, model),
     )
     if expected is None:

@@ -98,16 +98,16 @@ def test_the_default_sweep_is_used_without_one():
 
 
 @pytest.mark.parametrize("sweep", [SWEEP, TOO_FAR])
-@pytest.mark.parametrize("check_every", [2, 7, 20, 1000])
-def test_looking_in_blocks_changes_nothing_but_when(sweep, check_every):
+@pytest.mark.parametrize("block_size", [2, 7, 20, 1000])
+def test_looking_in_blocks_changes_nothing_but_when(sweep, block_size):
     model = net()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     run = functools.partial(swept, model, optimizer, loader(), sweep=sweep, seeds=[4])
-    assert run(check_every=check_every) == run()
+    assert run(block_size=block_size) == run()
 
 
-@pytest.mark.parametrize(("check_every", "looks"), [(30, 1), (7, 5), (1, 30)])
-def test_no_number_is_read_between_looks(check_every, looks, monkeypatch):
+@pytest.mark.parametrize(("block_size", "looks"), [(30, 1), (7, 5), (1, 30)])
+def test_no_number_is_read_between_looks(block_size, looks, monkeypatch):
     class Reads(TorchDispatchMode):
         count = 0
 
@@ -123,7 +123,7 @@ def test_no_number_is_read_between_looks(check_every, looks, monkeypatch):
     batches = list(loader(shuffle=False))
     lists.clear()
     with Reads() as reads:
-        swept(model, optimizer, batches, check_every=check_every, max_grad_norm=1.0)
+        swept(model, optimizer, batches, block_size=block_size, max_grad_norm=1.0)
     assert reads.count == 0
     assert len(lists) == 2 * looks  # losses and accuracies
 
@@ -133,7 +133,7 @@ def test_a_diverged_run_ends_unless_told_not_to(stop):
     model = nn.Linear(6, 3)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     sweep = clrcore.exponential_sweep(1e-3, 1e4, 60)
-    curve = swept(model, optimizer, loader(), sweep=sweep, stop=stop, check_every=13)
+    curve = swept(model, optimizer, loader(), sweep=sweep, stop=stop, block_size=13)
     assert (len(curve) < 60) is stop
 
 
@@ -277,13 +277,13 @@ def test_any_iterable_serves(kind):
 
 
 @pytest.mark.parametrize("kind", [iter, Once])
-@pytest.mark.parametrize("check_every", [1, 4])
-def test_what_can_be_iterated_once_serves_until_it_ends_and_says_so(kind, check_every):
+@pytest.mark.parametrize("block_size", [1, 4])
+def test_what_can_be_iterated_once_serves_until_it_ends_and_says_so(kind, block_size):
     model = nn.Linear(6, 3)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     batches = list(loader(shuffle=False))
     with pytest.warns(UserWarning, match=r"ended after 6 of 30 updates: .* only once"):
-        curve = swept(model, optimizer, kind(batches), check_every=check_every)
+        curve = swept(model, optimizer, kind(batches), block_size=block_size)
     assert len(curve) == 6
     assert optimizer.param_groups[0]["lr"] == 0.1
 
@@ -621,7 +621,7 @@ def test_what_fails_after_the_end_was_not_yet_seen_is_that_end():
         return cross_entropy(outputs, targets)
 
     loss_fn.calls = 0
-    curve = swept(model, optimizer, loader(), loss_fn=loss_fn, check_every=20)
+    curve = swept(model, optimizer, loader(), loss_fn=loss_fn, block_size=20)
     assert len(curve) == 8
 
 
@@ -723,7 +723,7 @@ WRONG = [
     (TypeError, r"seeds\[1\] must be", {"seeds": [1, "a"]}),
     (ValueError, r"seeds\[0\] must be", {"seeds": [-1]}),
     (ValueError, "snapshot must be", {"snapshot": "disk"}),
-    (ValueError, "check_every must be", {"check_every": 0}),
+    (ValueError, "block_size must be", {"block_size": 0}),
     (TypeError, "a batch must be a tuple or list", {"train_loader": [{"x": torch.ones(2, 6)}]}),
     (TypeError, "a batch must be a tuple or list", {"train_loader": [torch.ones(2, 6)]}),
     (TypeError, "the loss must be a tensor, got float", {"loss_fn": lambda out, y: 1.0}),

@@ -14,8 +14,8 @@ import clrcore
 from clrcore._checks import flag, integer, refuse
 
 from .._sweep import default_sweep
-from .batches import endless
-from .scan import block, own_copy
+from ._batches import endless
+from ._scan import block, own_copy
 
 State = TypeVar("State")
 Batch = TypeVar("Batch")
@@ -28,13 +28,13 @@ def range_test(
     batches: Iterable[Batch],
     *,
     sweep: clrcore.Policy | None = ...,
-    evaluate: Callable[[State], Any] | None = ...,
-    evaluate_every: int = ...,
+    validate: Callable[[State], Any] | None = ...,
+    validate_every: int = ...,
     seeds: None = ...,
     batch_per_seed: bool = ...,
     block_size: int = ...,
     steps_per_epoch: float | None = ...,
-    stop_diverged: bool = ...,
+    stop: bool = ...,
 ) -> clrcore.Curve: ...
 @overload
 def range_test(
@@ -43,13 +43,13 @@ def range_test(
     batches: Iterable[Batch],
     *,
     sweep: clrcore.Policy | None = ...,
-    evaluate: Callable[[State], Any] | None = ...,
-    evaluate_every: int = ...,
+    validate: Callable[[State], Any] | None = ...,
+    validate_every: int = ...,
     seeds: int,
     batch_per_seed: bool = ...,
     block_size: int = ...,
     steps_per_epoch: float | None = ...,
-    stop_diverged: bool = ...,
+    stop: bool = ...,
 ) -> list[clrcore.Curve]: ...
 def range_test(
     update: Callable[[State, Batch, jax.Array], tuple[State, Mapping[str, Any]]],
@@ -57,13 +57,13 @@ def range_test(
     batches: Iterable[Batch],
     *,
     sweep: clrcore.Policy | None = None,
-    evaluate: Callable[[State], Any] | None = None,
-    evaluate_every: int = 0,
+    validate: Callable[[State], Any] | None = None,
+    validate_every: int = 0,
     seeds: int | None = None,
     batch_per_seed: bool = False,
     block_size: int = 25,
     steps_per_epoch: float | None = None,
-    stop_diverged: bool = True,
+    stop: bool = True,
 ) -> clrcore.Curve | list[clrcore.Curve]:
     """Train for a sweep of the rate, from a copy of the state, and return the curve.
 
@@ -74,17 +74,17 @@ def range_test(
     batches: iterable of pytrees of arrays, all of the same shapes; a list or a loader is gone
         through again at its end, an iterator must last for the sweep.
     sweep: `linear_sweep` or `exponential_sweep`; by default 300 updates from 1e-6 to 10.
-    evaluate: pure function state -> held-out accuracy, called after every `evaluate_every`-th
+    validate: pure function state -> held-out accuracy, called after every `validate_every`-th
         update, >= 1; its values take the place of the batch's accuracy.
     seeds: None, or a number of states, >= 1, trained side by side: every array of `state` has
-        a first axis of that length. `update` and `evaluate` stay functions of one state.
+        a first axis of that length. `update` and `validate` stay functions of one state.
     batch_per_seed: whether every array of a batch has such an axis too; by default all
         seeds see the same batches.
     block_size: most updates, >= 1, that run on the device before the metrics are read; as many
         batches are held at once. The end of a test is noticed at the end of a block, and
         what came after it left out.
     steps_per_epoch: updates in an epoch; by default `len(batches)` where it has a length.
-    stop_diverged: as of `clrcore.RangeTest`, whose rules end the test.
+    stop: end once the loss has diverged. NaN and infinity end the test in any case.
     Returns a `clrcore.Curve`, or with `seeds` a list of them, one per seed.
     Raises TypeError or ValueError, naming the argument, for anything else.
 
@@ -95,20 +95,21 @@ def range_test(
     >>> range_test(update, jnp.float32(1.0), [0], sweep=clrcore.exponential_sweep(1e-3, 10.0, 100))
     Curve(99 points of loss, lr 0.001..9.11163, sweep='exponential')
     """
-    for name, function in (("update", update), ("evaluate", evaluate)):
-        if not callable(function) and not (name == "evaluate" and function is None):
+    for name, function in (("update", update), ("validate", validate)):
+        if not callable(function) and not (name == "validate" and function is None):
             refuse(TypeError, name, "a function", function)
-    integer("evaluate_every", evaluate_every)
-    if (evaluate is None) != (evaluate_every == 0):
+    integer("validate_every", validate_every)
+    if (validate is None) != (validate_every == 0):
         raise ValueError(
-            "evaluate and evaluate_every >= 1 belong together, got "
-            f"evaluate={evaluate!r:.100}, evaluate_every={evaluate_every}"
+            "validate and validate_every >= 1 belong together, got "
+            f"validate={validate!r:.100}, validate_every={validate_every}"
         )
     if seeds is not None:
         integer("seeds", seeds, 1)
     if flag("batch_per_seed", batch_per_seed) and seeds is None:
         raise ValueError("batch_per_seed=True needs seeds=..., the number of states")
     integer("block_size", block_size, 1)
+    flag("stop", stop)
     if steps_per_epoch is None:
         steps_per_epoch = _length(batches)
 
@@ -117,7 +118,7 @@ def range_test(
             default_sweep() if sweep is None else sweep,
             steps_per_epoch=steps_per_epoch,
             held_out=held_out,
-            stop_diverged=stop_diverged,
+            stop_diverged=stop,
         )
 
     rising = start(None).sweep
@@ -126,10 +127,10 @@ def range_test(
     length = -(-num_steps // -(-num_steps // block_size))
     steps = np.arange(-(-num_steps // length) * length)
     rates = rising(steps)
-    looks = (steps + 1) % evaluate_every == 0 if evaluate_every else np.zeros(steps.shape, bool)
+    looks = (steps + 1) % validate_every == 0 if validate_every else np.zeros(steps.shape, bool)
     source = endless(batches, num_steps, seeds if batch_per_seed else None)
     trained = own_copy(state, seeds)
-    run = block(update, evaluate, seeds=seeds, batch_per_seed=batch_per_seed)
+    run = block(update, validate, seeds=seeds, batch_per_seed=batch_per_seed)
     tests: list[clrcore.RangeTest] = []
     # A range test goes on until the loss is NaN, which is no mistake to debug.
     with jax.debug_nans(False), jax.debug_infs(False):
@@ -141,10 +142,10 @@ def range_test(
                 trained, taken, jnp.asarray(rates[here]), jnp.asarray(looks[here])
             )
             tests = tests or [
-                start(evaluate is not None if "accuracy" in metrics else None)
+                start(validate is not None if "accuracy" in metrics else None)
                 for _ in range(seeds or 1)
             ]
-            _record(tests, metrics, looks[here] if evaluate_every else np.ones(length, bool))
+            _record(tests, metrics, looks[here] if validate_every else np.ones(length, bool))
             if all(test.reason is not None for test in tests):
                 break
     curves = [test.curve for test in tests]

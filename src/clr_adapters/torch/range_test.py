@@ -49,7 +49,7 @@ def range_test(
     stop: bool = True,
     seeds: int | Sequence[int] | None = None,
     snapshot: str = "device",
-    check_every: int | None = None,
+    block_size: int | None = None,
 ) -> clrcore.Curve | list[clrcore.Curve]:
     """Train under a rising rate, record what happens, and put everything back.
 
@@ -80,9 +80,9 @@ def range_test(
     seeds: a number of seeds or a list of them; each gives data order and dropout anew, from the
         same weights, and a curve of its own.
     snapshot: "device" or "host": where copies of the tensors are kept meanwhile.
-    check_every: updates between two looks at the losses; by default 20 on an accelerator, which
-        a look makes wait, and in a distributed job; else 1. What was made past the end of the
-        test is cut off.
+    block_size: updates whose losses are read together, >= 1; by default 20 on an accelerator,
+        which reading makes wait, and in a distributed job; else 1. What was made past the end
+        of the test is cut off.
 
     Returns the Curve: raw losses of the batches before their updates, and accuracy as above; a
     list of them with `seeds`. Parameters, buffers and gradients of the model, optimizer, scaler,
@@ -136,10 +136,10 @@ def range_test(
         device=device,
         snapshot=snapshot,
     )
-    if check_every is None:
+    if block_size is None:
         length = BLOCK if training.waits or ranks() > 1 else 1
     else:
-        length = integer("check_every", check_every, 1)
+        length = integer("block_size", block_size, 1)
     rates = [sweep(step) for step in range(test.total_steps)]
     curves = []
     with agreement(length) as agreed:
@@ -149,7 +149,7 @@ def range_test(
             last_rate=rates[-1],
             accumulate=accumulate,
             validate_every=validate_every,
-            check_every=length,
+            block_size=length,
             seeds=len(own_seeds),
         )
         # 0 stands for no length.

@@ -10,7 +10,7 @@ import numpy as np
 
 from clrcore._checks import refuse
 
-from .tree import named
+from ._tree import named
 
 
 def endless(batches: Iterable[Any], num_steps: int, seeds: int | None = None) -> Iterator[Any]:

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from clrcore._checks import refuse
 
-from .tree import named
+from ._tree import named
 
 METRICS = ("loss", "accuracy")
 
@@ -42,7 +42,7 @@ def own_copy(state: Any, seeds: int | None) -> Any:
 
 def block(
     update: Callable[[Any, Any, jax.Array], Any],
-    evaluate: Callable[[Any], Any] | None,
+    validate: Callable[[Any], Any] | None,
     *,
     seeds: int | None,
     batch_per_seed: bool,
@@ -50,12 +50,12 @@ def block(
     """A compiled function of (state, batches, rates, looks) -> (state, metrics per update).
 
     batches: a list of them, all alike. rates: shape (updates,). looks: bool, same shape, after
-    which updates to evaluate. Metrics have the shape (updates,), or (updates, seeds); held-out
+    which updates to validate. Metrics have the shape (updates,), or (updates, seeds); held-out
     accuracy takes the place of the batch's, and means nothing where there was no look. The
     state is given away.
     """
-    one = _checked_update(update, METRICS if evaluate is None else ("loss",))
-    look = None if evaluate is None else _checked_evaluate(evaluate)
+    one = _checked_update(update, METRICS if validate is None else ("loss",))
+    look = None if validate is None else _checked_validate(validate)
     if seeds is not None:
         one = jax.vmap(one, in_axes=(0, 0 if batch_per_seed else None, None))
         look = look and jax.vmap(look)
@@ -92,8 +92,8 @@ def _checked_update(update: Callable[..., Any], names: Sequence[str]) -> Callabl
     return checked
 
 
-def _checked_evaluate(evaluate: Callable[[Any], Any]) -> Callable[[Any], jax.Array]:
-    return lambda state: _scalar("what evaluate returns", evaluate(state))
+def _checked_validate(validate: Callable[[Any], Any]) -> Callable[[Any], jax.Array]:
+    return lambda state: _scalar("what validate returns", validate(state))
 
 
 def _check_state(before: Any, after: Any) -> None:
