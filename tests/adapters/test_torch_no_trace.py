@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
-from torch.utils.data import WeightedRandomSampler
+from torch.utils.data import DataLoader, WeightedRandomSampler
 
 import clrcore
 from clr_adapters.torch._snapshot import Snapshot
@@ -21,6 +21,7 @@ from torch_training import (
     Broken,
     assert_same,
     bits,
+    dataset,
     fingerprint,
     loader,
     net,
@@ -230,6 +231,125 @@ def test_samplers_with_generators_of_their_own_draw_the_same_again():
     before = sampler.generator.get_state()
     swept(model, torch.optim.SGD(model.parameters()), source)
     assert torch.equal(sampler.generator.get_state(), before)
+
+
+class Extra(nn.Linear):
+    """Does something while it is put back."""
+
+    def __init__(self, what):
+        super().__init__(6, 3)
+        self.what = what
+
+    def get_extra_state(self):
+        return {}
+
+    def set_extra_state(self, state):
+        self.what()
+
+
+def presses():
+    signal.raise_signal(signal.SIGINT)
+
+
+def breaks():
+    raise Broken
+
+
+@pytest.mark.parametrize(("what", "raised"), [(presses, KeyboardInterrupt), (breaks, Broken)])
+def test_all_is_put_back_before_anything_that_happens_meanwhile(what, raised):
+    model = nn.Sequential(Extra(what), nn.Linear(3, 3))
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    source = loader(generator=torch.Generator())
+    before = fingerprint(model, optimizer, source)
+    with pytest.raises(raised):
+        swept(model, optimizer, source)
+    assert_same(before, fingerprint(model, optimizer, source))
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("tensor", [False, True])
+def test_read_only_data_are_left_alone(tmp_path, tensor, shuffle):
+    np.save(tmp_path / "x.npy", np.ones((64, 6), np.float32))
+    x = np.load(tmp_path / "x.npy", mmap_mode="r")
+    source = DataLoader(
+        torch.from_numpy(x) if tensor else x,
+        batch_size=16,
+        shuffle=shuffle,
+        collate_fn=lambda rows: (torch.tensor(np.stack(rows)), torch.zeros(len(rows)).long()),
+    )
+    model = nn.Linear(6, 3)
+    assert len(swept(model, torch.optim.SGD(model.parameters()), source)) == 30
+
+
+def test_a_buffer_made_in_inference_mode_is_put_back():
+    model = net()
+    with torch.inference_mode():
+        model.register_buffer("mask", torch.ones(3))
+    optimizer = torch.optim.Adam(model.parameters())
+    before = fingerprint(model, optimizer)
+    swept(model, optimizer, loader())
+    assert_same(before, fingerprint(model, optimizer))
+
+
+class Assigning(torch.optim.Optimizer):
+    """Puts new memory into its parameters, and keeps a model of its own."""
+
+    def __init__(self, parameters, lr):
+        super().__init__(parameters, {"lr": lr})
+        self.average = nn.Linear(2, 2)
+
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.data = p.data - group["lr"] * p.grad
+        with torch.no_grad():
+            self.average.weight.mul_(0.9)
+
+
+def test_parameters_are_where_they_were_though_they_got_other_memory():
+    model = nn.Linear(6, 3)
+    optimizer = Assigning(model.parameters(), lr=0.1)
+    before = fingerprint(model, optimizer), bits(dict(optimizer.average.named_parameters()))
+    swept(model, optimizer, loader())
+    after = fingerprint(model, optimizer), bits(dict(optimizer.average.named_parameters()))
+    assert_same(before[0], after[0])
+    assert before[1] == after[1]
+
+
+class Shuffled:
+    """Batches of indices by a generator of its own; no Sampler of PyTorch."""
+
+    def __init__(self):
+        self.random = random.Random(4)
+
+    def __iter__(self):
+        order = list(range(96))
+        self.random.shuffle(order)
+        yield from (order[i : i + 16] for i in range(0, 96, 16))
+
+
+class Wrapped:
+    def __init__(self, source):
+        self.source = source
+
+    def __iter__(self):
+        return iter(self.source)
+
+
+def test_samplers_of_any_kind_and_wrapped_loaders_are_put_back_and_seeded():
+    model = nn.Linear(6, 3)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    sampler = Shuffled()
+    before = sampler.random.getstate()
+    swept(model, optimizer, DataLoader(dataset(), batch_sampler=sampler))
+    assert sampler.random.getstate() == before
+    inner = loader(generator=torch.Generator())
+    state = inner.generator.get_state()
+    first, second, third = swept(model, optimizer, Wrapped(inner), seeds=[0, 0, 1])
+    assert torch.equal(inner.generator.get_state(), state)
+    assert first == second != third
 
 
 # The snapshot by itself.

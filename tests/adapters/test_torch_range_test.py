@@ -1,7 +1,10 @@
 """range_test on real models, optimizers and loaders, beside loops written out."""
 
 import collections
+import contextlib
+import dataclasses
 import functools
+import itertools
 import subprocess
 import sys
 import textwrap
@@ -315,7 +318,24 @@ class Packed:
         return Packed(self.x.to(device), self.y.to(device))
 
 
+class Fields(collections.UserDict):
+    """A dictionary with attributes, as tokenizers make."""
+
+    def __getattr__(self, name):
+        if name == "data" or name not in self.data:
+            raise AttributeError(name)
+        return self.data[name]
+
+
+@dataclasses.dataclass
+class Record:
+    x: torch.Tensor
+    y: torch.Tensor
+
+
 BATCHES = {
+    "fields": lambda x, y: Fields(x=x, y=y),
+    "record": Record,
     "tuple": lambda x, y: (x, y),
     "list": lambda x, y: [x, y],
     "named": Pair,
@@ -324,6 +344,8 @@ BATCHES = {
     "nested": lambda x, y: {"in": [x], "out": (y,)},
 }
 STEPS = {
+    "fields": lambda b: (b.x, b.y),
+    "record": lambda b: (b.x, b.y),
     "tuple": lambda b: (b[0], b[1]),
     "list": lambda b: (b[0], b[1]),
     "named": lambda b: (b.x, b.y),
@@ -460,6 +482,19 @@ def test_updates_that_a_scaler_skips_are_no_points():
     assert scaler._scale is None
 
 
+def test_updates_that_a_fused_optimizer_skips_are_no_points():
+    model = nn.Linear(6, 3)
+    optimizer = torch.optim.Adam(model.parameters(), fused=True)
+    weights = []
+    model.register_forward_pre_hook(lambda *_: weights.append(model.weight.detach().clone()))
+    batches = [(1000 * x, y) for x, y in loader(shuffle=False)]
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**127)
+    curve = swept(model, optimizer, batches, scaler=scaler, stop=False)
+    different = sum(not torch.equal(a, b) for a, b in itertools.pairwise(weights))
+    assert len(weights) > len(curve) == 30
+    assert different == 29  # the last update has no forward pass after it
+
+
 def test_a_scaler_that_was_used_is_as_before():
     model = nn.Linear(6, 3)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
@@ -518,6 +553,29 @@ def test_forward_passes_are_autocast(autocast):
     model.register_forward_hook(lambda module, args, out: seen.add((module.training, out.dtype)))
     swept(model, optimizer, loader(), autocast=autocast, val_loader=loader())
     assert seen == {(True, torch.bfloat16), (False, torch.bfloat16)}
+
+
+def test_a_function_makes_the_context_of_each_forward_pass():
+    model = nn.Linear(6, 3)
+    entered = []
+
+    @contextlib.contextmanager
+    def context():
+        entered.append(1)
+        yield
+
+    swept(model, torch.optim.SGD(model.parameters()), loader(), autocast=context)
+    assert len(entered) == 30
+
+
+def test_weights_move_inside_an_autocast_of_the_callers():
+    model = nn.Linear(6, 3)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    batches = list(loader(shuffle=False))[:1]
+    outside = swept(model, optimizer, batches, autocast=torch.bfloat16)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert swept(model, optimizer, batches) == outside
+        assert swept(model, optimizer, batches, autocast=torch.bfloat16) == outside
 
 
 def test_gradients_are_clipped_as_in_training():
@@ -710,6 +768,15 @@ WRONG = [
     (TypeError, "accumulate must be", {"accumulate": True}),
     (ValueError, "accumulate must be", {"accumulate": 0}),
     (TypeError, "autocast must be", {"autocast": True}),
+    (ValueError, "autocast must be", {"autocast": torch.int32}),
+    (TypeError, "autocast must be", {"autocast": contextlib.nullcontext()}),
+    (TypeError, "not single examples: pass a DataLoader", {"train_loader": dataset()}),
+    (TypeError, "once per seed", {"train_loader": iter([]), "seeds": 2}),
+    (TypeError, r"make one with CrossEntropyLoss", {"loss_fn": nn.CrossEntropyLoss}),
+    (TypeError, "metric must return one number", {"metric": lambda out, y: 1j}),
+    (TypeError, "metric must return one number", {"metric": lambda out, y: np.ones(2)}),
+    (TypeError, "metric must return one number", {"metric": lambda out, y: None}),
+    (ValueError, r"seeds\[0\] must be", {"seeds": [2**32]}),
     (TypeError, "scaler must be", {"scaler": True}),
     (ValueError, "max_grad_norm must be", {"max_grad_norm": 0.0}),
     (ValueError, "max_grad_norm must be", {"max_grad_norm": float("nan")}),

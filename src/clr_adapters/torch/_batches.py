@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping
+import copy
+import dataclasses
+from collections.abc import Generator, Iterable, Mapping, MutableMapping
 from typing import Any
 
 import torch
+from torch.utils.data import DataLoader
 
 
 class OutOfBatches(Exception):
@@ -38,24 +41,44 @@ def endless(loader: Iterable[Any], first_epoch: int | None = None) -> Generator[
         epoch += 1
 
 
+def loaders_in(loader: object) -> list[Any]:
+    """The loader, and the DataLoaders that it wraps."""
+    attributes = getattr(loader, "__dict__", {})
+    return [loader, *(one for one in attributes.values() if isinstance(one, DataLoader))]
+
+
+def samplers_of(loader: object) -> list[Any]:
+    """Everything that has a say in the order of a loader's batches, the loader included."""
+    found = {}
+    waiting = loaders_in(loader)
+    while waiting:
+        one = waiting.pop()
+        found[id(one)] = one
+        inner = [getattr(one, name, None) for name in ("sampler", "batch_sampler")]
+        waiting += [part for part in inner if part is not None and id(part) not in found]
+    return list(found.values())
+
+
 def shuffled_by_epoch(loader: object) -> list[Any]:
     """The samplers of a data loader whose order depends on an epoch that they are told."""
-    parts = [getattr(loader, name, None) for name in ("sampler", "batch_sampler")]
-    parts += [getattr(part, "sampler", None) for part in parts]
-    unique = {id(part): part for part in parts}.values()
-    return [part for part in unique if hasattr(part, "set_epoch") and hasattr(part, "epoch")]
+    return [
+        part
+        for part in samplers_of(loader)
+        if hasattr(part, "set_epoch") and hasattr(part, "epoch")
+    ]
 
 
 def generators(loader: object) -> list[torch.Generator]:
     """The generators of its own that a data loader shuffles with."""
-    owners = [loader, getattr(loader, "sampler", None), getattr(loader, "batch_sampler", None)]
-    owners.append(getattr(owners[-1], "sampler", None))
-    found = [getattr(owner, "generator", None) for owner in owners]
+    found = [getattr(part, "generator", None) for part in samplers_of(loader)]
     return [one for one in found if isinstance(one, torch.Generator)]
 
 
 def moved(batch: Any, device: torch.device | None) -> Any:
-    """The batch with its tensors on `device`; None leaves them where they are."""
+    """The batch with its tensors on `device`; None leaves them where they are.
+
+    It keeps its type, and is the same one where nothing had to move.
+    """
     if device is None:
         return batch
     if isinstance(batch, torch.Tensor):
@@ -63,11 +86,25 @@ def moved(batch: Any, device: torch.device | None) -> Any:
     if callable(getattr(batch, "to", None)):  # a batch that knows how
         return batch.to(device)
     if isinstance(batch, Mapping):
-        return {key: moved(value, device) for key, value in batch.items()}
-    if isinstance(batch, tuple) and hasattr(batch, "_fields"):
-        return type(batch)(*(moved(value, device) for value in batch))
+        items = {key: moved(value, device) for key, value in batch.items()}
+        if all(items[key] is value for key, value in batch.items()):
+            return batch
+        if not isinstance(batch, MutableMapping):
+            return items
+        other = copy.copy(batch)
+        other.update(items)
+        return other
     if isinstance(batch, list | tuple):
-        return type(batch)(moved(value, device) for value in batch)
+        values = [moved(value, device) for value in batch]
+        if all(new is old for new, old in zip(values, batch, strict=True)):
+            return batch
+        return type(batch)(*values) if hasattr(batch, "_fields") else type(batch)(values)
+    if dataclasses.is_dataclass(batch) and not isinstance(batch, type):
+        fields = {field.name: getattr(batch, field.name) for field in dataclasses.fields(batch)}
+        changed = {name: moved(value, device) for name, value in fields.items()}
+        if all(changed[name] is value for name, value in fields.items()):
+            return batch
+        return dataclasses.replace(batch, **changed)
     return batch
 
 

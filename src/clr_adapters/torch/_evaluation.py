@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -23,7 +24,8 @@ def share_right(outputs: object, targets: object) -> torch.Tensor | None:
     """
     if not (isinstance(outputs, torch.Tensor) and isinstance(targets, torch.Tensor)):
         return None
-    if targets.is_floating_point() or targets.dtype == torch.bool or outputs.ndim < 2:
+    kinds = (targets.is_floating_point(), targets.is_complex(), outputs.is_complex())
+    if any(kinds) or targets.dtype == torch.bool or outputs.ndim < 2:
         return None
     if targets.shape != outputs.shape[:1] + outputs.shape[2:]:
         return None
@@ -31,15 +33,14 @@ def share_right(outputs: object, targets: object) -> torch.Tensor | None:
     return right / (targets >= 0).sum().clamp(min=1)
 
 
-def as_scalar(name: str, value: Any) -> torch.Tensor | None:
+def as_scalar(name: str, value: Any) -> torch.Tensor:
     """What the function of that name returned, as a tensor of no dimension."""
-    if value is None:
-        return None
     if isinstance(value, torch.Tensor):
-        if value.numel() == 1:
+        if value.numel() == 1 and not value.is_complex():
             return value.detach().reshape(()).float()
-    elif isinstance(value, int | float) or hasattr(value, "__float__"):
-        return torch.tensor(float(value))
+    elif not isinstance(value, complex) and not np.iscomplexobj(value) and np.ndim(value) == 0:
+        with suppress(TypeError, ValueError):
+            return torch.tensor(float(value))
     raise TypeError(f"{name} must return one number, got {value!r:.200} ({type(value).__name__})")
 
 

@@ -6,9 +6,13 @@ Tensors and containers are written in place, so whoever holds them sees the old 
 from __future__ import annotations
 
 import random
+import signal
+import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from functools import partial
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -16,11 +20,15 @@ import torch
 from torch import nn
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 from torch.optim import Optimizer
-from torch.utils.data import Sampler
+
+from ._batches import loaders_in
 
 PLAIN = (bool, int, float, complex, str, bytes, type(None))
-# What a DataLoader draws its order with; it replaces the last two itself.
-LOADER_PARTS = ("sampler", "batch_sampler", "generator", "_iterator")
+# What a DataLoader draws its order with, and what it sets itself when it is used.
+ORDER = ("sampler", "batch_sampler", "generator")
+USED = ("_iterator", "_IterableDataset_len_called")
+# What samplers hold of the data: it may be large, or read-only, and nobody writes to it.
+DATA = ("data_source", "dataset")
 
 
 class Snapshot:
@@ -36,10 +44,16 @@ class Snapshot:
         self._taken: dict[int, Any] = {}
 
     def restore(self) -> None:
-        """Put everything back."""
-        with torch.no_grad():
+        """Put everything back; Ctrl-C waits for the end, and so does what cannot be put back."""
+        failures = []
+        with _uninterrupted(), torch.no_grad():
             for undo in self._undo:
-                undo()
+                try:
+                    undo()
+                except Exception as error:
+                    failures.append(error)
+        if failures:
+            raise failures[0]
 
     def take_random(self) -> None:
         """The global generators of Python, NumPy and torch on every device."""
@@ -65,7 +79,8 @@ class Snapshot:
             # A scripted module keeps them elsewhere.
             self._take_all([*part.parameters(recurse=False), *part.buffers(recurse=False)])
             self._undo.append(partial(setattr, part, "training", part.training))
-            if type(part).get_extra_state is not nn.Module.get_extra_state:
+            # Of no use where it cannot be set again.
+            if type(part).set_extra_state is not nn.Module.set_extra_state:
                 self._take_extra(part)
 
     def _take_extra(self, part: nn.Module) -> None:
@@ -75,11 +90,29 @@ class Snapshot:
 
     def take_loader(self, loader: object) -> None:
         """The samplers and generators of a data loader, and its workers if it keeps them."""
-        attributes = getattr(loader, "__dict__", {})
-        for name in LOADER_PARTS:
-            if name in attributes:
-                self._take(attributes[name])
-                self._undo.append(partial(_reset, loader, name, attributes[name]))
+        for one in loaders_in(loader):
+            attributes = getattr(one, "__dict__", {})
+            for name in (*ORDER, *USED):
+                if name in attributes:
+                    self._undo.append(partial(_reset, one, name, attributes[name]))
+            for name in ORDER:
+                self._take_sampler(attributes.get(name))
+
+    def _take_sampler(self, sampler: Any) -> None:
+        """A sampler of any class, and those that it draws from."""
+        attributes = getattr(sampler, "__dict__", None)
+        if attributes is None or isinstance(sampler, torch.Tensor | torch.Generator):
+            return self._take(sampler)
+        if id(sampler) in self._taken:
+            return None
+        self._taken[id(sampler)] = sampler
+        self._undo.append(partial(_refill_dict, attributes, dict(attributes)))
+        for name, value in attributes.items():
+            if name in ORDER:
+                self._take_sampler(value)
+            elif name not in DATA:
+                self._take(value)
+        return None
 
     def take(self, value: object) -> None:
         """An optimizer, a GradScaler: every attribute, and what is in it."""
@@ -99,7 +132,7 @@ class Snapshot:
             )
         elif isinstance(value, random.Random):
             self._undo.append(partial(value.setstate, value.getstate()))
-        elif isinstance(value, np.ndarray):
+        elif isinstance(value, np.ndarray) and value.flags.writeable:
             self._undo.append(partial(np.copyto, value, value.copy()))
         elif isinstance(value, dict):
             self._undo.append(partial(_refill_dict, value, dict(value)))
@@ -115,8 +148,10 @@ class Snapshot:
             self._take_all(value)
         elif isinstance(value, tuple):
             self._take_all(value)
-        elif isinstance(value, Optimizer | Sampler):
+        elif isinstance(value, Optimizer):
             self._take(vars(value))
+        elif isinstance(value, nn.Module):
+            self.take_module(value)
 
     def _take_all(self, values: Iterable[Any]) -> None:
         for value in values:
@@ -130,11 +165,28 @@ class Snapshot:
             )
         old = tensor.detach()
         copy = old.to("cpu", copy=True) if self._host else old.clone()
-        self._undo.append(partial(_rewrite, tensor, copy, tensor.requires_grad))
+        self._undo.append(partial(_rewrite, tensor, old, copy, tensor.requires_grad))
         if tensor.is_leaf:
             if tensor.grad is not None:
                 self._take(tensor.grad)
             self._undo.append(partial(setattr, tensor, "grad", tensor.grad))
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Hold a Ctrl-C back until the end; it reaches the main thread only."""
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        yield
+        return
+    pressed: list[tuple[int, FrameType | None]] = []
+    signal.signal(signal.SIGINT, lambda *pressing: pressed.append(pressing))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    if pressed:
+        handler(*pressed[0])
 
 
 def _reset(owner: object, name: str, value: object) -> None:
@@ -142,13 +194,23 @@ def _reset(owner: object, name: str, value: object) -> None:
         setattr(owner, name, value)
 
 
-def _rewrite(tensor: torch.Tensor, copy: torch.Tensor, requires_grad: bool) -> None:
-    if tensor.shape != copy.shape or tensor.dtype != copy.dtype:
-        tensor.data = copy.to(tensor.device, copy=True)
-    elif not _repeats(tensor):
-        tensor.copy_(copy)
+def _rewrite(
+    tensor: torch.Tensor, old: torch.Tensor, copy: torch.Tensor, requires_grad: bool
+) -> None:
+    """Write the copy where the tensor was: `old` is the same memory, type and shape as then."""
+    if not _is_same(tensor, old):
+        tensor.data = old
+    if not _repeats(tensor):
+        with torch.inference_mode() if tensor.is_inference() else nullcontext():
+            tensor.copy_(copy)
     if tensor.requires_grad != requires_grad:
         tensor.requires_grad_(requires_grad)
+
+
+def _is_same(tensor: torch.Tensor, old: torch.Tensor) -> bool:
+    if tensor.shape != old.shape or tensor.dtype != old.dtype:
+        return False
+    return tensor.layout != torch.strided or tensor.data_ptr() == old.data_ptr()
 
 
 def _repeats(tensor: torch.Tensor) -> bool:
@@ -164,7 +226,10 @@ def _reseat(generator: torch.Generator, state: torch.Tensor) -> None:
 
 
 def _refill_dict(kept: dict[Any, Any], items: dict[Any, Any]) -> None:
-    same = list(kept) == list(items) and all(kept[key] is items[key] for key in items)
+    same = len(kept) == len(items) and all(
+        key is other and kept[key] is value
+        for key, (other, value) in zip(kept, items.items(), strict=True)
+    )
     # Untouched ones are left so: a compiler may watch them.
     if not same:
         kept.clear()

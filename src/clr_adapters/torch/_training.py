@@ -8,17 +8,18 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from functools import partial
 from itertools import islice
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from torch import nn
 from torch.optim import Optimizer
+from torch.utils.data import Dataset, IterableDataset
 
 from clrcore._checks import choice, integer, real, refuse
 
 from ._agreement import Measured
-from ._batches import OutOfBatches, endless, generators, moved
+from ._batches import OutOfBatches, endless, generators, loaders_in, moved
 from ._evaluation import HeldOut, Metric, as_scalar, share_right
 from ._snapshot import Snapshot
 from ._update import SkippedUpdates, Update, ratios
@@ -27,6 +28,9 @@ from ._update import SkippedUpdates, Update, ratios
 BETWEEN_RANKS = 7919
 # More epochs than a range test has, so that no two seeds share the order of an epoch.
 BETWEEN_EPOCHS = 1009
+
+Autocast: TypeAlias = torch.dtype | torch.autocast | Callable[[], AbstractContextManager[Any]]
+"""A dtype to compute in, or the context for it."""
 
 
 class Training:
@@ -49,7 +53,7 @@ class Training:
         validate_every: int,
         val_batches: int,
         accumulate: int,
-        autocast: torch.dtype | AbstractContextManager[Any] | None,
+        autocast: Autocast | None,
         scaler: torch.amp.GradScaler | None,
         max_grad_norm: float | None,
         device: str | torch.device | None,
@@ -59,7 +63,7 @@ class Training:
             _check_optimizer("optimizer", optimizer, model)
         else:
             _check_factories(model, optimizer, (train_step, val_step))
-        _iterable("train_loader", train_loader)
+        _batches("train_loader", train_loader)
         if (loss_fn is None) == (train_step is None):
             raise TypeError(
                 "range_test needs loss_fn=..., for batches (inputs..., targets), or "
@@ -76,7 +80,7 @@ class Training:
                 "metric has nothing to measure: train_step returns losses only; pass val_loader"
             )
         if val_loader is not None:
-            _iterable("val_loader", val_loader)
+            _batches("val_loader", val_loader)
         elif val_step is not None:
             raise ValueError("val_step needs val_loader=..., got None")
         if scaler is not None and not isinstance(scaler, torch.amp.GradScaler):
@@ -119,7 +123,7 @@ class Training:
         """Updates in an epoch, if the loader has a length."""
         try:
             return (len(self._train_loader) / self._accumulate) or None  # type: ignore[arg-type]
-        except TypeError:
+        except (TypeError, NotImplementedError):
             return None
 
     def updates(
@@ -235,8 +239,9 @@ class Training:
         try:
             for loader in loaders:
                 # Workers that a loader keeps go on with its own iterator afterwards.
-                if getattr(loader, "_iterator", None) is not None:
-                    loader._iterator = None  # type: ignore[attr-defined]
+                for one in loaders_in(loader):
+                    if getattr(one, "_iterator", None) is not None:
+                        one._iterator = None
             yield
         finally:
             snapshot.restore()
@@ -286,15 +291,20 @@ def _parted(batch: Any, name: str, instead: str) -> tuple[Sequence[Any], Any]:
     )
 
 
-def _autocast(value: object) -> Callable[[torch.device | None], AbstractContextManager[Any]]:
+def _autocast(value: Any) -> Callable[[torch.device | None], AbstractContextManager[Any]]:
     """What makes the context of a forward pass on a device."""
     if value is None:
         return lambda _: nullcontext()
-    if isinstance(value, torch.dtype):
+    if value in (torch.float16, torch.bfloat16):
         return lambda device: torch.autocast(device.type if device else "cpu", dtype=value)
-    if isinstance(value, AbstractContextManager):
+    if isinstance(value, torch.autocast):
         return lambda _: value
-    refuse(TypeError, "autocast", "a dtype such as torch.bfloat16, a context, or None", value)
+    allowed = "torch.float16, torch.bfloat16, a torch.autocast, or a function that makes a context"
+    # Most contexts can be entered only once.
+    if not callable(value) or isinstance(value, AbstractContextManager):
+        kind = ValueError if isinstance(value, torch.dtype) else TypeError
+        refuse(kind, "autocast", allowed, value)
+    return lambda _: value()
 
 
 def _device(value: Any) -> torch.device:
@@ -314,7 +324,9 @@ def _device_of(model: nn.Module) -> torch.device | None:
     return None if parameter is None else parameter.device
 
 
-def _iterable(name: str, value: object) -> None:
+def _batches(name: str, value: object) -> None:
+    if isinstance(value, Dataset) and not isinstance(value, IterableDataset):
+        refuse(TypeError, name, "batches, not single examples: pass a DataLoader", value)
     if not hasattr(value, "__iter__") and not hasattr(value, "__getitem__"):
         refuse(TypeError, name, "batches that can be iterated over", value)
 
@@ -322,6 +334,8 @@ def _iterable(name: str, value: object) -> None:
 def _callable(name: str, value: object) -> None:
     if value is not None and not callable(value):
         refuse(TypeError, name, "a function or None", value)
+    if isinstance(value, type):
+        refuse(TypeError, name, f"a function; make one with {value.__name__}()", value)
 
 
 def _seed(seed: int) -> None:

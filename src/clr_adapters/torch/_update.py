@@ -61,8 +61,11 @@ class Update:
         set_rates(self._optimizer.param_groups, [lr * ratio for ratio in self._ratios])
         for _ in range(MOST_SKIPS):
             measured = self._gradients()
+            made = self._apply()
+            # Inside an autocast of the caller's, it would keep the weights of the first update.
+            torch.clear_autocast_cache()
             # Where the loss itself is not finite, no scale helps: that is what happens here.
-            if self._apply() or not bool(torch.isfinite(measured[0])):
+            if made or not bool(torch.isfinite(measured[0])):
                 return measured
         raise SkippedUpdates(f"the scaler skipped {MOST_SKIPS} updates in a row at lr={lr:g}")
 
@@ -101,14 +104,11 @@ class Update:
         if self._scaler is None:
             self._optimizer.step()
             return True
-        made = []
-        hook = self._optimizer.register_step_post_hook(lambda *_: made.append(True))
-        try:
-            self._scaler.step(self._optimizer)
-        finally:
-            hook.remove()
+        scale = self._scaler.get_scale()
+        self._scaler.step(self._optimizer)
         self._scaler.update()
-        return bool(made)
+        # It lowers its scale where it skipped, whoever looked at the gradients.
+        return self._scaler.get_scale() >= scale
 
     def _without_averaging(self) -> AbstractContextManager[Any]:
         no_sync: Callable[[], AbstractContextManager[Any]] | None

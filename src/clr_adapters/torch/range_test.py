@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing
+from contextlib import closing
 from itertools import islice
 from typing import Any
 
@@ -19,10 +19,12 @@ from .._sweep import default_sweep
 from ._agreement import Agreement, Measured, agreement, ranks
 from ._evaluation import Metric
 from ._progress import Bar, check_installed
-from ._training import Training
+from ._training import Autocast, Training
 
 # Updates between two looks at the losses where a look makes the device or other processes wait.
 BLOCK = 20
+# The largest that every generator takes.
+LAST_SEED = 2**32 - 1
 # Looks at the held-out accuracy in a sweep: enough to see where it rises and falls.
 LOOKS = 50
 
@@ -41,7 +43,7 @@ def range_test(
     validate_every: int | None = None,
     val_batches: int = 10,
     accumulate: int = 1,
-    autocast: torch.dtype | AbstractContextManager[Any] | None = None,
+    autocast: Autocast | None = None,
     scaler: torch.amp.GradScaler | None = None,
     max_grad_norm: float | None = None,
     device: str | torch.device | None = None,
@@ -56,7 +58,8 @@ def range_test(
     model: the model to train, on its device; or a function that makes one, called once per
         seed after seeding.
     optimizer: of that model; or, with a function for the model, one that makes an optimizer of
-        the model it is given. Groups keep the ratio of their rates to the first group's.
+        the model it is given. Groups keep the ratio of their initial rates (`initial_lr` where
+        a scheduler has left it) to the first group's, and are multiplied by their `lr_scale`.
     train_loader: batches; gone through again as often as needed. A one-shot iterator serves
         until it ends, which is told by a warning.
     loss_fn: takes outputs and targets of a batch (inputs..., targets), returns the mean loss.
@@ -71,7 +74,8 @@ def range_test(
     val_step: instead of metric, for held-out batches of any kind: takes a batch, returns its
         accuracy.
     accumulate: batches whose mean loss makes one update.
-    autocast: a dtype, such as torch.bfloat16, or the context for the forward passes.
+    autocast: torch.bfloat16, torch.float16, a torch.autocast, or a function that makes the
+        context for a forward pass.
     scaler: a GradScaler for float16. Updates that it skips are no points of the curve.
     max_grad_norm: clip the gradients to this norm, as the training does; > 0.
     device: where batches are moved; by default to the model's first parameter.
@@ -87,7 +91,8 @@ def range_test(
     Returns the Curve: raw losses of the batches before their updates, and accuracy as above; a
     list of them with `seeds`. Parameters, buffers and gradients of the model, optimizer, scaler,
     the loaders' samplers, modes, and the random state of Python, NumPy and torch are bit for bit
-    as before, also after an exception or Ctrl-C; data drawn from a one-shot iterator are gone.
+    as before, also after an exception or Ctrl-C; data drawn from a one-shot iterator are gone, and
+    what data sets, modules and optimizers keep in plain objects is not seen.
 
     In a torch.distributed job every rank calls this with the same arguments and its own data.
     Losses are averaged over the ranks, all end at the same update, and if one fails all raise.
@@ -116,6 +121,9 @@ def range_test(
     if flag("progress", progress):
         check_installed()
     own_seeds = _seeds(seeds)
+    if len(own_seeds) > 1 and isinstance(train_loader, Iterator):
+        allowed = "batches that can be gone through again, once per seed, as a list or DataLoader"
+        refuse(TypeError, "train_loader", allowed, train_loader)
     if validate_every is None:
         validate_every = max(1, test.total_steps // LOOKS)
     training = Training(
@@ -215,5 +223,5 @@ def _seeds(seeds: object) -> list[int | None]:
     if isinstance(seeds, list | tuple | range):
         if not seeds:
             refuse(ValueError, "seeds", "a number of seeds or a list of at least one", seeds)
-        return [integer(f"seeds[{i}]", seed) for i, seed in enumerate(seeds)]
+        return [integer(f"seeds[{i}]", seed, 0, LAST_SEED) for i, seed in enumerate(seeds)]
     return list(range(integer("seeds", seeds, 1)))
