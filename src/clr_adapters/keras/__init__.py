@@ -1,0 +1,14 @@
+"""Policies and range tests in Keras 3, on its TensorFlow, JAX and PyTorch backends."""
+
+try:
+    import keras as _keras  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        'clr_adapters.keras needs Keras 3 and a backend: pip install "clrcore[tensorflow]", or '
+        f'"clrcore[keras]" beside jax or torch, with KERAS_BACKEND set to it ({error})'
+    ) from error
+
+from .cycle_ends import CycleEnds as CycleEnds
+from .range_test import range_test as range_test
+from .rate_logger import RateLogger as RateLogger
+from .schedule import PolicySchedule as PolicySchedule

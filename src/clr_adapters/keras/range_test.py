@@ -1,0 +1,318 @@
+"""`range_test`: the range test around `model.fit` (paper, section 3.3)."""
+
+from __future__ import annotations
+
+import math
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+import clrcore
+from clr_adapters._sweep import default_sweep
+from clrcore._checks import flag, integer, real, refuse
+
+from . import optimizers
+from .evaluation import evaluate, pick
+from .snapshot import untouched
+
+# Batches in a row without an update, after which gradients will not become finite any more.
+MOST_SKIPPED = 200
+LARGEST_SEED = 2**31 - 1
+
+
+def range_test(
+    model: Any,
+    x: Any,
+    y: Any = None,
+    *,
+    sweep: clrcore.Policy | None = None,
+    validation_data: Any = None,
+    validate_every: int = 0,
+    accuracy: str | None = None,
+    batch_size: int | None = None,
+    validation_batch_size: int | None = None,
+    sample_weight: Any = None,
+    class_weight: dict[int, float] | None = None,
+    shuffle: bool = True,
+    steps_per_epoch: float | None = None,
+    stop_diverged: bool = True,
+    seeds: Sequence[int] | None = None,
+    verbose: int | str = "auto",
+) -> Any:
+    """Train for one sweep of the rate, record what happens, and put everything back.
+
+    model: built, and compiled with a float rate, whose value does not matter. MultiOptimizer:
+        all its optimizers get the same rate.
+    x, y, batch_size, sample_weight, class_weight, shuffle: as for `model.fit`: arrays,
+        tf.data, PyDataset, DataLoader, or an endless generator.
+    sweep: linear_sweep, exponential_sweep, or another policy with an end, in updates; by
+        default 300 updates from 1e-6 to 10.
+    validation_data, validate_every: held-out data as for `model.fit`, and the number of updates
+        from one measurement of its accuracy to the next, the last update included. 0 measures
+        the accuracy of the mini-batches instead.
+    accuracy: name of the metric to record as accuracy; by default the first whose name ends in
+        "accuracy", if there is one.
+    validation_batch_size: as for `model.fit`.
+    steps_per_epoch: updates in an epoch, for the curve's reader; known by itself except for
+        endless data.
+    stop_diverged: whether a loss that has diverged ends the test; NaN and infinity always do.
+    seeds: None for one run. A list of integers gives a run for each, with other orders of the
+        batches and other dropout, all from the model's weights as they are.
+    verbose: 1 or "auto" shows a progress bar, 2 a line at the end, 0 nothing.
+    Returns a clrcore.Curve, or a list of them, one per seed: the loss of each mini-batch before
+    the update at its rate. An accumulated update gives one point, the mean over its batches.
+    Raises TypeError or ValueError, naming the argument, for what cannot be tested; whatever
+    else `fit` raises.
+
+    However it ends, Ctrl-C included, weights, statistics, metrics, seed generators, and the
+    optimizer's slots, counter and rate are bit for bit as before, and so are the states of
+    Python's and NumPy's generators; on PyTorch also gradients, the mode of every module and the
+    global generators. With `seeds`, the global seeds of Keras and TensorFlow stay at the last.
+
+    >>> import clrcore, keras, numpy as np
+    >>> from clr_adapters.keras import range_test
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    >>> model.compile(keras.optimizers.SGD(0.01), loss="mse")
+    >>> x = np.random.default_rng(0).normal(size=(64, 2))
+    >>> sweep = clrcore.exponential_sweep(1e-4, 10.0, 50)
+    >>> curve = range_test(model, x, x.sum(axis=1), sweep=sweep, batch_size=16, verbose=0)
+    >>> curve.sweep, curve.steps_per_epoch
+    ('exponential', 4.0)
+    """
+    _check_model(model)
+    sweep = default_sweep() if sweep is None else sweep
+    held_out = _check_validation(validation_data, validate_every)
+    if accuracy is not None and not isinstance(accuracy, str):
+        refuse(TypeError, "accuracy", "the name of a metric or None", accuracy)
+    if steps_per_epoch is not None:
+        steps_per_epoch = real("steps_per_epoch", steps_per_epoch, 0.0, above=True)
+    flag("stop_diverged", stop_diverged)
+    verbose = _check_verbose(verbose)
+    seeds = None if seeds is None else _check_seeds(seeds)
+    # The sweep is checked here, before anything is built.
+    clrcore.RangeTest(sweep)
+
+    def run() -> clrcore.Curve:
+        callback = _Sweep(
+            sweep,
+            steps_per_epoch=steps_per_epoch,
+            stop_diverged=stop_diverged,
+            validation=(validation_data, validation_batch_size) if held_out else None,
+            validate_every=validate_every,
+            accuracy=accuracy,
+            verbose=verbose,
+            passes=1 if isinstance(x, Iterator) else None,
+        )
+        with warnings.catch_warnings():
+            if isinstance(x, Iterator):  # refused with a better message
+                warnings.filterwarnings("ignore", message=".*ran out of data")
+            model.fit(
+                x,
+                y,
+                batch_size=batch_size,
+                sample_weight=sample_weight,
+                class_weight=class_weight,
+                shuffle=shuffle,
+                epochs=sys.maxsize,
+                verbose=0,
+                callbacks=[callback],
+            )
+        return callback.test.curve
+
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
+    if seeds is None:
+        with untouched(model):
+            return run()
+    curves = []
+    for seed in seeds:
+        with untouched(model):
+            _sow(model, seed)
+            curves.append(run())
+    return curves
+
+
+class _Sweep(keras.callbacks.Callback):  # type: ignore[misc]
+    """Hands a rate to the optimizer before each update, and records what came of it.
+
+    passes: how often the data can be gone through, None for as often as one likes.
+    """
+
+    test: clrcore.RangeTest
+
+    def __init__(
+        self,
+        sweep: clrcore.Policy,
+        *,
+        steps_per_epoch: float | None,
+        stop_diverged: bool,
+        validation: tuple[Any, int | None] | None,
+        validate_every: int,
+        accuracy: str | None,
+        verbose: int,
+        passes: int | None,
+    ) -> None:
+        super().__init__()
+        self._sweep = sweep
+        self._steps_per_epoch = steps_per_epoch
+        self._stop_diverged = stop_diverged
+        self._validation = validation
+        self._validate_every = validate_every
+        self._accuracy = accuracy
+        self._verbose = verbose
+        self._passes = passes
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        optimizer = self.model.optimizer
+        self._every = optimizers.batches_per_update(optimizer)
+        batches = self.params["steps"]
+        if self._steps_per_epoch is None and batches:
+            self._steps_per_epoch = batches / self._every
+        self.test = clrcore.RangeTest(
+            self._sweep,
+            steps_per_epoch=self._steps_per_epoch,
+            held_out=self._validation is not None,
+            stop_diverged=self._stop_diverged,
+        )
+        self._rates = iter(self.test)
+        self._lr: float | None = None
+        self._updates = optimizers.updates(optimizer)
+        self._skipped = 0
+        self._bar = keras.utils.Progbar(
+            self._sweep.total_steps,
+            verbose=self._verbose,
+            stateful_metrics=["lr", "loss", "accuracy"],
+            unit_name="update",
+        )
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        # Through self.model each time: JAX ignores what is done to an optimizer that was kept.
+        model = self.model
+        begins = self._lr is None
+        if begins:
+            self._lr = next(self._rates)
+            for part in optimizers.parts(model.optimizer):
+                part.learning_rate = self._lr
+        if begins or self._every == 1:
+            # Keras logs the mean since the last reset.
+            model.reset_metrics()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        logs = logs or {}
+        loss = float(logs["loss"])
+        updates = optimizers.updates(self.model.optimizer)
+        if updates == self._updates and math.isfinite(loss):
+            # Accumulated, or its gradients overflowed at this loss scale: the rate is not used.
+            self._skipped += 1
+            if self._skipped >= MOST_SKIPPED * self._every:
+                raise RuntimeError(
+                    f"the optimizer made no update in {self._skipped} batches at "
+                    f"lr={self._lr!r}: are the gradients finite?"
+                )
+            return
+        value = self._measure(logs, loss)
+        self.test.record(loss=loss, accuracy=value)
+        self._show(loss, value)
+        self._updates, self._skipped, self._lr = updates, 0, None
+        if self.test.reason is not None:
+            self.model.stop_training = True
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if self._passes is not None and self.test.reason is None:
+            raise ValueError(
+                f"x must not end before the sweep, got a generator that ended after "
+                f"{self.test.step_count} of {self._sweep.total_steps} updates: give arrays, a "
+                "PyDataset or a repeated tf.data.Dataset, or a generator without an end"
+            )
+
+    def _measure(self, logs: dict[str, Any], loss: float) -> float | None:
+        """The accuracy that belongs to the update just made, None if it is not measured."""
+        if self._validation is None:
+            if self._accuracy is None and not any(name.endswith("accuracy") for name in logs):
+                return None
+            return float(logs[pick(logs, self._accuracy, "accuracy", "accuracy")])
+        count = self.test.step_count + 1
+        due = count % self._validate_every == 0 or count == self._sweep.total_steps
+        if not due or not math.isfinite(loss):
+            return None
+        metrics = evaluate(self.model, *self._validation)
+        return metrics[pick(metrics, self._accuracy, "accuracy", "accuracy")]
+
+    def _show(self, loss: float, value: float | None) -> None:
+        values = [("lr", self._lr), ("loss", loss)]
+        if value is not None:
+            values.append(("accuracy", value))
+        over = self.test.reason is not None
+        if over:
+            self._bar.target = self.test.step_count
+        self._bar.update(self.test.step_count, values, finalize=over)
+
+
+def _check_model(model: Any) -> None:
+    if not isinstance(model, keras.Model):
+        refuse(TypeError, "model", "a keras.Model", model)
+    optimizer = optimizers.require(model)
+    if not model.built:
+        raise ValueError(
+            "model must be built, as its weights are put back at the end: call it on a batch, or "
+            "begin it with keras.Input"
+        )
+    if model.steps_per_execution > 1:
+        raise ValueError(
+            "model must be compiled with steps_per_execution=1, got "
+            f"{model.steps_per_execution}: a rate would last for that many updates; compile it "
+            "anew for the range test"
+        )
+    for part in optimizers.parts(optimizer):
+        source = optimizers.rate_source(part)
+        if not isinstance(source, keras.Variable):
+            raise ValueError(
+                f"model must be compiled with a float rate, got {source!r}, which sets the rate "
+                f"itself: compile it anew for the range test, with {type(part).__name__}(0.01)"
+            )
+        if keras.backend.standardize_dtype(source.dtype) not in ("float32", "float64"):
+            raise ValueError(
+                f"the optimizer's rate must be float32, got {source.dtype}, in which small rates "
+                "are rounded: keep keras.config.floatx() at 'float32', and set a dtype policy"
+            )
+
+
+def _check_validation(data: Any, every: int) -> bool:
+    integer("validate_every", every)
+    if data is None and every:
+        raise ValueError(f"validate_every={every} needs validation_data=(x, y)")
+    if data is not None and not every:
+        raise ValueError(
+            "validation_data needs validate_every, the updates from one measurement to the next"
+        )
+    return data is not None
+
+
+def _check_verbose(verbose: int | str) -> int:
+    if verbose == "auto":
+        return 1
+    if isinstance(verbose, str):
+        refuse(ValueError, "verbose", "'auto', 0, 1 or 2", verbose)
+    return integer("verbose", verbose, 0, 2)
+
+
+def _check_seeds(seeds: Sequence[int]) -> list[int]:
+    if isinstance(seeds, str | bytes) or not hasattr(seeds, "__iter__"):
+        refuse(TypeError, "seeds", "a list of integers or None", seeds)
+    checked = [integer(f"seeds[{i}]", seed, 0, LARGEST_SEED) for i, seed in enumerate(seeds)]
+    if not checked:
+        refuse(ValueError, "seeds", "a list of at least one integer, or None", seeds)
+    return checked
+
+
+def _sow(model: Any, seed: int) -> None:
+    """Start every generator that Keras knows from `seed`, those of the layers included."""
+    keras.utils.set_random_seed(seed)
+    states = np.random.default_rng(seed)
+    for variable in model.variables:
+        if variable.name == "seed_generator_state":
+            variable.assign(np.array([states.integers(LARGEST_SEED), 0]))

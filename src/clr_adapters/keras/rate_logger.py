@@ -1,0 +1,107 @@
+"""`RateLogger`: the rates really used, in the logs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from clrcore._checks import flag, refuse
+
+from . import optimizers
+from .schedule import PolicySchedule
+
+
+class RateLogger(keras.callbacks.Callback):  # type: ignore[misc]
+    """Puts the rate that each update used into the logs, for History, CSVLogger, TensorBoard.
+
+    `optimizer.learning_rate` is the rate of the next update once a batch is done; this is the
+    rate of the last one made. Put it first in the list of callbacks, before those that read the
+    logs or change the rate. With MultiOptimizer each optimizer has its own entry, with the
+    optimizer's name behind the name.
+
+    name: key in the logs. Not "learning_rate": TensorBoard overwrites that, at the end of an
+        epoch, with the next rate.
+    per_batch: whether to log every batch; otherwise epochs only. On JAX every batch logged
+        brings all variables back from the training step, which costs time.
+    Raises TypeError or ValueError, naming the argument, for anything else.
+
+    `rates` is the list of the rates logged by batch (by epoch with per_batch=False): numbers, or
+    dictionaries with MultiOptimizer.
+    """
+
+    def __init__(self, name: str = "lr", *, per_batch: bool = True) -> None:
+        super().__init__()
+        if not isinstance(name, str):
+            refuse(TypeError, "name", "a string", name)
+        if not name or name == "learning_rate":
+            refuse(ValueError, "name", "a name other than 'learning_rate'", name)
+        self._name = name
+        self._per_batch = flag("per_batch", per_batch)
+        self._before: list[int] = []
+        self._sources: list[Any] = []
+        self._logged: dict[str, float] = {}
+        self._first = True
+        self.rates: list[Any] = []
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Count from where the optimizer is."""
+        self._first = True
+        self._before = self._counts()
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Warn, once per `fit`, of schedules that were not resumed."""
+        if self._first:
+            optimizers.warn_of_traps(self.model.optimizer, epoch)
+        self._first = False
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Remember the schedules of the update to come, which CycleEnds may exchange after it."""
+        # Not through self.model: schedules are no variables, and on JAX that would cost a copy.
+        parts = optimizers.parts(self._model.optimizer)
+        self._sources = [optimizers.rate_source(part) for part in parts]
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Log the rate of the update that this batch made."""
+        if self._per_batch:
+            self._log(logs)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Log the rate of the epoch's last update."""
+        if not self._per_batch:
+            self._log(logs)
+        elif logs is not None:
+            logs.update(self._logged)
+
+    def _counts(self) -> list[int]:
+        return [optimizers.updates(part) for part in optimizers.parts(self.model.optimizer)]
+
+    def _log(self, logs: dict[str, Any] | None) -> None:
+        parts = optimizers.parts(self.model.optimizer)
+        counts = self._counts()
+        self._logged = {}
+        for part, source, before, count in zip(
+            parts, self._sources, self._before, counts, strict=True
+        ):
+            # Without an update (accumulated, overflowed) it is the rate of the update to come.
+            update = count - 1 if count > before else count
+            name = self._name if len(parts) == 1 else f"{self._name}_{part.name}"
+            self._logged[name] = _rate(source, part.gradient_accumulation_steps or 1, update)
+        self._before = counts
+        self.rates.append(self._logged[self._name] if len(parts) == 1 else self._logged)
+        if logs is not None:
+            logs.update(self._logged)
+
+
+def _rate(source: Any, accumulated: int, update: int) -> float:
+    """The rate that update number `update`, from 0, uses; of a variable, the rate it holds."""
+    if isinstance(source, PolicySchedule) and source.gradient_accumulation_steps == accumulated:
+        # In Python: on some backends a schedule outside of the training step takes long.
+        return source.policy(update)
+    if isinstance(source, keras.optimizers.schedules.LearningRateSchedule):
+        # A schedule is shown batches; an update happens with the last of those it accumulates.
+        source = source(update * accumulated + accumulated - 1)
+    elif not isinstance(source, keras.Variable):
+        source = source()
+    return float(ops.convert_to_numpy(source))

@@ -1,0 +1,111 @@
+"""`PolicySchedule`: a policy as the learning-rate schedule of a Keras optimizer.
+
+The rate is a function of the optimizer's own counter, so it is compiled into the training step,
+costs what Keras's own schedules cost, and is resumed with the optimizer.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import keras
+from keras import ops
+
+import clrcore
+from clrcore._checks import integer, keys, refuse
+
+
+@keras.saving.register_keras_serializable(package="clr_adapters")
+class PolicySchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
+    """Gives an optimizer, update by update, the rate of a policy.
+
+    policy: a policy of clrcore. A custom window or scale is refused: it is Python code, which
+        neither a compiled training step nor a saved model can hold.
+    gradient_accumulation_steps: the optimizer's own, an integer >= 1. Keras shows a schedule
+        batches, not updates; with it the policy counts updates.
+    momentum: must be None. Keras compiles an optimizer's momentum into the training step, so
+        that changing it does nothing on TensorFlow and JAX.
+    Raises TypeError or ValueError, naming the argument, for anything else.
+
+    Rates are float32 and within 5e-7 of max_lr of the policy's own. A counter of 32 bits (JAX
+    and PyTorch) that has run over after 2^31 updates holds the last rate.
+
+    >>> import clrcore, keras
+    >>> from clr_adapters.keras import PolicySchedule
+    >>> schedule = PolicySchedule(clrcore.triangular2(0.001, 0.006, step_size=2000))
+    >>> optimizer = keras.optimizers.SGD(schedule, momentum=0.9)
+    >>> round(float(schedule(1000)), 6)
+    0.0035
+    """
+
+    def __init__(
+        self,
+        policy: clrcore.Policy,
+        *,
+        gradient_accumulation_steps: int = 1,
+        momentum: None = None,
+    ) -> None:
+        if not isinstance(policy, clrcore.Policy):
+            refuse(TypeError, "policy", "a policy of clrcore, such as clrcore.triangular", policy)
+        every = integer("gradient_accumulation_steps", gradient_accumulation_steps, 1)
+        if momentum is not None:
+            raise ValueError(
+                f"momentum must be None, got {momentum!r}: Keras compiles momentum into the "
+                "training step on TensorFlow and JAX, so a schedule for it would silently do "
+                "nothing; give the optimizer a constant momentum"
+            )
+        try:
+            policy.to_dict()
+        except ValueError as error:
+            raise ValueError(
+                "policy must be plain data, as a compiled training step and a saved model hold "
+                f"no Python function, but {error}"
+            ) from error
+        self.policy = policy
+        self.gradient_accumulation_steps = every
+
+    def __call__(self, step: Any) -> Any:
+        """The rate of the update that comes after `step` batches, as a float32 tensor.
+
+        step: an integer of Python, NumPy or the backend, or a Keras variable; of a float, as
+            some optimizers count, the integer part.
+        """
+        counter = ops.convert_to_tensor(step)
+        kind = keras.backend.standardize_dtype(counter.dtype)
+        if "int" not in kind:
+            counter, kind = ops.cast(counter, "int32"), "int32"
+        # One that ran over stays at the end instead of starting the policy again.
+        counter = ops.where(counter < 0, _largest(kind), counter)
+        if self.gradient_accumulation_steps > 1:
+            counter = counter // self.gradient_accumulation_steps
+        return self.policy.evaluate(counter, ops, _float32)
+
+    def get_config(self) -> dict[str, Any]:
+        """The policy's dictionary and the accumulation steps, as plain data."""
+        return {
+            "policy": self.policy.to_dict(),
+            "gradient_accumulation_steps": self.gradient_accumulation_steps,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """The schedule that `get_config` described; raises ValueError for what is not one."""
+        keys("config", config, ["policy", "gradient_accumulation_steps"])
+        return cls(
+            clrcore.policy_from_dict(config["policy"]),
+            gradient_accumulation_steps=config["gradient_accumulation_steps"],
+        )
+
+    def __repr__(self) -> str:
+        every = self.gradient_accumulation_steps
+        more = "" if every == 1 else f", gradient_accumulation_steps={every}"
+        return f"PolicySchedule({self.policy!r}{more})"
+
+
+def _float32(counter: Any) -> Any:
+    return ops.cast(counter, "float32")
+
+
+def _largest(kind: str) -> int:
+    """The largest number that a signed counter of this type reaches."""
+    return 2**63 - 1 if kind == "int64" else 2**31 - 1

@@ -1,0 +1,87 @@
+"""Everything that training changes, taken and put back: variables, modes, generators.
+
+Values are copied to the host: on JAX a training step consumes the buffers it is given, and on
+PyTorch and TensorFlow a NumPy view would change with its variable.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+ON_TORCH = keras.backend.backend() == "torch"
+# What `fit` leaves on the model itself.
+ATTRIBUTES = ("stop_training", "history", "_initial_epoch")
+
+
+@contextmanager
+def untouched(model: Any) -> Iterator[None]:
+    """Leave a built and compiled model as it was, however the block ends.
+
+    Weights, statistics, seed generators, metrics, the optimizer's slots, counter and rate; the
+    state of Python's and NumPy's generators; on PyTorch also gradients, buffers of wrapped
+    modules, train or eval mode of every module, and the global generators.
+    """
+    variables = [*model.variables, *model.optimizer.variables, *model.metrics_variables]
+    attributes = {name: getattr(model, name) for name in ATTRIBUTES if hasattr(model, name)}
+    python, numpy = random.getstate(), np.random.get_state()
+    with torch_state(model, tensors=True), values(variables):
+        try:
+            yield
+        finally:
+            model.reset_metrics()  # those that are new; the others get their values back
+            for name in ATTRIBUTES:
+                if name in attributes:
+                    setattr(model, name, attributes[name])
+                elif hasattr(model, name):
+                    delattr(model, name)
+            random.setstate(python)
+            np.random.set_state(numpy)
+
+
+@contextmanager
+def values(variables: Iterable[Any]) -> Iterator[None]:
+    """Give Keras variables their values back at the end."""
+    distinct = {id(variable): variable for variable in variables}.values()
+    kept = [(one, np.array(ops.convert_to_numpy(one), copy=True)) for one in distinct]
+    try:
+        yield
+    finally:
+        for variable, value in kept:
+            variable.assign(value)
+
+
+@contextmanager
+def torch_state(model: Any, *, tensors: bool = False) -> Iterator[None]:
+    """On the PyTorch backend, keep modes and global generators; elsewhere do nothing.
+
+    tensors: also gradients, and the tensors of wrapped modules, which Keras does not know.
+    """
+    if not ON_TORCH:
+        yield
+        return
+    import torch
+
+    modes = [(module, module.training) for module in model.modules()]
+    generator = torch.get_rng_state()
+    devices = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    every = [*model.parameters(), *model.buffers()] if tensors else []
+    kept = [(tensor, tensor.detach().clone(), tensor.grad) for tensor in every]
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+        torch.set_rng_state(generator)
+        if devices:
+            torch.cuda.set_rng_state_all(devices)
+        with torch.no_grad():
+            for tensor, value, gradient in kept:
+                tensor.copy_(value)
+                tensor.grad = gradient
