@@ -29,9 +29,15 @@ def rate_source(part: Any) -> Any:
     return part._learning_rate  # `learning_rate` is the rate itself
 
 
+def array(tensor: Any) -> Any:
+    """A variable or tensor as a NumPy array; may share its memory."""
+    # By the tensor, as NumPy 2 warns of the way it must take with a Keras variable itself.
+    return ops.convert_to_numpy(tensor.value if isinstance(tensor, keras.Variable) else tensor)
+
+
 def updates(optimizer: Any) -> int:
     """Updates made; a part without variables makes none, so the most of any part."""
-    return max(int(ops.convert_to_numpy(part.iterations)) for part in parts(optimizer))
+    return max(int(array(part.iterations)) for part in parts(optimizer))
 
 
 def batches_per_update(optimizer: Any) -> int:

@@ -96,6 +96,23 @@ def range_test(
     # The sweep is checked here, before anything is built.
     clrcore.RangeTest(sweep)
 
+    once = isinstance(x, Iterator)  # refused, where it ends, with a better message than Keras's
+
+    def fit(**options: Any) -> None:
+        with warnings.catch_warnings():
+            if once:
+                warnings.filterwarnings("ignore", message=".*ran out of data")
+            model.fit(
+                x,
+                y,
+                batch_size=batch_size,
+                sample_weight=sample_weight,
+                class_weight=class_weight,
+                shuffle=shuffle,
+                verbose=0,
+                **options,
+            )
+
     def run() -> clrcore.Curve:
         callback = _Sweep(
             sweep,
@@ -105,22 +122,9 @@ def range_test(
             validate_every=validate_every,
             accuracy=accuracy,
             verbose=verbose,
-            passes=1 if isinstance(x, Iterator) else None,
+            once=once,
         )
-        with warnings.catch_warnings():
-            if isinstance(x, Iterator):  # refused with a better message
-                warnings.filterwarnings("ignore", message=".*ran out of data")
-            model.fit(
-                x,
-                y,
-                batch_size=batch_size,
-                sample_weight=sample_weight,
-                class_weight=class_weight,
-                shuffle=shuffle,
-                epochs=sys.maxsize,
-                verbose=0,
-                callbacks=[callback],
-            )
+        fit(epochs=sys.maxsize, callbacks=[callback])
         return callback.test.curve
 
     if not model.optimizer.built:
@@ -128,6 +132,9 @@ def range_test(
     if seeds is None:
         with untouched(model):
             return run()
+    with untouched(model):
+        # The first `fit` of a model looks at a batch beforehand, and so has another order.
+        fit(epochs=1, steps_per_epoch=1)
     curves = []
     for seed in seeds:
         with untouched(model):
@@ -139,7 +146,7 @@ def range_test(
 class _Sweep(keras.callbacks.Callback):  # type: ignore[misc]
     """Hands a rate to the optimizer before each update, and records what came of it.
 
-    passes: how often the data can be gone through, None for as often as one likes.
+    once: whether the data can be gone through only once.
     """
 
     test: clrcore.RangeTest
@@ -154,7 +161,7 @@ class _Sweep(keras.callbacks.Callback):  # type: ignore[misc]
         validate_every: int,
         accuracy: str | None,
         verbose: int,
-        passes: int | None,
+        once: bool,
     ) -> None:
         super().__init__()
         self._sweep = sweep
@@ -164,7 +171,7 @@ class _Sweep(keras.callbacks.Callback):  # type: ignore[misc]
         self._validate_every = validate_every
         self._accuracy = accuracy
         self._verbose = verbose
-        self._passes = passes
+        self._once = once
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         optimizer = self.model.optimizer
@@ -181,7 +188,7 @@ class _Sweep(keras.callbacks.Callback):  # type: ignore[misc]
         self._rates = iter(self.test)
         self._lr: float | None = None
         self._updates = optimizers.updates(optimizer)
-        self._skipped = 0
+        self._batches: list[dict[str, Any]] = []  # of the update that is being made
         self._bar = keras.utils.Progbar(
             self._sweep.total_steps,
             verbose=self._verbose,
@@ -192,52 +199,53 @@ class _Sweep(keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         # Through self.model each time: JAX ignores what is done to an optimizer that was kept.
         model = self.model
-        begins = self._lr is None
-        if begins:
+        if self._lr is None:
             self._lr = next(self._rates)
             for part in optimizers.parts(model.optimizer):
                 part.learning_rate = self._lr
-        if begins or self._every == 1:
-            # Keras logs the mean since the last reset.
-            model.reset_metrics()
+        model.reset_metrics()  # Keras logs the mean since the last reset
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        logs = logs or {}
-        loss = float(logs["loss"])
+        self._batches.append(dict(logs or {}))
         updates = optimizers.updates(self.model.optimizer)
-        if updates == self._updates and math.isfinite(loss):
+        if updates == self._updates and math.isfinite(self._batches[-1]["loss"]):
             # Accumulated, or its gradients overflowed at this loss scale: the rate is not used.
-            self._skipped += 1
-            if self._skipped >= MOST_SKIPPED * self._every:
+            if len(self._batches) >= MOST_SKIPPED * self._every:
                 raise RuntimeError(
-                    f"the optimizer made no update in {self._skipped} batches at "
+                    f"the optimizer made no update in {len(self._batches)} batches at "
                     f"lr={self._lr!r}: are the gradients finite?"
                 )
             return
-        value = self._measure(logs, loss)
-        self.test.record(loss=loss, accuracy=value)
-        self._show(loss, value)
-        self._updates, self._skipped, self._lr = updates, 0, None
+        # An update is that of the mean of the losses it accumulates.
+        accumulated = self._batches[-self._every :]
+        means = {
+            name: sum(float(one[name]) for one in accumulated) / len(accumulated)
+            for name in accumulated[-1]
+        }
+        accuracy = self._measure(means)
+        self.test.record(loss=means["loss"], accuracy=accuracy)
+        self._show(means["loss"], accuracy)
+        self._updates, self._batches, self._lr = updates, [], None
         if self.test.reason is not None:
             self.model.stop_training = True
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        if self._passes is not None and self.test.reason is None:
+        if self._once and self.test.reason is None:
             raise ValueError(
                 f"x must not end before the sweep, got a generator that ended after "
                 f"{self.test.step_count} of {self._sweep.total_steps} updates: give arrays, a "
                 "PyDataset or a repeated tf.data.Dataset, or a generator without an end"
             )
 
-    def _measure(self, logs: dict[str, Any], loss: float) -> float | None:
+    def _measure(self, metrics: dict[str, float]) -> float | None:
         """The accuracy that belongs to the update just made, None if it is not measured."""
         if self._validation is None:
-            if self._accuracy is None and not any(name.endswith("accuracy") for name in logs):
+            if self._accuracy is None and not any(name.endswith("accuracy") for name in metrics):
                 return None
-            return float(logs[pick(logs, self._accuracy, "accuracy", "accuracy")])
+            return metrics[pick(metrics, self._accuracy, "accuracy", "accuracy")]
         count = self.test.step_count + 1
         due = count % self._validate_every == 0 or count == self._sweep.total_steps
-        if not due or not math.isfinite(loss):
+        if not due or not math.isfinite(metrics["loss"]):
             return None
         metrics = evaluate(self.model, *self._validation)
         return metrics[pick(metrics, self._accuracy, "accuracy", "accuracy")]

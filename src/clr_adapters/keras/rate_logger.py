@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-from keras import ops
 
 from clrcore._checks import flag, refuse
 
@@ -104,4 +103,4 @@ def _rate(source: Any, accumulated: int, update: int) -> float:
         source = source(update * accumulated + accumulated - 1)
     elif not isinstance(source, keras.Variable):
         source = source()
-    return float(ops.convert_to_numpy(source))
+    return float(optimizers.array(source))

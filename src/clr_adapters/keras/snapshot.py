@@ -13,7 +13,8 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
+
+from .optimizers import array
 
 ON_TORCH = keras.backend.backend() == "torch"
 # What `fit` leaves on the model itself.
@@ -49,7 +50,7 @@ def untouched(model: Any) -> Iterator[None]:
 def values(variables: Iterable[Any]) -> Iterator[None]:
     """Give Keras variables their values back at the end."""
     distinct = {id(variable): variable for variable in variables}.values()
-    kept = [(one, np.array(ops.convert_to_numpy(one), copy=True)) for one in distinct]
+    kept = [(one, np.array(array(one), copy=True)) for one in distinct]
     try:
         yield
     finally:

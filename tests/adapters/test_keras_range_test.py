@@ -1,0 +1,516 @@
+"""The range test of Keras, on the backend that KERAS_BACKEND names."""
+
+import math
+import os
+import random
+import signal
+
+import keras
+import numpy as np
+import pytest
+
+import clrcore
+from clr_adapters.keras import PolicySchedule, range_test
+from keras_probe import array, data, prediction, probe
+
+BACKEND = keras.backend.backend()
+ON_TORCH = BACKEND == "torch"
+
+SWEEP = clrcore.exponential_sweep(1e-4, 1.0, 40)
+SIZE, BATCH = 85, 5  # 17 batches
+rng = np.random.default_rng(0)
+X = rng.normal(size=(SIZE, 4)).astype("float32")
+Y = (X.sum(axis=1) > 0).astype("int32")
+BATCHES = [(X[i : i + BATCH], Y[i : i + BATCH]) for i in range(0, SIZE, BATCH)]
+
+
+def adam(**options):
+    return keras.optimizers.Adam(0.5, **options)
+
+
+def classifier(optimizer=None, *, dropout=0.0, **options):
+    """Has statistics, a seed generator, slots: all there is to put back."""
+    keras.utils.set_random_seed(1)
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((4,)),
+            layers.Dense(8),
+            layers.BatchNormalization(),
+            layers.Activation("relu"),
+            layers.Dropout(dropout, seed=3),
+            layers.Dense(2),
+        ]
+    )
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizer or adam(), loss=loss, **({"metrics": ["accuracy"]} | options))
+    return model
+
+
+def run(model, x=X, y=Y, **options):
+    options = {"sweep": SWEEP, "shuffle": False, "verbose": 0, "stop_diverged": False} | options
+    if y is not None:
+        options.setdefault("batch_size", BATCH)
+    return range_test(model, x, y, **options)
+
+
+def bits(model):
+    """Everything a test may not change, to the bit."""
+    variables = [*model.variables, *model.optimizer.variables, *model.metrics_variables]
+    found = [array(variable).tobytes() for variable in variables]
+    found += [random.getstate(), np.random.get_state()[1].tobytes()]
+    if ON_TORCH:
+        import torch
+
+        found += [torch.get_rng_state().numpy().tobytes()]
+        found += [module.training for module in model.modules()]
+        found += [parameter.grad is None for parameter in model.parameters()]
+    return found
+
+
+# The curve.
+
+
+def by_hand(model, batches, count, **options):
+    """What train_on_batch returns at the rates of the sweep."""
+    losses, accuracies = [], []
+    for step in range(count):
+        model.optimizer.learning_rate = SWEEP(step)
+        logs = model.train_on_batch(*batches[step % len(batches)], return_dict=True)
+        losses.append(float(logs["loss"]))
+        accuracies.append(float(logs["accuracy"]))
+    return losses, accuracies
+
+
+def test_the_curve_is_that_of_train_on_batch():
+    curve = run(classifier(dropout=0.25))
+    losses, accuracies = by_hand(classifier(dropout=0.25), BATCHES, 40)
+    if ON_TORCH:  # dropout draws from PyTorch's global generator there
+        keras.utils.set_random_seed(5)
+        curve = run(classifier(dropout=0.25), x=X)
+        losses, accuracies = by_hand(classifier(dropout=0.25), BATCHES, 40)
+
+    assert curve.lr.tolist() == [SWEEP(step) for step in range(40)]
+    assert curve.loss.tolist() == losses
+    assert curve.accuracy.tolist() == accuracies
+    assert (curve.sweep, curve.steps_per_epoch, curve.held_out) == ("exponential", 17.0, False)
+
+
+def test_every_update_uses_the_rate_it_is_recorded_with():
+    count = 30
+    sweep = clrcore.linear_sweep(0.001, 0.1, count)
+    model = probe(keras.optimizers.SGD(7.0), count)
+    used = []
+
+    class Kept(keras.optimizers.SGD):
+        """Keeps what the weights were at the end, before they are put back."""
+
+        def finalize_variable_values(self, variables):
+            used.extend(-array(variables[0])[:, 0])
+
+    model.compile(Kept(7.0), loss=prediction)
+    x, y = data(count)
+    curve = range_test(model, x, y, sweep=sweep, batch_size=1, shuffle=False, verbose=0)
+
+    assert used == pytest.approx(curve.lr, rel=1e-6)
+    assert float(model.optimizer.learning_rate) == 7.0
+
+
+class Rows(keras.utils.PyDataset):
+    def __len__(self):
+        return len(BATCHES)
+
+    def __getitem__(self, index):
+        return BATCHES[index]
+
+
+def endless():
+    while True:
+        yield from BATCHES
+
+
+def tf_data():
+    tf = pytest.importorskip("tensorflow")
+    return tf.data.Dataset.from_tensor_slices((X, Y)).batch(BATCH)
+
+
+def loader():
+    torch = pytest.importorskip("torch")
+    rows = torch.utils.data.TensorDataset(torch.tensor(X), torch.tensor(Y))
+    return torch.utils.data.DataLoader(rows, batch_size=BATCH)
+
+
+KINDS = {
+    "PyDataset": (Rows, 17.0),
+    "endless generator": (endless, None),
+    "tf.data": (tf_data, 17.0),
+    "repeated tf.data": (lambda: tf_data().repeat(), None),
+    "DataLoader": (loader, 17.0),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.filterwarnings("ignore:.*pin_memory:UserWarning")
+def test_every_kind_of_data_gives_the_same_curve(kind):
+    make, steps_per_epoch = KINDS[kind]
+    expected = run(classifier())
+
+    options = {} if kind != "PyDataset" else {"shuffle": False}
+    curve = run(classifier(), make(), None, **options)
+
+    assert curve.loss.tolist() == expected.loss.tolist()
+    assert curve.accuracy.tolist() == expected.accuracy.tolist()
+    assert curve.steps_per_epoch == steps_per_epoch
+
+
+def test_accumulated_updates_are_one_point_each():
+    model = classifier(adam(gradient_accumulation_steps=4))
+    curve = run(model)
+
+    other = classifier(adam(gradient_accumulation_steps=4))
+    losses = []
+    for step in range(40):
+        other.optimizer.learning_rate = SWEEP(step)
+        four = [BATCHES[i % 17] for i in range(4 * step, 4 * step + 4)]
+        losses.append(np.mean([other.train_on_batch(*batch)[0] for batch in four]))
+    assert curve.loss == pytest.approx(losses, rel=1e-6)
+    assert curve.steps_per_epoch == 17 / 4
+
+
+def test_overflowed_batches_are_not_recorded():
+    model = probe(
+        keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1), initial_scale=2.0**20),
+        8,
+        dtype="mixed_float16",
+    )
+    x, y = data(8)
+    sweep = clrcore.linear_sweep(0.5, 1.0, 8)
+    curve = range_test(model, x, y, sweep=sweep, batch_size=1, shuffle=False, verbose=0)
+
+    # 2^20 overflows float16; so do all scales down to 2^16.
+    assert len(curve) == 8
+    assert int(model.optimizer.iterations) == 0
+
+
+def test_held_out_accuracy_does_not_change_the_training():
+    def make():
+        return classifier(dropout=0.25)
+
+    held_out = (X[:20], Y[:20])
+    keras.utils.set_random_seed(5)
+    plain = run(make())
+    curve = run(make(), validation_data=held_out, validate_every=15)
+
+    assert curve.loss.tolist() == plain.loss.tolist()
+    assert curve.held_out is True
+    assert np.flatnonzero(np.isfinite(curve.accuracy)).tolist() == [14, 29, 39]
+    other = make()
+    by_hand(other, BATCHES, 15)
+    if not ON_TORCH:  # where dropout would have to draw the same numbers
+        _, accuracy = other.evaluate(*held_out, verbose=0)
+        assert curve.accuracy[14] == accuracy
+
+
+def test_the_loss_is_recorded_where_there_is_no_accuracy():
+    curve = run(classifier(metrics=[]))
+
+    assert curve.accuracy is None
+    assert len(curve) == 40
+
+
+def test_the_accuracy_may_be_named():
+    metrics = ["accuracy", keras.metrics.MeanMetricWrapper(lambda y, p: y * 0 + 0.25, name="mine")]
+    curve = run(classifier(metrics=metrics), accuracy="mine")
+
+    assert curve.accuracy.tolist() == [0.25] * 40
+    with pytest.raises(ValueError, match="accuracy must be a metric.*'f1'; there are 'accuracy'"):
+        run(classifier(), accuracy="f1")
+
+
+def test_several_seeds_differ_in_order_and_dropout_and_come_again():
+    model = classifier(dropout=0.25)
+    model.optimizer.build(model.trainable_variables)
+    model.evaluate(X, Y, verbose=0)
+    before = bits(model)
+    first, second, again = run(model, seeds=[1, 2, 1], shuffle=True)
+
+    assert first.loss.tolist() == again.loss.tolist() != second.loss.tolist()
+    assert bits(model) == before
+    still, other = run(model, seeds=[1, 2], shuffle=False)
+    assert still.loss.tolist() != other.loss.tolist()  # dropout
+
+
+def test_several_optimizers_get_the_same_rate():
+    model = classifier()
+    mapped = keras.optimizers.OptimizerMap(keras.optimizers.SGD(0.1))
+    mapped[f".*{model.layers[-1].name}/.*"] = keras.optimizers.SGD(0.7)
+    model.compile(keras.optimizers.MultiOptimizer(mapped), loss=model.loss, metrics=["accuracy"])
+    one = classifier(keras.optimizers.SGD(0.2))
+
+    assert run(model).loss.tolist() == pytest.approx(run(one).loss.tolist(), rel=1e-5)
+    assert [float(part.learning_rate) for part in model.optimizer.optimizers] == pytest.approx(
+        [0.7, 0.1]
+    )
+
+
+# Endings; after each the model is what it was.
+
+
+def blow_up(_, predicted):
+    return keras.ops.mean(keras.ops.exp(keras.ops.square(predicted * 50.0)))
+
+
+class Breaks(keras.utils.PyDataset):
+    """Fails, or is interrupted, in the middle of the second epoch."""
+
+    def __init__(self, failure):
+        super().__init__()
+        self.failure, self.count = failure, 0
+
+    def __len__(self):
+        return len(BATCHES)
+
+    def __getitem__(self, index):
+        self.count += 1
+        if self.count > 25:
+            self.failure()
+        return BATCHES[index]
+
+
+def crash():
+    raise RuntimeError("crash")
+
+
+def ctrl_c():
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def ends_normally(model):
+    assert len(run(model)) == 40
+
+
+def ends_in_nan(model):
+    model.compile(model.optimizer, loss=blow_up)
+    curve = run(model, sweep=clrcore.exponential_sweep(1e-3, 1e6, 60))
+    assert not math.isfinite(curve.loss[-1])
+    assert len(curve) < 60
+
+
+def diverges(model):
+    curve = run(model, sweep=clrcore.exponential_sweep(1e-3, 1e4, 200), stop_diverged=True)
+    assert len(curve) < 200
+
+
+def is_interrupted(model):
+    with pytest.raises(KeyboardInterrupt):
+        run(model, Breaks(ctrl_c), None)
+
+
+def fails(model):
+    with pytest.raises(Exception, match="crash"):
+        run(model, Breaks(crash), None)
+
+
+def fails_while_validating(model):
+    with pytest.raises(Exception, match="crash"):
+        run(model, validation_data=Breaks(crash), validate_every=10)
+
+
+def runs_out_of_data(model):
+    with pytest.raises(ValueError, match="ended after 17 of 40 updates.*PyDataset"):
+        run(model, (batch for batch in BATCHES), None)
+
+
+def is_held_out(model):
+    run(model, validation_data=(X, Y), validate_every=10)
+
+
+def runs_with_seeds(model):
+    run(model, seeds=[1, 2])
+
+
+ENDINGS = [
+    ends_normally,
+    ends_in_nan,
+    diverges,
+    is_interrupted,
+    fails,
+    fails_while_validating,
+    runs_out_of_data,
+    is_held_out,
+    runs_with_seeds,
+]
+OPTIMIZERS = {
+    "Adam": adam,
+    "moving average": lambda: adam(use_ema=True),
+    "accumulated": lambda: adam(gradient_accumulation_steps=3),
+    "momentum": lambda: keras.optimizers.SGD(0.1, momentum=0.9),
+}
+
+
+@pytest.mark.parametrize("trained", [True, False])
+@pytest.mark.parametrize("ending", ENDINGS, ids=lambda ending: ending.__name__)
+def test_the_model_is_left_as_it_was(ending, trained):
+    model = classifier(dropout=0.25)
+    if trained:
+        model.fit(X, Y, epochs=2, batch_size=16, verbose=0)
+        history = model.history
+    else:
+        model.optimizer.build(model.trainable_variables)
+        # Metrics come to be with the first batch.
+        model.evaluate(X, Y, verbose=0)
+    before = bits(model)
+
+    ending(model)
+
+    if ending is ends_in_nan:  # which compiled metrics of its own
+        after = bits(model)
+        assert after[: len(model.variables)] == before[: len(model.variables)]
+    else:
+        assert bits(model) == before
+    if trained:
+        assert model.history is history
+        assert model.stop_training is False
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("ending", [ends_normally, is_interrupted])
+def test_every_optimizer_is_left_as_it_was(kind, ending):
+    model = classifier(OPTIMIZERS[kind]())
+    model.optimizer.build(model.trainable_variables)
+    model.evaluate(X, Y, verbose=0)
+    if (kind, BACKEND) != ("moving average", "jax"):  # Keras 3.15 cannot `fit` twice there
+        model.fit(X, Y, epochs=1, batch_size=16, verbose=0)
+    before = bits(model)
+
+    ending(model)
+
+    assert bits(model) == before
+    again = model.fit(X, Y, epochs=1, batch_size=16, verbose=0)
+    assert math.isfinite(again.history["loss"][0])
+
+
+def test_training_goes_on_as_if_there_had_been_no_test():
+    """With all that is not seen in variables: compiled steps, modes."""
+    plain, tested = classifier(), classifier()
+    run(tested)
+    for model in (plain, tested):
+        model.fit(X, Y, epochs=2, batch_size=16, shuffle=False, verbose=0)
+
+    for one, other in zip(plain.variables, tested.variables, strict=True):
+        assert array(one).tobytes() == array(other).tobytes()
+
+
+@pytest.mark.skipif(not ON_TORCH, reason="modules of PyTorch are layers there only")
+def test_modules_of_pytorch_are_left_as_they_were():
+    import torch
+
+    keras.utils.set_random_seed(1)
+    norm, drop = torch.nn.BatchNorm1d(8), torch.nn.Dropout(0.25)
+    model = keras.Sequential(
+        [
+            keras.Input((4,)),
+            keras.layers.Dense(8),
+            keras.layers.TorchModuleWrapper(norm, output_shape=(8,)),
+            keras.layers.TorchModuleWrapper(drop, output_shape=(8,)),
+            keras.layers.Dense(2),
+        ]
+    )
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(adam(), loss=loss, metrics=["accuracy"])
+    model(X[:2])
+    drop.eval()
+    norm.train()
+    before = {name: value.clone() for name, value in norm.state_dict().items()}
+    generator = torch.get_rng_state()
+    run(model)
+
+    assert all(torch.equal(value, before[name]) for name, value in norm.state_dict().items())
+    assert (norm.training, drop.training) == (True, False)
+    assert torch.equal(torch.get_rng_state(), generator)
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+# What is refused, and what is shown.
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "message"),
+    [
+        ({"sweep": clrcore.triangular(0.1, 1.0, 5)}, ValueError, "sweep must be a policy with an"),
+        ({"sweep": 100}, TypeError, "sweep must be a policy"),
+        ({"validate_every": 5}, ValueError, "validate_every=5 needs validation_data"),
+        ({"validation_data": (X, Y)}, ValueError, "validation_data needs validate_every"),
+        ({"validation_data": (X, Y), "validate_every": 1.5}, ValueError, "validate_every must"),
+        ({"accuracy": 1}, TypeError, "accuracy must be"),
+        ({"steps_per_epoch": 0}, ValueError, "steps_per_epoch must be"),
+        ({"stop_diverged": 1}, TypeError, "stop_diverged must be True or False"),
+        ({"verbose": 3}, ValueError, "verbose must be"),
+        ({"verbose": "loud"}, ValueError, "verbose must be 'auto', 0, 1 or 2"),
+        ({"seeds": []}, ValueError, "seeds must be a list of at least one"),
+        ({"seeds": 3}, TypeError, "seeds must be a list"),
+        ({"seeds": [-1]}, ValueError, r"seeds\[0\] must be an integer"),
+    ],
+)
+def test_wrong_arguments_are_refused_before_anything_is_built(options, kind, message):
+    model = classifier()
+    with pytest.raises(kind, match=message):
+        run(model, **options)
+    assert not model.optimizer.built
+
+
+def test_models_that_cannot_be_tested_are_refused_with_the_remedy():
+    schedule = PolicySchedule(clrcore.triangular(0.1, 1.0, 5))
+    for source in (schedule, keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.5)):
+        with pytest.raises(ValueError, match=r"compile it anew .* with SGD\(0.01\)"):
+            run(classifier(keras.optimizers.SGD(source)))
+    with pytest.raises(ValueError, match="model must be built"):
+        model = keras.Sequential([keras.layers.Dense(2)])
+        model.compile(adam(), loss="mse")
+        run(model)
+    with pytest.raises(ValueError, match="model must be compiled"):
+        run(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]))
+    with pytest.raises(TypeError, match="model must be a keras.Model"):
+        run(3)
+
+
+@pytest.mark.skipif(ON_TORCH, reason="Keras has it on TensorFlow and JAX only")
+def test_several_steps_per_execution_are_refused():
+    with pytest.raises(ValueError, match="steps_per_execution=1, got 4.*compile it anew"):
+        run(classifier(steps_per_execution=4))
+
+
+def test_rates_in_half_precision_are_refused():
+    keras.config.set_floatx("float16")
+    try:
+        optimizer = adam()
+    finally:
+        keras.config.set_floatx("float32")
+    with pytest.raises(ValueError, match="rate must be float32, got float16"):
+        run(classifier(optimizer))
+
+
+def test_a_progress_bar_of_keras_counts_the_updates(capsys):
+    run(classifier(), verbose="auto")
+    shown = capsys.readouterr().out
+    assert "40/40" in shown
+    assert "lr: 1.0000" in shown
+
+    run(classifier(), verbose=0)
+    assert capsys.readouterr().out == ""
+
+
+def test_the_sweep_is_chosen_where_none_is_given():
+    curve = range_test(classifier(keras.optimizers.SGD(0.1)), X, Y, verbose=0, stop_diverged=False)
+
+    assert (curve.lr[0], curve.lr[-1], len(curve)) == (1e-6, 10.0, 300)
+
+
+def test_bounds_come_out():
+    curves = range_test(
+        classifier(keras.optimizers.SGD(0.1, momentum=0.9)), X, Y, batch_size=17, seeds=[1, 2, 3],
+        sweep=clrcore.exponential_sweep(1e-5, 10.0, 200), verbose=0,
+    )
+    bounds = clrcore.suggest_bounds(curves)
+
+    assert 1e-3 < bounds.base_lr < bounds.max_lr < 3.0
