@@ -43,7 +43,7 @@ def classifier(optimizer=None, *, dropout=0.0, **options):
         ]
     )
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(optimizer or adam(), loss=loss, **({"metrics": ["accuracy"]} | options))
+    model.compile(optimizer or adam(), **({"loss": loss, "metrics": ["accuracy"]} | options))
     return model
 
 
@@ -63,8 +63,8 @@ def bits(model):
         import torch
 
         found += [torch.get_rng_state().numpy().tobytes()]
-        found += [module.training for module in model.modules()]
-        found += [parameter.grad is None for parameter in model.parameters()]
+        found += [layer.training for layer in (model, *model.layers)]
+        found += [variable.value.grad is None for variable in model.trainable_variables]
     return found
 
 
@@ -153,13 +153,16 @@ KINDS = {
 @pytest.mark.filterwarnings("ignore:.*pin_memory:UserWarning")
 def test_every_kind_of_data_gives_the_same_curve(kind):
     make, steps_per_epoch = KINDS[kind]
-    expected = run(classifier())
+    gentle = clrcore.exponential_sweep(1e-4, 1e-2, 40)
+    model = classifier()
+    expected = run(model, sweep=gentle)
 
-    options = {} if kind != "PyDataset" else {"shuffle": False}
-    curve = run(classifier(), make(), None, **options)
+    curve = run(model, make(), None, sweep=gentle)
 
-    assert curve.loss.tolist() == expected.loss.tolist()
-    assert curve.accuracy.tolist() == expected.accuracy.tolist()
+    # TensorFlow compiles batches of unknown size to other arithmetic.
+    tolerance = 1e-4 if BACKEND == "tensorflow" else 0
+    assert curve.loss == pytest.approx(expected.loss, rel=tolerance, abs=0)
+    assert curve.accuracy == pytest.approx(expected.accuracy, rel=tolerance, abs=0)
     assert curve.steps_per_epoch == steps_per_epoch
 
 
@@ -219,7 +222,7 @@ def test_the_loss_is_recorded_where_there_is_no_accuracy():
 
 
 def test_the_accuracy_may_be_named():
-    metrics = ["accuracy", keras.metrics.MeanMetricWrapper(lambda y, p: y * 0 + 0.25, name="mine")]
+    metrics = ["accuracy", keras.metrics.MeanMetricWrapper(lambda y, p: p[:, 0] * 0 + 0.25, name="mine")]
     curve = run(classifier(metrics=metrics), accuracy="mine")
 
     assert curve.accuracy.tolist() == [0.25] * 40
@@ -257,7 +260,7 @@ def test_several_optimizers_get_the_same_rate():
 
 
 def blow_up(_, predicted):
-    return keras.ops.mean(keras.ops.exp(keras.ops.square(predicted * 50.0)))
+    return keras.ops.mean(keras.ops.exp(keras.ops.square(predicted * 10.0)))
 
 
 class Breaks(keras.utils.PyDataset):
@@ -287,13 +290,6 @@ def ctrl_c():
 
 def ends_normally(model):
     assert len(run(model)) == 40
-
-
-def ends_in_nan(model):
-    model.compile(model.optimizer, loss=blow_up)
-    curve = run(model, sweep=clrcore.exponential_sweep(1e-3, 1e6, 60))
-    assert not math.isfinite(curve.loss[-1])
-    assert len(curve) < 60
 
 
 def diverges(model):
@@ -331,7 +327,6 @@ def runs_with_seeds(model):
 
 ENDINGS = [
     ends_normally,
-    ends_in_nan,
     diverges,
     is_interrupted,
     fails,
@@ -341,41 +336,61 @@ ENDINGS = [
     runs_with_seeds,
 ]
 OPTIMIZERS = {
-    "Adam": adam,
     "moving average": lambda: adam(use_ema=True),
     "accumulated": lambda: adam(gradient_accumulation_steps=3),
     "momentum": lambda: keras.optimizers.SGD(0.1, momentum=0.9),
 }
 
 
-@pytest.mark.parametrize("trained", [True, False])
+@pytest.fixture(scope="module")
+def trained():
+    """One model for all endings, which leave it as it was."""
+    model = classifier(dropout=0.25)
+    model.fit(X, Y, epochs=2, batch_size=16, verbose=0)
+    model.evaluate(X, Y, verbose=0)
+    return model
+
+
 @pytest.mark.parametrize("ending", ENDINGS, ids=lambda ending: ending.__name__)
 def test_the_model_is_left_as_it_was(ending, trained):
-    model = classifier(dropout=0.25)
-    if trained:
-        model.fit(X, Y, epochs=2, batch_size=16, verbose=0)
-        history = model.history
-    else:
-        model.optimizer.build(model.trainable_variables)
-        # Metrics come to be with the first batch.
-        model.evaluate(X, Y, verbose=0)
+    if ON_TORCH:
+        trained.train()  # which evaluating would change
+        trained.layers[0].eval()
+    before, history = bits(trained), trained.history
+
+    ending(trained)
+
+    assert bits(trained) == before
+    assert trained.history is history
+    assert trained.stop_training is False
+
+
+def test_a_loss_that_is_not_finite_ends_the_test_and_leaves_the_model_as_it_was():
+    model = classifier(loss=blow_up, metrics=[])
+    model.fit(X, Y, epochs=1, verbose=0)
     before = bits(model)
+    curve = run(model, sweep=clrcore.exponential_sweep(1e-3, 1e6, 60))
 
-    ending(model)
+    assert not math.isfinite(curve.loss[-1])
+    assert len(curve) < 60
+    assert bits(model) == before
 
-    if ending is ends_in_nan:  # which compiled metrics of its own
-        after = bits(model)
-        assert after[: len(model.variables)] == before[: len(model.variables)]
-    else:
-        assert bits(model) == before
-    if trained:
-        assert model.history is history
-        assert model.stop_training is False
+
+def test_a_new_model_keeps_no_trace():
+    model = classifier()
+    weights = [array(variable) for variable in model.variables]
+    run(model)
+
+    assert all((array(v) == w).all() for v, w in zip(model.variables, weights, strict=True))
+    slots = [array(v) for v in model.optimizer.variables if "learning_rate" not in v.path]
+    assert all((slot == 0).all() for slot in slots)
+    assert float(model.optimizer.learning_rate) == 0.5
+    assert all((array(v) == 0).all() for v in model.metrics_variables)
+    assert not hasattr(model, "history") or model.history is None
 
 
 @pytest.mark.parametrize("kind", OPTIMIZERS)
-@pytest.mark.parametrize("ending", [ends_normally, is_interrupted])
-def test_every_optimizer_is_left_as_it_was(kind, ending):
+def test_every_optimizer_is_left_as_it_was(kind):
     model = classifier(OPTIMIZERS[kind]())
     model.optimizer.build(model.trainable_variables)
     model.evaluate(X, Y, verbose=0)
@@ -383,9 +398,9 @@ def test_every_optimizer_is_left_as_it_was(kind, ending):
         model.fit(X, Y, epochs=1, batch_size=16, verbose=0)
     before = bits(model)
 
-    ending(model)
-
-    assert bits(model) == before
+    for ending in (ends_normally, is_interrupted):
+        ending(model)
+        assert bits(model) == before
     again = model.fit(X, Y, epochs=1, batch_size=16, verbose=0)
     assert math.isfinite(again.history["loss"][0])
 
@@ -411,8 +426,8 @@ def test_modules_of_pytorch_are_left_as_they_were():
         [
             keras.Input((4,)),
             keras.layers.Dense(8),
-            keras.layers.TorchModuleWrapper(norm, output_shape=(8,)),
-            keras.layers.TorchModuleWrapper(drop, output_shape=(8,)),
+            keras.layers.TorchModuleWrapper(norm, output_shape=(None, 8)),
+            keras.layers.TorchModuleWrapper(drop, output_shape=(None, 8)),
             keras.layers.Dense(2),
         ]
     )
@@ -428,7 +443,7 @@ def test_modules_of_pytorch_are_left_as_they_were():
     assert all(torch.equal(value, before[name]) for name, value in norm.state_dict().items())
     assert (norm.training, drop.training) == (True, False)
     assert torch.equal(torch.get_rng_state(), generator)
-    assert all(parameter.grad is None for parameter in model.parameters())
+    assert all(variable.value.grad is None for variable in model.trainable_variables)
 
 
 # What is refused, and what is shown.

@@ -69,16 +69,16 @@ def torch_state(model: Any, *, tensors: bool = False) -> Iterator[None]:
         return
     import torch
 
-    modes = [(module, module.training) for module in model.modules()]
+    modes = {module: module.training for module in _modules(model)}
     generator = torch.get_rng_state()
     devices = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    every = [*model.parameters(), *model.buffers()] if tensors else []
+    every = _tensors(modes) if tensors else []
     kept = [(tensor, tensor.detach().clone(), tensor.grad) for tensor in every]
     try:
         yield
     finally:
-        for module, training in modes:
-            module.training = training
+        for module in _modules(model):  # some come to be with the first batch
+            module.training = modes.get(module, modes[model])
         torch.set_rng_state(generator)
         if devices:
             torch.cuda.set_rng_state_all(devices)
@@ -86,3 +86,19 @@ def torch_state(model: Any, *, tensors: bool = False) -> Iterator[None]:
             for tensor, value, gradient in kept:
                 tensor.copy_(value)
                 tensor.grad = gradient
+
+
+def _modules(model: Any) -> list[Any]:
+    """Every PyTorch module of a model; Keras registers its layers with none of them."""
+    layers = model._flatten_layers(include_self=True, recursive=True)
+    return list({id(one): one for layer in layers for one in layer.modules()}.values())
+
+
+def _tensors(modules: Iterable[Any]) -> list[Any]:
+    """The parameters and buffers of these modules, each once."""
+    tensors = (
+        tensor
+        for module in modules
+        for tensor in (*module.parameters(recurse=False), *module.buffers(recurse=False))
+    )
+    return list({id(tensor): tensor for tensor in tensors}.values())
