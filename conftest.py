@@ -5,6 +5,7 @@ without it.
 """
 
 import contextlib
+import os
 import tempfile
 from importlib.util import find_spec
 
@@ -18,10 +19,14 @@ NEEDS = {
         "docs/pytorch.md",
         "docs/migrating-from-pytorch.md",
     ],
+    "keras": ["src/clr_adapters/keras/*", "tests/adapters/test_keras_*.py", "docs/keras.md"],
     "jax": ["src/clr_adapters/jax/*"],
     "flax": ["tests/adapters/test_jax.py", "docs/jax.md"],  # which needs optax and jax
 }
 missing = {framework for framework in NEEDS if find_spec(framework) is None}
+# Keras needs a backend; one that is asked for must be there.
+if "KERAS_BACKEND" not in os.environ and find_spec("tensorflow") is None:
+    missing.add("keras")
 collect_ignore_glob = [path for framework in sorted(missing) for path in NEEDS[framework]]
 
 

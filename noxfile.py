@@ -50,9 +50,11 @@ def oldest(session: nox.Session) -> None:
 
 @nox.session(python="3.11")
 def arrays(session: nox.Session) -> None:
-    """Policies under the array libraries: jax, torch, tensorflow, keras."""
-    session.install("-e", ".[test]", "-c", CONSTRAINTS, "jax", "torch", "tensorflow-cpu", "keras")
-    session.env["CLR_REQUIRE"] = "jax,torch,tensorflow,keras"
+    """Policies under the array libraries, and alike in all frameworks."""
+    libraries = ["jax", "torch", "tensorflow", "keras", "optax"]
+    installed = ["tensorflow-cpu" if name == "tensorflow" else name for name in libraries]
+    session.install("-e", ".[test]", "-c", CONSTRAINTS, *installed)
+    session.env["CLR_REQUIRE"] = ",".join(libraries)
     pytest(session, "tests/frameworks")
 
 
@@ -72,6 +74,21 @@ def jax(session: nox.Session) -> None:
     session.install("-e", ".[test,jax]", "-c", CONSTRAINTS, "flax", "mypy>=1.14")
     pytest(session, "tests/adapters/test_jax.py", "src/clr_adapters/jax", "docs/jax.md")
     session.run("mypy", "src/clr_adapters/jax")
+
+
+@nox.session(python="3.11")
+@nox.parametrize("backend", ["tensorflow", "jax", "torch"])
+def keras(session: nox.Session, backend: str) -> None:
+    """The Keras adapter on each backend: tests, examples and types."""
+    # tensorflow-cpu by name, as the extra takes the larger build; tensorboard for its callback.
+    needed = {"tensorflow": ["tensorflow-cpu", "tensorboard"]}.get(backend, [backend])
+    session.install("-e", ".[test,keras]", "-c", CONSTRAINTS, "mypy>=1.14", *needed)
+    session.env["KERAS_BACKEND"] = backend
+    session.run("python", "-c", f"import keras; assert keras.backend.backend() == '{backend}'")
+    files = sorted(str(path) for path in Path("tests/adapters").glob("test_keras*.py"))
+    pytest(session, *files, "src/clr_adapters/keras", "docs/keras.md")
+    if backend == "jax":  # the smallest; types do not depend on the backend
+        session.run("mypy", "src/clr_adapters/keras")
 
 
 @nox.session(python="3.11")
@@ -99,7 +116,7 @@ def types(session: nox.Session) -> None:
     """Strict types: the package, and a program that uses its public names."""
     session.install("mypy>=1.14", "-e", ".[demo]")
     # Adapters of frameworks are checked where the framework is.
-    session.run("mypy", "src", "tests/typing_use.py", "--exclude", "clr_adapters/(torch|jax)")
+    session.run("mypy", "src", "tests/typing_use.py", "--exclude", "clr_adapters/(torch|jax|keras)")
 
 
 @nox.session(python="3.11")
@@ -118,10 +135,13 @@ def build(session: nox.Session) -> None:
 @nox.session(python="3.11")
 def benchmarks(session: nox.Session) -> None:
     """Paired ratios of time, printed."""
-    session.install("-e", ".[torch,jax]", "-c", CONSTRAINTS)
+    session.install("-e", ".[torch,jax,keras]", "-c", CONSTRAINTS, "tensorflow-cpu")
     session.run("python", "benchmarks/core.py")
     session.run("python", "benchmarks/torch_scheduler.py")
+    session.run("python", "benchmarks/torch_range_test.py")
     session.run("python", "benchmarks/jax_schedule.py")
+    for backend in ("tensorflow", "jax", "torch"):
+        session.run("python", "benchmarks/keras_schedule.py", env={"KERAS_BACKEND": backend})
 
 
 @nox.session(python="3.11")

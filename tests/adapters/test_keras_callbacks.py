@@ -69,9 +69,7 @@ def test_cycles_are_judged_where_they_end_also_within_an_epoch():
     train(model, [ends, Look()])
 
     assert [end["cycle"] for end in ends.ends] == list(range(len(ends.ends)))
-    assert [end["updates"] for end in ends.ends] == [
-        10 * (i + 1) for i in range(len(ends.ends))
-    ]
+    assert [end["updates"] for end in ends.ends] == [10 * (i + 1) for i in range(len(ends.ends))]
     assert len(ends.ends) >= 3
 
 
@@ -95,7 +93,7 @@ def test_lowered_bounds_are_used_from_the_next_update_on(every):
     ends = CycleEnds(monitor, validation_data=data(55 * every), metric="accuracy")
     model.compile(model.optimizer, loss=prediction, metrics=["accuracy"])
 
-    used = every * fit(model, callbacks=[ends])[:: every]
+    used = every * fit(model, callbacks=[ends])[::every]
 
     factors = [1.0] * 30 + [0.5] * 25
     assert [end["action"] for end in ends.ends] == ["continue"] * 2 + ["lower"] + ["continue"] * 2
@@ -166,7 +164,7 @@ def test_several_steps_per_execution():
 def test_skipped_batches_do_not_complete_a_cycle():
     optimizer = keras.optimizers.LossScaleOptimizer(sgd())
     model = probe(optimizer, 34, dtype="mixed_float16")
-    inputs, targets = data(34)
+    inputs, _ = data(34)
     inputs[[3, 9, 12]] = np.inf
     ends = CycleEnds(validation_data=(np.zeros((1, 34)), np.zeros((1, 1))))
     logger = RateLogger()
@@ -286,7 +284,7 @@ def test_models_that_have_no_cycles_or_not_the_metric_are_refused():
         train(classifier(keras.optimizers.SGD(0.1)), [ends()])
     with pytest.raises(ValueError, match="one with cycles"):
         train(classifier(sgd(clrcore.constant(0.1))), [ends()])
-    with pytest.raises(ValueError, match="metric must be a metric of the compiled model.*'loss'"):
+    with pytest.raises(ValueError, match=r"metric must be a metric .*'loss'"):
         train(classifier(sgd()), [ends()])
 
 

@@ -70,9 +70,7 @@ class CycleEnds(keras.callbacks.Callback):  # type: ignore[misc]
             refuse(TypeError, "metric", "the name of a metric or None", metric)
         self._best = None if monitor is None else monitor.state_dict()["mode"]
         if metric == "loss" and self._best == "max":
-            raise ValueError(
-                "metric='loss' is better when lower; make the monitor with mode='min'"
-            )
+            raise ValueError("metric='loss' is better when lower; make the monitor with mode='min'")
         self._monitor = monitor
         self._data = validation_data
         self._metric = metric

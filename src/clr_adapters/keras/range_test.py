@@ -21,6 +21,8 @@ from .snapshot import untouched
 
 # Batches in a row without an update, after which gradients will not become finite any more.
 MOST_SKIPPED = 200
+# Looks at held-out data in a sweep: enough to see where accuracy rises and falls.
+LOOKS = 50
 LARGEST_SEED = 2**31 - 1
 
 
@@ -39,10 +41,10 @@ def range_test(
     class_weight: dict[int, float] | None = None,
     shuffle: bool = True,
     steps_per_epoch: float | None = None,
-    stop_diverged: bool = True,
-    seeds: Sequence[int] | None = None,
+    stop: bool = True,
+    seeds: int | Sequence[int] | None = None,
     verbose: int | str = "auto",
-) -> Any:
+) -> clrcore.Curve | list[clrcore.Curve]:
     """Train for one sweep of the rate, record what happens, and put everything back.
 
     model: built, and compiled with a float rate, whose value does not matter. MultiOptimizer:
@@ -51,19 +53,19 @@ def range_test(
         tf.data, PyDataset, DataLoader, or an endless generator.
     sweep: linear_sweep, exponential_sweep, or another policy with an end, in updates; by
         default 300 updates from 1e-6 to 10.
-    validation_data, validate_every: held-out data as for `model.fit`, and the number of updates
-        from one measurement of its accuracy to the next, the last update included. 0 measures
-        the accuracy of the mini-batches instead.
+    validation_data: held-out data as for `model.fit`, looked at after every `validate_every`
+        updates (0: 50 times in the sweep) and after the last. Then the curve's accuracy is
+        theirs, otherwise that of the mini-batches.
     accuracy: name of the metric to record as accuracy; by default the first whose name ends in
         "accuracy", if there is one.
     validation_batch_size: as for `model.fit`.
     steps_per_epoch: updates in an epoch, for the curve's reader; known by itself except for
         endless data.
-    stop_diverged: whether a loss that has diverged ends the test; NaN and infinity always do.
-    seeds: None for one run. A list of integers gives a run for each, with other orders of the
-        batches and other dropout, all from the model's weights as they are.
+    stop: end once the loss has diverged. NaN and infinity end the test in any case.
+    seeds: a number of seeds or a list of them; each gives the order of the batches and dropout
+        anew, from the same weights, and a curve of its own.
     verbose: 1 or "auto" shows a progress bar, 2 a line at the end, 0 nothing.
-    Returns a clrcore.Curve, or a list of them, one per seed: the loss of each mini-batch before
+    Returns a clrcore.Curve, or a list of them with `seeds`: the loss of each mini-batch before
     the update at its rate. An accumulated update gives one point, the mean over its batches.
     Raises TypeError or ValueError, naming the argument, for what cannot be tested; whatever
     else `fit` raises.
@@ -90,11 +92,11 @@ def range_test(
         refuse(TypeError, "accuracy", "the name of a metric or None", accuracy)
     if steps_per_epoch is not None:
         steps_per_epoch = real("steps_per_epoch", steps_per_epoch, 0.0, above=True)
-    flag("stop_diverged", stop_diverged)
+    flag("stop", stop)
     verbose = _check_verbose(verbose)
-    seeds = None if seeds is None else _check_seeds(seeds)
-    # The sweep is checked here, before anything is built.
-    clrcore.RangeTest(sweep)
+    own_seeds = _check_seeds(seeds)
+    # Checks the sweep, before anything is built.
+    num_steps = clrcore.RangeTest(sweep).total_steps
 
     once = isinstance(x, Iterator)  # refused, where it ends, with a better message than Keras's
 
@@ -117,9 +119,9 @@ def range_test(
         callback = _Sweep(
             sweep,
             steps_per_epoch=steps_per_epoch,
-            stop_diverged=stop_diverged,
+            stop=stop,
             validation=(validation_data, validation_batch_size) if held_out else None,
-            validate_every=validate_every,
+            validate_every=validate_every or max(1, num_steps // LOOKS),
             accuracy=accuracy,
             verbose=verbose,
             once=once,
@@ -129,14 +131,14 @@ def range_test(
 
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
-    if seeds is None:
+    if own_seeds is None:
         with untouched(model):
             return run()
     with untouched(model):
         # The first `fit` of a model looks at a batch beforehand, and so has another order.
         fit(epochs=1, steps_per_epoch=1)
     curves = []
-    for seed in seeds:
+    for seed in own_seeds:
         with untouched(model):
             _sow(model, seed)
             curves.append(run())
@@ -156,7 +158,7 @@ class _Sweep(keras.callbacks.Callback):  # type: ignore[misc]
         sweep: clrcore.Policy,
         *,
         steps_per_epoch: float | None,
-        stop_diverged: bool,
+        stop: bool,
         validation: tuple[Any, int | None] | None,
         validate_every: int,
         accuracy: str | None,
@@ -166,7 +168,7 @@ class _Sweep(keras.callbacks.Callback):  # type: ignore[misc]
         super().__init__()
         self._sweep = sweep
         self._steps_per_epoch = steps_per_epoch
-        self._stop_diverged = stop_diverged
+        self._stop = stop
         self._validation = validation
         self._validate_every = validate_every
         self._accuracy = accuracy
@@ -183,7 +185,7 @@ class _Sweep(keras.callbacks.Callback):  # type: ignore[misc]
             self._sweep,
             steps_per_epoch=self._steps_per_epoch,
             held_out=self._validation is not None,
-            stop_diverged=self._stop_diverged,
+            stop_diverged=self._stop,
         )
         self._rates = iter(self.test)
         self._lr: float | None = None
@@ -293,10 +295,6 @@ def _check_validation(data: Any, every: int) -> bool:
     integer("validate_every", every)
     if data is None and every:
         raise ValueError(f"validate_every={every} needs validation_data=(x, y)")
-    if data is not None and not every:
-        raise ValueError(
-            "validation_data needs validate_every, the updates from one measurement to the next"
-        )
     return data is not None
 
 
@@ -308,12 +306,15 @@ def _check_verbose(verbose: int | str) -> int:
     return integer("verbose", verbose, 0, 2)
 
 
-def _check_seeds(seeds: Sequence[int]) -> list[int]:
+def _check_seeds(seeds: object) -> list[int] | None:
+    """A list of seeds for a number or a list of them; None for None."""
+    if seeds is None:
+        return None
     if isinstance(seeds, str | bytes) or not hasattr(seeds, "__iter__"):
-        refuse(TypeError, "seeds", "a list of integers or None", seeds)
+        return list(range(integer("seeds", seeds, 1)))
     checked = [integer(f"seeds[{i}]", seed, 0, LARGEST_SEED) for i, seed in enumerate(seeds)]
     if not checked:
-        refuse(ValueError, "seeds", "a list of at least one integer, or None", seeds)
+        refuse(ValueError, "seeds", "a number of seeds or a list of at least one", seeds)
     return checked
 
 

@@ -31,7 +31,7 @@ def untouched(model: Any) -> Iterator[None]:
     """
     variables = [*model.variables, *model.optimizer.variables, *model.metrics_variables]
     attributes = {name: getattr(model, name) for name in ATTRIBUTES if hasattr(model, name)}
-    python, numpy = random.getstate(), np.random.get_state()
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - others use it
     with torch_state(model, tensors=True), values(variables):
         try:
             yield
@@ -43,7 +43,7 @@ def untouched(model: Any) -> Iterator[None]:
                 elif hasattr(model, name):
                     delattr(model, name)
             random.setstate(python)
-            np.random.set_state(numpy)
+            np.random.set_state(numpy)  # noqa: NPY002
 
 
 @contextmanager

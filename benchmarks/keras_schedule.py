@@ -1,0 +1,62 @@
+"""What a training step costs with PolicySchedule beside a constant rate, on one backend.
+
+On PyTorch, which runs eagerly, also beside Keras's CosineDecayRestarts. KERAS_BACKEND names the
+backend. Every row is the median of several runs with the lowest and the highest of them; the row
+"a constant rate, to itself" is the noise.
+"""
+
+import argparse
+import platform
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import paired
+
+import clrcore
+from clr_adapters.keras import PolicySchedule
+
+STEPS = 100
+LIMIT = 1.05
+POLICIES = {
+    "triangular": clrcore.triangular(0.0001, 0.0006, 2000),
+    "triangular2": clrcore.triangular2(0.0001, 0.0006, 2000),
+    "exp_range": clrcore.exp_range(0.0001, 0.0006, 2000, gamma=0.99994, decays="amplitude"),
+    "hann": clrcore.triangular(0.0001, 0.0006, 2000, window="hann"),
+}
+
+
+def training(rate: object) -> Callable[[], object]:
+    """A call trains a network of three layers for STEPS batches."""
+    layers = [keras.layers.Dense(256, activation="relu") for _ in range(3)]
+    model = keras.Sequential([keras.Input((64,)), *layers, keras.layers.Dense(10)])
+    model.compile(keras.optimizers.Adam(rate), loss="mse")
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(64 * STEPS, 64)).astype("float32")
+    y = rng.normal(size=(64 * STEPS, 10)).astype("float32")
+
+    def train() -> object:
+        return model.fit(x, y, batch_size=64, shuffle=False, verbose=0)
+
+    train()  # compiles
+    return train
+
+
+def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    backend = keras.backend.backend()
+    print(f"Python {platform.python_version()}, Keras {keras.__version__}, {backend}")
+    print(f"a fit of {STEPS} steps; median of {paired.RUNS} runs [lowest, highest]")
+    constant = training(0.0003)
+    paired.row("a constant rate, to itself", paired.ratios(training(0.0003), constant), LIMIT)
+    ours = {name: training(PolicySchedule(policy)) for name, policy in POLICIES.items()}
+    for name, train in ours.items():
+        paired.row(f"{name}, to a constant rate", paired.ratios(train, constant), LIMIT)
+    if backend == "torch":
+        restarts = training(keras.optimizers.schedules.CosineDecayRestarts(0.0006, 2000))
+        for name, train in ours.items():
+            paired.row(f"{name}, to CosineDecayRestarts", paired.ratios(train, restarts), 1.0)
+
+
+if __name__ == "__main__":
+    main()
