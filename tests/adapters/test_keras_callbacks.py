@@ -198,9 +198,9 @@ def test_several_optimizers_are_lowered_together():
     assert float(first.learning_rate) == pytest.approx(0.1 * POLICY(36), rel=1e-6)
     assert float(second.learning_rate) == pytest.approx(0.1 * 0.008, rel=1e-6)
     names = [f"lr_{part.name}" for part in (first, second)]
-    for update, rates in ((29, [POLICY(29), 0.002]), (33, [0.1 * POLICY(33), 0.1 * 0.006])):
+    for update, exact in ((29, [POLICY(29), 0.002]), (33, [0.1 * POLICY(33), 0.1 * 0.006])):
         logged = [logger.rates[update][name] for name in names]
-        assert logged == pytest.approx(rates, rel=1e-6)
+        assert logged == pytest.approx(exact, rel=1e-6)
 
 
 def test_the_state_is_plain_and_resumes_monitor_and_bounds():

@@ -137,6 +137,15 @@ def loader():
     return torch.utils.data.DataLoader(rows, batch_size=BATCH)
 
 
+GENTLE = clrcore.exponential_sweep(1e-4, 1e-2, 40)
+
+
+@pytest.fixture(scope="module")
+def of_arrays():
+    model = classifier()
+    return model, run(model, sweep=GENTLE)
+
+
 KINDS = {
     "PyDataset": (Rows, 17.0),
     "endless generator": (endless, None),
@@ -148,13 +157,11 @@ KINDS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.filterwarnings("ignore:.*pin_memory:UserWarning")
-def test_every_kind_of_data_gives_the_same_curve(kind):
+def test_every_kind_of_data_gives_the_same_curve(kind, of_arrays):
     make, steps_per_epoch = KINDS[kind]
-    gentle = clrcore.exponential_sweep(1e-4, 1e-2, 40)
-    model = classifier()
-    expected = run(model, sweep=gentle)
+    model, expected = of_arrays
 
-    curve = run(model, make(), None, sweep=gentle)
+    curve = run(model, make(), None, sweep=GENTLE)
 
     # TensorFlow compiles batches of unknown size to other arithmetic.
     tolerance = 1e-4 if BACKEND == "tensorflow" else 0
@@ -518,18 +525,3 @@ def test_the_sweep_is_chosen_where_none_is_given():
     curve = range_test(classifier(keras.optimizers.SGD(0.1)), X, Y, verbose=0, stop=False)
 
     assert (curve.lr[0], curve.lr[-1], len(curve)) == (1e-6, 10.0, 300)
-
-
-def test_bounds_come_out():
-    curves = range_test(
-        classifier(keras.optimizers.SGD(0.1, momentum=0.9)),
-        X,
-        Y,
-        batch_size=17,
-        seeds=[1, 2, 3],
-        sweep=clrcore.exponential_sweep(1e-5, 10.0, 200),
-        verbose=0,
-    )
-    bounds = clrcore.suggest_bounds(curves)
-
-    assert 1e-3 < bounds.base_lr < bounds.max_lr < 3.0
