@@ -113,14 +113,15 @@ def thin(x: Floats, y: Floats, most: int = MOST_POINTS) -> tuple[Floats, Floats]
     )
 
 
-def local_lines(x: Floats, y: Floats, span: float = SPAN) -> Floats:
+def local_lines(x: Floats, y: Floats, span: float = SPAN, fewest: int = FEWEST) -> Floats:
     """The value at each point of a robust line through its nearest neighbours.
 
-    x: rising, shape (n,). y: finite, shape (n,).
+    x: rising, shape (n,). y: finite, shape (n,). span: part of the points in a window, which
+    has at least `fewest`.
     Neighbours weigh by tricube of their distance, outliers by bisquare of their residual.
     """
     n = x.size
-    k = min(n, max(FEWEST, round(span * n)))
+    k = min(n, max(fewest, round(span * n)))
     # The k nearest of a point are neighbours in rank; the window from s is the right one as
     # soon as the point beyond its end is no nearer than its first; on even grids many are as
     # near, and rounding must not choose between them.

@@ -7,20 +7,29 @@ from __future__ import annotations
 
 from ..errors import NoBoundsError
 from .fall import Fall
-from .loss import BASE_DECADES, TWICE, constant_rate, loss_rule, rate_span, trainable_span
+from .loss import (
+    BASE_DECADES,
+    TWICE,
+    constant_rate,
+    loss_rule,
+    rate_reasons,
+    rate_span,
+    trainable_span,
+)
 from .reading import Reading
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..curve import Curve
 
-# "Starts to rise": this part of the rise is made.
-STARTED = 0.15
-# "Slows, gets ragged, or falls": a plateau, from where this part of the rise is made to where
-# it is left of it. On an exponential sweep accuracy answers late to the decades it crosses, and
-# the plateau is read from its peak on.
-PLATEAU = 0.95
-FELL = 0.9
+# "Starts to rise": this part of the rise is made. A linear ramp makes most of it in its first
+# points; an exponential one comes to it through decades in which only noise crosses low levels.
+STARTED_LINEAR, STARTED = 0.1, 0.3
+# "Slows, gets ragged, or falls": on a linear ramp where accuracy is below this part of its rise
+# again, taken back by this many decades, as it falls late. On an exponential one it falls so
+# late that half way from the centre of its plateau to where the rise is lost, halved, is nearer.
+FELL = 0.95
+LATE = 0.15
 
 # A ramp of fewer epochs is not what the paper means by several.
 SEVERAL_EPOCHS = 2.0
@@ -32,21 +41,9 @@ def accuracy_rule(curve: Curve) -> Reading:
     Raises NoBoundsError where the accuracy shows no rise.
     """
     rise = Fall(curve, "accuracy")
-    low, high, falls = _plateau(rise)
-    top = 0.5 * (low + high)
+    top, why = _top(rise)
     warnings = {**rise.warnings(), **_ramp_warnings(curve)}
-    if falls:
-        reasons = [
-            f"accuracy has stopped rising at lr={10**low:.3g} and falls again from "
-            f"{10**high:.3g} on: max_lr is the middle of the two in log rate, {10**top:.3g}"
-        ]
-    else:
-        # The sweep's edge is no answer; what is known to train lies well below it.
-        top = min(top, rise.edges[1] - TWICE)
-        reasons = [
-            f"accuracy has not fallen again up to lr={10**high:.3g}: max_lr is the middle of "
-            f"what was seen of its plateau in log rate, at most half the last rate, {10**top:.3g}"
-        ]
+    reasons = [why]
     try:
         by_loss = None if curve.loss is None else loss_rule(curve)
     except NoBoundsError:
@@ -64,11 +61,13 @@ def accuracy_rule(curve: Curve) -> Reading:
     else:
         lr = constant_rate(rise)
         span = rate_span(rise, lr)
-        reasons.append("lr is the middle, in log rate, of where 90 % of the rise is made, lowered")
-    base = rise.before(STARTED)
+        reasons.extend(rate_reasons(rise, lr))
+    started = STARTED_LINEAR if rise.linear else STARTED
+    base = rise.before(started)
     if base < top:
         reasons.append(
-            f"accuracy has made 15 % of its rise at lr={10**base:.3g}: base_lr is where it starts"
+            f"accuracy has made {started:.0%} of its rise at lr={10**base:.3g}: base_lr is where "
+            "it starts"
         )
     else:
         base = top - BASE_DECADES
@@ -91,11 +90,28 @@ def accuracy_rule(curve: Curve) -> Reading:
     )
 
 
-def _plateau(rise: Fall) -> tuple[float, float, bool]:
-    """Log10 rates between which accuracy neither rises nor falls, and whether it does fall."""
+def _top(rise: Fall) -> tuple[float, str]:
+    """Log10 of max_lr, and why."""
     if rise.linear:
-        return rise.before(PLATEAU), rise.after(PLATEAU), rise.cut or rise.loses(PLATEAU)
-    return float(rise.x[rise.bottom]), rise.after(FELL), rise.cut or rise.loses(FELL)
+        fell = rise.after(FELL)
+        top = fell - LATE
+        why = f"accuracy falls below {FELL:.0%} of its rise again at lr={10**fell:.3g}"
+        falls = rise.cut or rise.loses(FELL)
+    else:
+        top = 0.5 * (rise.centre + rise.end) - TWICE
+        why = (
+            f"accuracy is highest round lr={10**rise.centre:.3g} and has lost its rise at "
+            f"{10**rise.end:.3g}"
+        )
+        falls = rise.recovers
+    if not falls:
+        # The sweep's edge is no answer; what is known to train lies well below it.
+        top = min(top, rise.edges[1] - TWICE)
+        why = (
+            f"accuracy has not fallen again up to lr={10 ** rise.edges[1]:.3g}, and max_lr is at "
+            "most half of that"
+        )
+    return top, f"{why}: max_lr is {10**top:.3g}"
 
 
 def _ramp_warnings(curve: Curve) -> dict[str, str]:

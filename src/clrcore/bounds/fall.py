@@ -30,6 +30,18 @@ WIDE_STEP = 0.12
 # nothing first; a linear one learns at once, so only its first few points are untrained.
 BASELINE_PART = 0.1
 BASELINE_LEAST = 3
+# A few points may be low by chance. A loss that has not fallen yet is as high over a longer
+# baseline, so the higher of the two is nearer to the start.
+LONGER_PART = 0.25
+LONGER_LEAST = 10
+
+# Part of the points in a window of the smoother, and their least number. Those of the loss are
+# narrow: its estimators are means over the curve and smooth by themselves, and a wide window
+# carries the blow-up back into the plateau. Accuracy of a small held-out set is coarse.
+WINDOWS = {"loss": (0.06, 5), "accuracy": (0.12, 7)}
+# A point that has made this part of the fall has a weight of its 6th power in the centre: half
+# of the fall counts for a sixtieth, nine tenths for a half.
+POWER = 6
 
 # A run has diverged once it stands above its start by as much as it had fallen, and never
 # comes back to its lowest value. Before that, values above the start count up to HIGHEST falls,
@@ -43,6 +55,9 @@ STANDARD_ERRORS = 2.0
 # Without a trend that noise alone hardly shows, by this many standard errors, it must be clearer.
 TREND = 1.0
 CLEAR = 1.5
+# A rise from the start that shows within this part of the points is a sweep that starts too high;
+# one that shows later is a sweep too fast to learn in.
+EARLY = 0.25
 # A curve that begins this part of its fall from its baseline was moving from the start.
 MOVING = 0.15
 # Falls below this part of the values are rounding.
@@ -84,12 +99,16 @@ class Fall:
         lead = BASELINE_LEAST
         if not self.linear:
             lead = max(lead, round(BASELINE_PART * self.points))
-        start = float(np.median(turned[:lead]))
+        longer = LONGER_LEAST
+        if not self.linear:
+            longer = max(longer, round(LONGER_PART * self.points))
+        start = float(max(np.median(turned[:lead]), np.median(turned[:longer])))
+        window = WINDOWS[metric]
         self.x, y = smoothing.thin(rates, turned)
         # Twice, because how far above the start values may stand is measured in falls.
-        lowest = float(smoothing.local_lines(self.x, np.minimum(y, start)).min())
+        lowest = float(smoothing.local_lines(self.x, np.minimum(y, start), *window).min())
         y = np.minimum(y, start + HIGHEST * (start - lowest))
-        self.smoothed = smoothing.local_lines(self.x, y)
+        self.smoothed = smoothing.local_lines(self.x, y, *window)
         self.bottom = int(np.argmin(self.smoothed))
         self.depth = start - float(self.smoothed[self.bottom])
         self._check_depth(turned, y, start, lead)
@@ -100,6 +119,24 @@ class Fall:
     def recovers(self) -> bool:
         """Whether the end of the plateau was seen: half of the fall lost again, or a cut."""
         return self.cut or self.loses(0.5)
+
+    @property
+    def centre(self) -> float:
+        """Log10 rate at the centre of where most of the fall is made; steadier than the bottom."""
+        weight = np.clip(self.fraction, 0.0, 1.0) ** POWER * (np.gradient(self.x) + TINY)
+        return float(np.average(self.x, weights=weight))
+
+    @property
+    def end(self) -> float:
+        """Log10 rate at which the fall is lost again, on average over its levels.
+
+        The levels go from the bottom to as far above the start as values count; those that are
+        not reached again are lost at the last rate.
+        """
+        kept = np.minimum.accumulate(self.fraction[self.bottom :])
+        part = np.clip((kept + HIGHEST) / (1.0 + HIGHEST), 0.0, 1.0)
+        x = self.x[self.bottom :]
+        return float(x[0] + np.sum(0.5 * (part[1:] + part[:-1]) * np.diff(x)))
 
     def loses(self, level: float) -> bool:
         """Whether the fraction sinks below `level` again after the bottom."""
@@ -173,19 +210,31 @@ class Fall:
         before = int(np.searchsorted(self.lr, 10.0 ** self.x[self.bottom]))
         noise = smoothing.difference_noise(turned[: max(before, FEWEST_POINTS)])
         # A median is worth two thirds of its points, a window's line as much of its own.
-        window = max(smoothing.FEWEST, smoothing.SPAN * self.x.size)
+        span, fewest = WINDOWS[self.metric]
+        window = max(fewest, span * self.x.size)
         error = noise * math.sqrt(1.5 / lead + 1.5 / window)
         least = max(noise, STANDARD_ERRORS * error, ROUNDING * abs(start))
-        if self.depth > (least if _has_trend(y) else CLEAR * least):
+        if not _has_trend(y):
+            least *= CLEAR
+        if self.depth > least:
             return
-        last = float(self.lr[-1])
         better = "fall" if self.metric == "loss" else "rise"
+        change = max(self.depth, 0.0)
+        small = f"its change of {change:.3g} is not larger than its noise of {least:.3g}"
+        last = float(self.lr[-1])
         end = float(np.median(turned[-max(3, self.points // 10) :]))
         if end - start > least:
-            raise NoBoundsError(self._diverging())
+            before_that = _medians_of_three(turned) <= start + least
+            worse = int(np.flatnonzero(np.append(True, before_that))[-1])
+            if worse < EARLY * self.points:
+                raise NoBoundsError(self._diverging())
+            raise NoBoundsError(
+                f"no {better} of the {self.metric} seen before it was lost at "
+                f"lr={float(self.lr[worse]):.3g}: {small}; take more updates for the sweep, or "
+                "make the noise smaller with larger batches"
+            )
         raise NoBoundsError(
-            f"no {better} of the {self.metric} seen up to lr={last:.3g}: its change of "
-            f"{max(self.depth, 0.0):.3g} is not larger than its noise of {least:.3g}; raise the "
+            f"no {better} of the {self.metric} seen up to lr={last:.3g}: {small}; raise the "
             f"sweep's top above {last:.3g}, or make the noise smaller with larger batches"
         )
 

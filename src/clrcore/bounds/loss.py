@@ -1,8 +1,9 @@
-"""The loss rule: the middle of the plateau where the loss has made most of its fall.
+"""The loss rule: the centre of where the loss has fallen most, and where it is lost again.
 
-The plateau is where the smoothed loss has made 90 % of its fall. Its middle is steadier than
-the lowest point, and lies to the right of the best constant rate, because a sweep moves on
-before the loss has answered to a rate, and because it arrives with a network already trained.
+The centre is steadier than the lowest point, and lies to the right of the best constant rate:
+a sweep moves on before the loss has answered to a rate, and arrives with a network already
+trained. The faster the sweep, the less of a plateau there is to see, and the more does the place
+where the fall is lost again say.
 """
 
 from __future__ import annotations
@@ -16,24 +17,34 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..curve import Curve
 
-PLATEAU = 0.9
+# The centre lies this far above the best constant rate, in decades, because the network comes
+# to each rate already trained by those before it. A linear sweep trains it more.
+TRAINED = 0.3
+TRAINED_LINEAR = 0.4
+# The loss answers to a rate about this many updates late, and an exponential sweep has moved on
+# by as many steps. One so fast that it moves by more than a quarter decade shows no more lag.
+LAG_UPDATES = 4.0
+FASTEST = 0.25
+# Decades per update, times this, is the weight of where the fall is lost beside its centre.
+END_WEIGHT = 4.0
 
-# The loss answers to a rate about this many updates late. An exponential sweep has moved on by
-# as many steps, but what it gains on the best rate is bounded.
-LAG_POINTS = 6.0
-LARGEST_LAG = 0.5
-# A linear sweep dwells at each rate, so it gains by having trained on the way, not by the lag.
-LINEAR_LAG = 0.5
+# A plateau goes on for more than this many decades where a network has nothing left to learn, or
+# its layers are normalised: how far says nothing about the best rate.
+BY_THEN = 0.8
+LONGEST = 0.9
 
-# The method's own error, in decades, that several seeds do not lower.
-LR_ERROR = 0.4
+# Where the best constant rate lies, in decades from lr: measured on settings that the rule was
+# not made with, so that nine in ten lie within. Faster sweeps are less sure.
+LR_BELOW, LR_ABOVE = 0.42, 0.65
+FAST = 0.5
 
 # Decades of a factor of 2: a cycle passes its peak only briefly and stands twice the rate.
 TWICE = 0.30103
 # The part of max_lr that base_lr is (paper, section 3.3: a third to a fourth).
 BASE_DECADES = 0.60206
-# The largest rate that trains, in decades from where half of the fall is lost again.
-TRAINS_LOW, TRAINS_HIGH = 0.75, 0.25
+# The largest rate that trains, in decades from where the fall is lost again.
+TRAINS_BELOW, TRAINS_ABOVE = 0.6, 0.6
+TRAINS_FAST = 1.8
 
 
 def loss_rule(curve: Curve) -> Reading:
@@ -43,61 +54,86 @@ def loss_rule(curve: Curve) -> Reading:
     """
     fall = Fall(curve, "loss")
     lr = constant_rate(fall)
-    top = max(lr, min(lr + TWICE, fall.after(PLATEAU), fall.after(0.5) - TWICE))
-    low, high = 10 ** fall.before(PLATEAU), 10 ** fall.after(PLATEAU)
+    unsure = 0.0 if fall.linear else min(FASTEST, fall.decades_per_update)
+    top = max(lr, min(lr + TWICE - unsure, fall.end - TWICE))
     return Reading(
         base=top - BASE_DECADES,
         lr=lr,
         top=top,
         lr_span=rate_span(fall, lr),
         top_span=trainable_span(fall, top),
-        reasons=(
-            f"the smoothed loss has made 90 % of its fall from lr={low:.3g} to {high:.3g}; lr is "
-            f"the middle of it in log rate, divided by {10 ** lag(fall):.3g} because "
-            f"{'a linear' if fall.linear else 'an exponential'} sweep of this length shows it at "
-            "that much too large a rate",
-            _top_reason(fall),
-            "base_lr is max_lr / 4",
-        ),
+        reasons=(*rate_reasons(fall, lr), _top_reason(fall), "base_lr is max_lr / 4"),
         warnings=fall.warnings(),
     )
 
 
+def rate_reasons(fall: Fall, lr: float) -> list[str]:
+    """Why `constant_rate` is what it is, in words."""
+    what = "loss has fallen" if fall.metric == "loss" else "accuracy has risen"
+    kind = "a linear" if fall.linear else "an exponential"
+    centre, end = _marks(fall)
+    found = [
+        f"the smoothed {what} most round lr={10**centre:.3g}; lr is that, divided by "
+        f"{10 ** lag(fall):.3g} because {kind} sweep of this length shows the best rate at that "
+        "much too large a one"
+    ]
+    if centre < fall.centre:
+        found.append(
+            f"the plateau goes on to larger rates; what is more than {LONGEST} decades above "
+            f"where {BY_THEN:.0%} of the change was made does not count"
+        )
+    weight = end_weight(fall)
+    if weight > 0.1:
+        found.append(
+            f"a sweep this fast shows little of a plateau: where the change is lost again, "
+            f"lr={10**end:.3g}, has a weight of {weight:.0%} in lr before that"
+        )
+    return found
+
+
 def _top_reason(fall: Fall) -> str:
     if fall.loses(0.5):
-        return (
-            "max_lr is twice lr, at most where the loss has lost a tenth of its fall again and "
-            "half the rate where it has lost half of it"
-        )
+        return "max_lr is twice lr, at most half the rate at which the loss has lost its fall again"
     return "max_lr is twice lr, at most half the last rate that was of use"
-
-
-def lag(fall: Fall) -> float:
-    """By how many decades the sweep shows the plateau at too large rates."""
-    if fall.linear:
-        return LINEAR_LAG
-    return min(LARGEST_LAG, LAG_POINTS * fall.decades_per_update)
 
 
 def constant_rate(fall: Fall) -> float:
     """Log10 of the rate for constant training; never below the sweep's first rate."""
-    middle = 0.5 * (fall.before(PLATEAU) + fall.after(PLATEAU))
-    return max(fall.edges[0], middle - lag(fall))
+    centre, end = _marks(fall)
+    weight = end_weight(fall)
+    return max(fall.edges[0], (1.0 - weight) * centre + weight * end - lag(fall))
+
+
+def _marks(fall: Fall) -> tuple[float, float]:
+    """The centre of the plateau and its end, as far as they tell of the best rate."""
+    centre = min(fall.centre, fall.before(BY_THEN) + LONGEST)
+    return centre, min(fall.end, centre + LONGEST)
+
+
+def end_weight(fall: Fall) -> float:
+    """What part where the fall is lost again has in `constant_rate`."""
+    return 0.0 if fall.linear else min(1.0, END_WEIGHT * fall.decades_per_update)
+
+
+def lag(fall: Fall) -> float:
+    """By how many decades the sweep shows the best rate at too large ones."""
+    if fall.linear:
+        return TRAINED_LINEAR
+    return TRAINED + LAG_UPDATES * min(FASTEST, fall.decades_per_update)
 
 
 def rate_span(fall: Fall, lr: float) -> tuple[float, float]:
     """Where the best constant rate is expected."""
-    error = LR_ERROR + fall.decades_per_update
-    low = min(lr - error, fall.before(0.8) - lag(fall))
-    high = max(lr + error, fall.after(PLATEAU))
-    return max(low, fall.edges[0]), min(high, _last(fall))
+    faster = 0.0 if fall.linear else FAST * min(FASTEST, fall.decades_per_update)
+    low, high = lr - LR_BELOW - faster, lr + LR_ABOVE + faster
+    return max(low, fall.edges[0]), max(lr, min(high, _last(fall)))
 
 
 def trainable_span(fall: Fall, top: float) -> tuple[float, float]:
     """Where the largest rate that trains is expected, `top` included."""
-    lost = fall.after(0.5)
-    low = max(lost - TRAINS_LOW, fall.edges[0])
-    high = min(lost + TRAINS_HIGH, _last(fall))
+    faster = 0.0 if fall.linear else TRAINS_FAST * min(FASTEST, fall.decades_per_update)
+    low = max(fall.end - TRAINS_BELOW - faster, fall.edges[0])
+    high = min(fall.end + TRAINS_ABOVE, _last(fall))
     return min(low, top), max(high, top)
 
 

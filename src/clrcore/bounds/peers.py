@@ -1,16 +1,18 @@
 """Rules of other finders, for comparison: one rate per curve, no statement how sure it is.
 
-Definitions as in fastai's finder: the loss smoothed by a debiased exponential mean that looks
-back, up to four times its lowest value; of its points, the first tenth and the last five are
-not considered.
+Each is written from its definition: what smooths the loss, where its test would have stopped,
+which points it skips, and which of the rest it takes. Smoothing here is an exponential mean that
+looks back, so that every feature moves to larger rates; the rules were made for that.
 """
 
 from __future__ import annotations
 
+import bisect
 import math
 
 import numpy as np
 
+from .. import smoothing
 from ..errors import NoBoundsError
 from .fall import check_rising, recorded
 from .loss import BASE_DECADES
@@ -18,55 +20,235 @@ from .reading import Reading
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..curve import Curve
     from ..smoothing import Floats
 
-BETA = 0.98
-STOP = 4.0
-SKIP_LAST = 5
-
 
 def steepest(curve: Curve) -> Reading:
-    """The rate at which the loss falls fastest per logarithm of the rate."""
-    lr, loss = _considered(curve)
-    slopes = np.diff(loss) / np.diff(np.log(lr))
-    chosen = int(np.argmin(slopes))
+    """The steep of fastai: where the loss falls fastest per logarithm of the rate."""
+    lr, loss = _fastai(curve)
+    chosen = int(np.argmin(np.diff(loss) / np.diff(np.log(lr))))
     return _reading(lr, float(lr[chosen]), "the smoothed loss falls fastest there, per log rate")
 
 
 def minimum(curve: Curve) -> Reading:
-    """A tenth of the rate at which the loss is lowest."""
-    lr, loss = _considered(curve)
-    chosen = float(lr[int(np.argmin(loss))])
-    return _reading(lr, chosen / 10.0, f"the smoothed loss is lowest at ten times it, {chosen:.3g}")
+    """The minimum of fastai: a tenth of the rate of the lowest loss."""
+    lr, loss = _fastai(curve)
+    lowest = float(lr[int(np.argmin(loss))])
+    return _reading(lr, lowest / 10.0, f"the smoothed loss is lowest at ten times it, {lowest:.3g}")
 
 
-def _considered(curve: Curve) -> tuple[Floats, Floats]:
-    """The rates and smoothed losses that these rules look at."""
+def valley(curve: Curve) -> Reading:
+    """The valley of fastai: middle of the longest run of falling losses, others between.
+
+    Its begin is counted back from its end by its length, as if there were no others between.
+    """
+    lr, loss = _fastai(curve)
+    # Lengths of the longest falling runs that end at each point, by their smallest last values.
+    last: list[float] = []
+    lengths = []
+    for value in (-loss).tolist():
+        place = bisect.bisect_left(last, value)
+        last[place : place + 1] = [value]
+        lengths.append(place + 1)
+    third = len(last) / 3.0
+    begin = lengths.index(len(last)) - len(last)
+    chosen = max(0, begin + int(third) + int(third / 2.0))
+    return _reading(lr, float(lr[chosen]), "it is the middle of the longest valley of the loss")
+
+
+def slide(curve: Curve) -> Reading:
+    """The slide of fastai: down from the end while slopes 15 points apart differ by 0.005."""
+    lr, loss = _fastai(curve, fewest=16)
+    slopes = np.gradient(loss)
+    alike = np.flatnonzero(np.abs(slopes[15:] - slopes[:-15])[::-1] <= 0.005)
+    moves = int(alike[0]) if alike.size else lr.size - 15
+    chosen = lr.size - 16 - max(0, moves - 1)
+    return _reading(lr, float(lr[chosen]), "from there on the slope of the loss changes")
+
+
+def torch_lr_finder(curve: Curve) -> Reading:
+    """torch-lr-finder's steepest gradient: the fastest fall per point."""
+    lr, loss = _kept(curve, _plain, stop=5.0, skip=(10, 5))
+    chosen = int(np.argmin(np.gradient(loss)))
+    return _reading(lr, float(lr[chosen]), "the smoothed loss falls fastest there, per point")
+
+
+def ignite(curve: Curve) -> Reading:
+    """Ignite's: the fastest fall per point before the lowest loss."""
+    lr, loss = _kept(curve, _plain, stop=5.0)
+    end = int(np.argmin(loss)) + 1
+    if end < 3:
+        raise NoBoundsError(
+            "too few points: this rule wants 3 up to the lowest smoothed loss, got "
+            f"{end}; lower the sweep's start"
+        )
+    chosen = int(np.argmin(np.gradient(loss[:end])))
+    return _reading(lr, float(lr[chosen]), "the smoothed loss falls fastest there, per point")
+
+
+def lightning(curve: Curve) -> Reading:
+    """Lightning's from 2.5.3 on: the fastest fall per rate, not per log rate."""
+    lr, loss = _kept(curve, _late, stop=4.0, skip=(10, 1))
+    chosen = int(np.argmin(np.gradient(loss, lr)))
+    return _reading(lr, float(lr[chosen]), "the smoothed loss falls fastest there, per rate")
+
+
+def lightning_before(curve: Curve) -> Reading:
+    """Lightning's before 2.5.3: the fastest fall per point."""
+    lr, loss = _kept(curve, _late, stop=4.0, skip=(10, 1))
+    chosen = int(np.argmin(np.gradient(loss)))
+    return _reading(lr, float(lr[chosen]), "the smoothed loss falls fastest there, per point")
+
+
+def ktrain_minimum(curve: Curve) -> Reading:
+    """The minimum of ktrain: a fifth of the rate of the lowest loss."""
+    lr, loss = _kept(curve, _debiased, stop=4.0)
+    lowest = float(lr[int(np.argmin(loss))])
+    return _reading(lr, lowest / 5.0, f"the smoothed loss is lowest at five times it, {lowest:.3g}")
+
+
+def ktrain_gradient(curve: Curve) -> Reading:
+    """The other of ktrain: the fastest fall per point, read 32 points too low, as shipped."""
+    lr, loss = _kept(curve, _debiased, stop=4.0)
+    before = loss[32 : int(np.argmin(loss))]
+    if before.size < 2:
+        raise NoBoundsError(
+            "too few points: this rule skips 32 and wants 2 before the lowest smoothed loss; "
+            "record more, or lower the sweep's start"
+        )
+    chosen = int(np.argmin(np.gradient(before)))
+    return _reading(lr, float(lr[chosen]), "32 points on, the smoothed loss falls fastest")
+
+
+def keras_lr_finder(curve: Curve) -> Reading:
+    """keras_lr_finder's: the largest fall of the raw loss over 20 points."""
+    lr, loss = _kept(curve, _raw, stop=4.0, patience=5, fewest=21)
+    falls = np.zeros(loss.size)
+    falls[20:] = loss[20:] - loss[:-20]
+    chosen = 10 + int(np.argmin(falls[10:-5]))
+    return _reading(lr, float(lr[chosen]), "the loss fell most over the 20 points up to there")
+
+
+def pytorch_forecasting(curve: Curve) -> Reading:
+    """pytorch-forecasting's: Lightning's loss smoothed over the rate itself, then steepest."""
+    lr, loss = _kept(curve, _late, skip=(0, 1), fewest=13)
+    at, kept = smoothing.thin(lr, loss)
+    smooth = np.interp(lr, at, smoothing.local_lines(at, kept, 0.1))
+    chosen = 10 + int(np.argmin(np.gradient(smooth[10:])))
+    return _reading(lr, float(lr[chosen]), "the smoothed loss falls fastest there, per point")
+
+
+def neuralprophet(curve: Curve) -> Reading:
+    """NeuralProphet's: Lightning's rate, and that of a smoother loss, their geometric mean."""
+    lr, loss = _kept(curve, _late, skip=(10, 1), fewest=10)
+    window = np.hamming(10)
+    smooth = np.convolve(loss, window, "same") / np.convolve(np.ones(loss.size), window, "same")
+    by_rate, by_point = np.gradient(loss, lr), np.gradient(smooth)
+    mean = math.sqrt(lr[int(np.argmin(by_rate))] * lr[int(np.argmin(by_point))])
+    return _reading(lr, mean, "it is the geometric mean of two rates where the loss falls fastest")
+
+
+def knee(curve: Curve) -> Reading:
+    """Kneedle's shoulder of a falling curve, over log rate: where the fall begins."""
+    return _kneedle(curve, 1.0, "the smoothed loss turns downwards there")
+
+
+def elbow(curve: Curve) -> Reading:
+    """Kneedle's elbow of a falling curve, over log rate: where the fall ends."""
+    return _kneedle(curve, -1.0, "the smoothed loss levels out there")
+
+
+def _kneedle(curve: Curve, side: float, why: str) -> Reading:
+    """Where the loss, up to its lowest, is farthest to one side of the line between its ends.
+
+    The first place that is so far out that the distance then sinks by a step of the log rate
+    before the next such place (Satopaa et al., Kneedle, 2011, with a sensitivity of 1).
+    """
+    lr, loss = _kept(curve, _debiased, stop=4.0)
+    end = int(np.argmin(loss)) + 1
+    if end < 3:
+        raise NoBoundsError(
+            f"too few points: this rule wants 3 up to the lowest smoothed loss, got {end}; lower "
+            "the sweep's start"
+        )
+    x, loss = np.log(lr[:end]), loss[:end]
+    x = (x - x[0]) / (x[-1] - x[0])
+    distance = side * ((loss - loss[-1]) / np.ptp(loss) - (1.0 - x))
+    padded = np.pad(distance, 1, constant_values=-math.inf)
+    tops = np.flatnonzero((distance >= padded[:-2]) & (distance >= padded[2:]))
+    for top, following in zip(tops, [*tops[1:], x.size], strict=True):
+        if np.any(distance[top:following] < distance[top] - 1.0 / (x.size - 1)):
+            return _reading(lr, float(lr[top]), why)
+    raise NoBoundsError("the loss has no knee; lower the sweep's start, or raise its top")
+
+
+def _fastai(curve: Curve, fewest: int = 2) -> tuple[Floats, Floats]:
+    """What fastai's rules look at: without the first tenth of the sweep and the last 5 points."""
+    return _kept(curve, _debiased, stop=4.0, skip=(len(curve) // 10, 5), fewest=fewest)
+
+
+def _debiased(loss: Floats, late: int = 0) -> Floats:
+    """Exponential mean, 0.98 of it kept, divided by the weight of what it has seen."""
+    mean, means = 0.0, []
+    for k, value in enumerate(loss.tolist(), start=1 + late):
+        mean = 0.98 * mean + 0.02 * value
+        means.append(mean / (1.0 - 0.98**k))
+    return np.array(means)
+
+
+def _late(loss: Floats) -> Floats:
+    """The same as Lightning has it: divided by the weight of one point more than it has seen."""
+    return _debiased(loss, late=1)
+
+
+def _plain(loss: Floats) -> Floats:
+    """Exponential mean, 0.95 of it kept, that begins with the first loss."""
+    mean, means = float(loss[0]) if loss.size else 0.0, []
+    for value in loss.tolist():
+        mean = 0.95 * mean + 0.05 * value
+        means.append(mean)
+    return np.array(means)
+
+
+def _raw(loss: Floats) -> Floats:
+    return loss
+
+
+def _kept(
+    curve: Curve,
+    smooth: Callable[[Floats], Floats],
+    *,
+    stop: float = math.inf,
+    skip: tuple[int, int] = (0, 0),
+    patience: int = 0,
+    fewest: int = 2,
+) -> tuple[Floats, Floats]:
+    """Rates and smoothed losses that a rule looks at.
+
+    stop: the test would have ended where the smoothed loss is above so many times its lowest,
+    after `patience` points. skip: points left out at the start and at the end.
+    """
     rates, values, _, _ = recorded(curve, "loss")
     check_rising(rates)
-    losses = []
-    mean, best = 0.0, math.inf
-    for k, loss in enumerate(values.tolist(), start=1):
-        if not math.isfinite(loss):
-            break
-        mean = BETA * mean + (1.0 - BETA) * loss
-        smoothed = mean / (1.0 - BETA**k)
-        losses.append(smoothed)
-        best = min(best, smoothed)
-        if smoothed > STOP * best:
-            break
-    n = len(losses)
-    kept = slice(n // 10, n - SKIP_LAST)
-    lr, smooth = rates[:n][kept], np.array(losses)[kept]
+    finite = smoothing.finite_until(values)
+    smoothed = smooth(values[:finite])
+    lost = smoothed > stop * np.minimum.accumulate(smoothed)
+    lost[:patience] = False
+    n = int(np.flatnonzero(lost)[0]) + 1 if lost.any() else smoothed.size
+    kept = slice(skip[0], max(0, n - skip[1]))
+    lr, smoothed = rates[:n][kept], smoothed[:n][kept]
     # Rates that repeat, and 0, have no slope per log rate.
     distinct = (lr > 0.0) & (np.diff(lr, prepend=-1.0) > 0.0)
-    if np.count_nonzero(distinct) < 2:
+    if np.count_nonzero(distinct) < fewest:
         raise NoBoundsError(
-            f"too few points: {n} before this rule stops, of which it skips the first "
-            f"tenth and the last {SKIP_LAST}; lower the sweep's start, or record more points"
+            f"too few points: {n} before this rule stops, of which it skips the first {skip[0]} "
+            f"and the last {skip[1]} and wants {fewest}; lower the sweep's start, or record more "
+            "points"
         )
-    return lr[distinct], smooth[distinct]
+    return lr[distinct], smoothed[distinct]
 
 
 def _reading(lr: Floats, rate: float, why: str) -> Reading:

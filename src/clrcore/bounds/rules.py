@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from .._values import Value
+from . import peers
 from .accuracy import accuracy_rule
 from .loss import loss_rule
-from .peers import minimum, steepest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,8 +28,23 @@ class Rule(Value):
 
 
 RULES = {
-    "loss": Rule(loss_rule, "loss", "middle of the loss's plateau, corrected for lag"),
+    "loss": Rule(loss_rule, "loss", "where the loss has fallen most, corrected for lag"),
     "accuracy": Rule(accuracy_rule, "accuracy", "the paper's: where accuracy rises and falls"),
-    "steepest": Rule(steepest, "loss", "fastest fall per log rate (fastai's steep)"),
-    "minimum": Rule(minimum, "loss", "a tenth of the rate of the lowest loss (fastai's minimum)"),
+    "steepest": Rule(peers.steepest, "loss", "fastai's steep: fastest fall per log rate"),
+    "valley": Rule(peers.valley, "loss", "fastai's valley: middle of the longest fall"),
+    "slide": Rule(peers.slide, "loss", "fastai's slide: where the slope begins to change"),
+    "minimum": Rule(peers.minimum, "loss", "fastai's minimum: rate of the lowest loss / 10"),
+    "torch_lr_finder": Rule(peers.torch_lr_finder, "loss", "fastest fall per point"),
+    "ignite": Rule(peers.ignite, "loss", "fastest fall per point before the lowest loss"),
+    "lightning": Rule(peers.lightning, "loss", "from 2.5.3 on: fastest fall per rate"),
+    "lightning_before_2_5_3": Rule(peers.lightning_before, "loss", "fastest fall per point"),
+    "ktrain_minimum": Rule(peers.ktrain_minimum, "loss", "rate of the lowest loss / 5"),
+    "ktrain_gradient": Rule(peers.ktrain_gradient, "loss", "fastest fall, 32 points early"),
+    "keras_lr_finder": Rule(peers.keras_lr_finder, "loss", "largest fall over 20 points"),
+    "pytorch_forecasting": Rule(
+        peers.pytorch_forecasting, "loss", "fastest fall per point, smoothed over the rate"
+    ),
+    "neuralprophet": Rule(peers.neuralprophet, "loss", "mean of two fastest falls"),
+    "kneed_concave": Rule(peers.knee, "loss", "Kneedle's shoulder, where the fall begins"),
+    "kneed_convex": Rule(peers.elbow, "loss", "Kneedle's elbow, where the fall ends"),
 }
