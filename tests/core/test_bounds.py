@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import clrcore
+from clrcore import smoothing
 from clrcore.bounds import RULES, Bounds, suggest_bounds
 from clrcore.curve import Curve
 from clrcore.errors import NoBoundsError
@@ -182,6 +183,67 @@ class TestLossRule:
         linear = suggest_bounds(Curve(lr, losses(lr), sweep="linear"))
         assert linear.lr == pytest.approx(quick.lr * 10 ** (6 * 7 / 99 - 0.5), rel=0.15)
 
+    def test_a_plateau_that_goes_on_for_decades_does_not_carry_the_rate_along(self):
+        # A network that has learned all there is does not mind how large the rate becomes.
+        found = {}
+        for top in (1.0, 10.0, 1000.0):
+            lr = np.geomspace(1e-6, top, round(50 * math.log10(top / 1e-6)))
+            found[top] = suggest_bounds(Curve(lr, losses(lr, best=0.01, noise=0.0, lost=1e9)))
+        # 80 % of the fall is made at 0.002: 0.9 decades above, and 8 % of another 0.9 decades,
+        # less the lag of 0.38 decades.
+        assert found[1000.0].lr == pytest.approx(0.002 * 10 ** (0.9 * 1.08 - 0.38), rel=0.05)
+        assert found[1000.0].lr == pytest.approx(found[10.0].lr, rel=0.02)
+        assert found[1.0].lr == pytest.approx(found[10.0].lr, rel=0.1)
+        assert any("plateau goes on" in reason for reason in found[1000.0].reasons)
+        assert not any("plateau goes on" in r for r in suggest_bounds(exponential(lost=3)).reasons)
+
+    def test_the_end_of_the_plateau_counts_in_fast_sweeps_only(self):
+        moved = {}
+        for n in (40, 2000):
+            near, far = (suggest_bounds(exponential(n, noise=0.0, lost=lost)) for lost in (4, 20))
+            moved[n] = math.log10(far.lr / near.lr)
+            told = any("a sweep this fast" in reason for reason in far.reasons)
+            assert told == (n == 40)
+        # The centre of the plateau moves by half as much as its end does, by 0.7 decades.
+        assert moved[2000] == pytest.approx(0.35, abs=0.07)
+        assert moved[40] > 1.4 * moved[2000]
+
+    def test_max_lr_stays_below_where_the_loss_is_lost(self):
+        lr = np.geomspace(1e-5, 10.0, 300)
+        loss = np.where(lr < 0.1, 2.3 / (1 + (lr / 0.02) ** 4), 5.0)
+        bounds = suggest_bounds(Curve(lr, loss))
+        assert bounds.max_lr == pytest.approx(0.05, rel=0.1)
+        assert bounds.max_lr < 2.0 * bounds.lr
+        assert any("half the last rate that was of use" in reason for reason in bounds.reasons)
+        lost = suggest_bounds(exponential())
+        assert any("half the rate at which the loss has lost" in r for r in lost.reasons)
+
+    @pytest.mark.parametrize(("n", "factor"), [(1401, 1.977), (141, 1.782), (29, 1.125)])
+    def test_max_lr_is_twice_lr_and_less_for_fast_sweeps(self, n, factor):
+        # Seven decades in n - 1 updates; a quarter decade or more per update is as unsure.
+        bounds = suggest_bounds(exponential(n, noise=0.0, lost=200.0))
+        assert bounds.max_lr / bounds.lr == pytest.approx(factor, rel=0.002)
+        lr = np.linspace(0.002, 0.6, n)
+        linear = suggest_bounds(Curve(lr, losses(lr, best=0.1, noise=0.0, lost=4.5)))
+        assert linear.max_lr / linear.lr == pytest.approx(2.0, rel=0.001)
+
+    def test_the_interval_is_wider_for_fast_sweeps(self):
+        widths = []
+        for n in (1401, 141):
+            bounds = suggest_bounds(exponential(n, noise=0.0))
+            low, high = bounds.lr_interval
+            assert math.log10(bounds.lr / low) < math.log10(high / bounds.lr)
+            widths.append(math.log10(high / low))
+        assert widths == pytest.approx([1.07 + 0.005, 1.07 + 0.05], abs=0.001)
+
+    def test_first_points_that_are_low_by_chance(self):
+        # A ramp whose first three losses say that half of the fall is made before it begins.
+        lr = np.linspace(0.002, 0.6, 300)
+        loss = losses(lr, best=0.5, noise=0.1, start=1.0, lost=1.0)
+        usual = suggest_bounds(Curve(lr, loss))
+        loss[:3] = 0.55
+        assert suggest_bounds(Curve(lr, loss)).lr == pytest.approx(usual.lr, rel=0.1)
+
     def test_a_rate_of_zero_at_the_start(self):
         lr = np.linspace(0.0, 4.0, 300)
         bounds = suggest_bounds(Curve(lr, losses(lr)))
@@ -237,6 +299,38 @@ class TestAccuracyRule:
         kept = suggest_bounds(later)
         assert kept.max_lr == pytest.approx(alone)
         assert not any("asks for a lower max_lr" in reason for reason in kept.reasons)
+
+    def test_base_lr_is_never_above_the_rate_for_all_of_a_training(self):
+        lr = np.linspace(0.005, 1.5, 300)
+        loss = 2.3 / (1.0 + (lr / 0.01) ** 2) + 2.0 * (lr / 0.4) ** 2
+        accuracy = 0.1 + 0.8 / (1.0 + (0.05 / lr) ** 6)
+        both = suggest_bounds(Curve(lr, loss, accuracy, held_out=True))
+        assert both.base_lr == both.lr
+        assert both.lr == pytest.approx(suggest_bounds(Curve(lr, loss)).lr)
+        assert any("base_lr is lowered to lr" in reason for reason in both.reasons)
+
+    def test_lr_is_never_above_max_lr(self):
+        lr = np.linspace(0.005, 1.5, 300)
+        loss = 2.3 / (1.0 + (lr / 0.3) ** 2)
+        accuracy = np.where(lr < 0.1, 0.1 + 0.8 / (1.0 + (0.02 / lr) ** 6), 0.1)
+        both = suggest_bounds(Curve(lr, loss, accuracy, held_out=True))
+        assert both.lr == both.max_lr < suggest_bounds(Curve(lr, loss)).lr
+        assert any("lr is lowered to max_lr" in reason for reason in both.reasons)
+
+    def test_the_reasons_tell_what_the_loss_asks_for(self):
+        reasons = suggest_bounds(ramp(loss=True)).reasons
+        assert any("is taken: max_lr is twice lr" in reason for reason in reasons)
+
+    def test_on_both_kinds_of_ramps(self):
+        # A twentieth of the rise is lost again at 1.53, which 0.15 decades divide by 1.41; half way
+        # from 0.62 to where it is lost is 1.49, and half of that is taken. On the exponential
+        # ramp 30 % is made at 0.065; on the linear one 10 % at 0.045, smoothed over much of it.
+        linear = np.linspace(0.005, 5.0, 1000)
+        exponential = np.geomspace(1e-4, 10.0, 1000)
+        for lr, base, top in ((linear, 0.024, 1.53 / 1.41), (exponential, 0.065, 0.745)):
+            bounds = suggest_bounds(Curve(lr, accuracy=accuracies(lr, noise=0.0), held_out=True))
+            assert bounds.base_lr == pytest.approx(base, rel=0.05)
+            assert bounds.max_lr == pytest.approx(top, rel=0.05)
 
     def test_loss_and_accuracy_that_disagree_are_told(self):
         lr = np.linspace(0.005, 1.5, 300)
@@ -376,6 +470,17 @@ class TestRefusals:
                 r"no fall of the loss seen up to lr=1: .* raise the sweep's top above 1",
             ),
             (
+                np.geomspace(1e-6, 1, 50),
+                [1.0] * 40 + [5.0] * 10,
+                r"no fall of the loss seen before it was lost at lr=0.0791: its change of 0 is not "
+                r"larger than its noise of 1e-12; take more updates for the sweep",
+            ),
+            (
+                np.geomspace(1e-6, 1, 50),
+                [1.0] * 10 + [5.0] * 40,
+                "already diverging at the first rates: the loss rises without a fall before it",
+            ),
+            (
                 [0.1, 0.2, 0.15, 0.3] * 5,
                 np.ones(20),
                 "do not rise: lr=0.2 is followed by 0.15 at point 2",
@@ -412,6 +517,16 @@ class TestRefusals:
             except NoBoundsError:
                 refused += 1
         assert refused <= 3
+
+    def test_a_fall_of_few_points_counts_where_it_is_clear(self):
+        # A short sweep of a network that learns late: far below the noise, but for two points.
+        loss = 2.3 + 0.01 * np.random.default_rng(3).normal(size=40)
+        loss[35:] = [2.27, 2.15, 2.1, 3.7, 9.0]
+        lr = np.geomspace(1e-6, 10.0, 40)
+        assert lr[28] < suggest_bounds(Curve(lr, loss)).lr < lr[36]
+        loss[35:38] = [2.3, 2.28, 2.29]
+        with pytest.raises(NoBoundsError, match="no fall of the loss seen before it was lost"):
+            suggest_bounds(Curve(lr, loss))
 
     def test_a_constant_curve_of_any_height_has_no_fall(self):
         for height in (0.1, 1e-30, -7.3, 1e12):
@@ -461,32 +576,184 @@ class TestWarnings:
         )
 
 
-class TestPeers:
-    def smoothed(self, loss):
-        mean, out = 0.0, []
-        for k, value in enumerate(loss):
-            mean = 0.98 * mean + 0.02 * value
-            out.append(mean / (1 - 0.98 ** (k + 1)))
-            if out[-1] > 4 * min(out):
-                break
-        return np.array(out)
+def debiased(loss, late=0):
+    """The exponential mean of every beginning of the losses, from its weights."""
+    means = []
+    for k in range(1, len(loss) + 1):
+        weights = 0.98 ** np.arange(k - 1, -1, -1)
+        means.append(0.02 * weights @ loss[:k] / (1 - 0.98 ** (k + late)))
+    return np.array(means)
 
-    def test_steepest_and_minimum_by_their_definitions(self):
-        curve = exponential(n=100)
-        smoothed = self.smoothed(curve.loss)
-        n = smoothed.size
-        kept, lr = smoothed[n // 10 : -5], curve.lr[:n][n // 10 : -5]
-        slopes = [
-            (kept[k + 1] - kept[k]) / math.log(lr[k + 1] / lr[k]) for k in range(kept.size - 1)
+
+def plain(loss):
+    means = [loss[0]]
+    for value in loss:
+        means.append(0.95 * means[-1] + 0.05 * value)
+    return np.array(means[1:])
+
+
+def until(lr, smoothed, stop):
+    """Up to the first smoothed loss above `stop` times the lowest before it."""
+    for k in range(len(smoothed)):
+        if smoothed[k] > stop * min(smoothed[: k + 1]):
+            return lr[: k + 1], smoothed[: k + 1]
+    return lr, smoothed
+
+
+def fastai(curve):
+    lr, loss = until(curve.lr, debiased(curve.loss), 4)
+    return lr[len(curve) // 10 : -5], loss[len(curve) // 10 : -5]
+
+
+def steepest(curve):
+    lr, loss = fastai(curve)
+    slopes = [(loss[k + 1] - loss[k]) / math.log(lr[k + 1] / lr[k]) for k in range(lr.size - 1)]
+    return lr[slopes.index(min(slopes))]
+
+
+def minimum(curve):
+    lr, loss = fastai(curve)
+    return lr[loss.argmin()] / 10
+
+
+def valley(curve):
+    lr, loss = fastai(curve)
+    length = [1] * len(lr)
+    for i in range(len(lr)):
+        for j in range(i):
+            if loss[j] > loss[i]:
+                length[i] = max(length[i], length[j] + 1)
+    end = length.index(max(length))
+    third = max(length) / 3
+    return lr[end - max(length) + int(third) + int(third / 2)]
+
+
+def slide(curve):
+    lr, loss = fastai(curve)
+    slopes = np.gradient(loss)
+    right, found = -1, lr[-16]
+    while right - 15 >= -len(lr) and abs(slopes[right] - slopes[right - 15]) > 0.005:
+        found = lr[right - 15]
+        right -= 1
+    return found
+
+
+def torch_lr_finder(curve):
+    lr, loss = until(curve.lr, plain(curve.loss), 5)
+    return lr[10:-5][np.gradient(loss[10:-5]).argmin()]
+
+
+def ignite(curve):
+    lr, loss = until(curve.lr, plain(curve.loss), 5)
+    return lr[np.gradient(loss[: loss.argmin() + 1]).argmin()]
+
+
+def lightning(curve):
+    lr, loss = until(curve.lr, debiased(curve.loss, late=1), 4)
+    return lr[10:-1][np.gradient(loss[10:-1], lr[10:-1]).argmin()]
+
+
+def lightning_before(curve):
+    lr, loss = until(curve.lr, debiased(curve.loss, late=1), 4)
+    return lr[10:-1][np.gradient(loss[10:-1]).argmin()]
+
+
+def ktrain_minimum(curve):
+    lr, loss = until(curve.lr, debiased(curve.loss), 4)
+    return lr[loss.argmin()] / 5
+
+
+def ktrain_gradient(curve):
+    lr, loss = until(curve.lr, debiased(curve.loss), 4)
+    return lr[np.gradient(loss[32 : loss.argmin()]).argmin()]
+
+
+def keras_lr_finder(curve):
+    loss = curve.loss
+    for k in range(5, len(loss)):
+        if loss[k] > 4 * min(loss[: k + 1]):
+            loss = loss[: k + 1]
+            break
+    falls = [0.0] * 20 + [loss[k] - loss[k - 20] for k in range(20, len(loss))]
+    return curve.lr[10 + int(np.argmin(falls[10:-5]))]
+
+
+def neuralprophet(curve):
+    lr, loss = curve.lr[10:-1], debiased(curve.loss, late=1)[10:-1]
+    smooth = []
+    for k in range(len(loss)):
+        # Ten points, one more of them before than after.
+        near = [
+            (np.hamming(10)[j], loss[k + 4 - j]) for j in range(10) if 0 <= k + 4 - j < len(loss)
         ]
-        assert suggest_bounds(curve, rule="steepest").lr == pytest.approx(
-            lr[slopes.index(min(slopes))]
-        )
-        bounds = suggest_bounds(curve, rule="minimum")
-        assert bounds.lr == pytest.approx(lr[kept.argmin()] / 10)
+        smooth.append(sum(w * x for w, x in near) / sum(w for w, _ in near))
+    first, second = np.gradient(loss, lr).argmin(), np.gradient(smooth).argmin()
+    return math.sqrt(lr[first] * lr[second])
+
+
+DEFINITIONS = {
+    "steepest": steepest,
+    "minimum": minimum,
+    "valley": valley,
+    "slide": slide,
+    "torch_lr_finder": torch_lr_finder,
+    "ignite": ignite,
+    "lightning": lightning,
+    "lightning_before_2_5_3": lightning_before,
+    "ktrain_minimum": ktrain_minimum,
+    "ktrain_gradient": ktrain_gradient,
+    "keras_lr_finder": keras_lr_finder,
+    "neuralprophet": neuralprophet,
+}
+
+
+class TestPeers:
+    @pytest.mark.parametrize("rule", DEFINITIONS)
+    @pytest.mark.parametrize("n", [100, 300])
+    @pytest.mark.parametrize("noise", [0.0, 0.05, 0.4])
+    def test_by_their_definitions(self, rule, n, noise):
+        # With noise of 0.4 some losses come near 0, where stops by ratio fire early.
+        curve = Curve(np.geomspace(1e-6, 3.0, n), exponential(n, noise=noise, seed=n).loss + 0.5)
+        bounds = suggest_bounds(curve, rule=rule)
+        assert bounds.lr == pytest.approx(DEFINITIONS[rule](curve), rel=1e-9)
         assert bounds.max_lr == bounds.lr == pytest.approx(4 * bounds.base_lr, rel=1e-4)
-        assert bounds.lr_interval == (bounds.lr, bounds.lr)
+        assert bounds.lr_interval == bounds.max_lr_interval == (bounds.lr, bounds.lr)
         assert warned(bounds, "not how sure")
+
+    def test_linear_sweeps(self):
+        lr = np.linspace(0.001, 0.3, 300)
+        curve = Curve(lr, losses(lr, noise=0.05) + 0.5)
+        for rule, definition in DEFINITIONS.items():
+            assert suggest_bounds(curve, rule=rule).lr == pytest.approx(definition(curve), rel=1e-9)
+
+    def test_every_peer_is_checked(self):
+        others = {"pytorch_forecasting", "kneed_concave", "kneed_convex"}
+        assert set(RULES) == {"loss", "accuracy", *DEFINITIONS, *others}
+
+    def test_pytorch_forecasting_smooths_over_the_rate(self):
+        lr = np.geomspace(1e-6, 3.0, 300)
+        curve = Curve(lr, losses(lr, noise=0.05) + 0.5)
+        # Local lines over the rate itself leave the noise of the small rates as it is.
+        loss = debiased(curve.loss, late=1)[:-1]
+        smooth = smoothing.local_lines(lr[:-1], loss, 0.1)
+        steep = np.gradient(smooth[10:]).argmin()
+        assert suggest_bounds(curve, rule="pytorch_forecasting").lr == pytest.approx(lr[10 + steep])
+
+    def test_kneedle(self):
+        # Level, then down in a straight line: the shoulder is where it turns, 30 points late
+        # for the smoothing, and the elbow of what bends the other way is its first point.
+        lr = np.geomspace(1e-5, 1.0, 400)
+        bend = np.where(np.arange(400) < 200, 2.0, 2.0 - 0.005 * (np.arange(400) - 200))
+        shoulder = suggest_bounds(Curve(lr, bend), rule="kneed_concave").lr
+        assert lr[195] < shoulder < lr[260]
+        assert suggest_bounds(Curve(lr, bend), rule="kneed_convex").lr == pytest.approx(lr[0])
+        level = np.where(np.arange(400) < 100, 2.0 - 0.01 * np.arange(400), 1.0)
+        elbow = suggest_bounds(Curve(lr, level), rule="kneed_convex").lr
+        assert lr[80] < elbow < lr[250]
+        with pytest.raises(NoBoundsError, match="the loss has no knee"):
+            suggest_bounds(Curve([0.001, 0.01, 0.1], [3.0, 2.0, 1.0]), rule="kneed_concave")
+        with pytest.raises(NoBoundsError, match="wants 3 up to the lowest smoothed loss, got 1"):
+            suggest_bounds(Curve(lr, np.linspace(1, 3, 400)), rule="kneed_concave")
 
     def test_say_when_the_rate_is_at_the_edge(self):
         lr = np.geomspace(0.01, 1.0, 100)
@@ -495,14 +762,39 @@ class TestPeers:
         rising = Curve(lr, np.linspace(1.0, 2.0, 100))
         assert warned(suggest_bounds(rising, rule="minimum"), "at the edge of what this rule")
 
-    def test_stop_at_nan_and_refuse_what_is_left(self):
+    @pytest.mark.parametrize(
+        ("rule", "points", "message"),
+        [
+            ("steepest", 6, "too few points: 6 before this rule stops, of which it skips .* 10 "),
+            ("minimum", 16, "too few points: 16 .* the last 5 and wants 2"),
+            ("slide", 30, "too few points: 30 .* wants 16"),
+            ("torch_lr_finder", 16, "too few points: 16 .* the first 10 and the last 5"),
+            ("lightning", 12, "too few points: 12 .* the first 10 and the last 1"),
+            ("keras_lr_finder", 20, "too few points: 20 .* wants 21"),
+            ("pytorch_forecasting", 13, "too few points: 13 .* wants 13"),
+            ("neuralprophet", 20, "too few points: 20 .* wants 10"),
+            ("ktrain_gradient", 33, "this rule skips 32 and wants 2 before the lowest"),
+            ("ignite", 2, "this rule wants 3 up to the lowest smoothed loss, got 2"),
+            ("kneed_convex", 2, "this rule wants 3 up to the lowest smoothed loss, got 2"),
+        ],
+    )
+    def test_say_what_is_too_short_for_them(self, rule, points, message):
+        lr = np.geomspace(1e-6, 3.0, 100)
+        falling = np.linspace(2.0, 1.0, 100)
+        cut = Curve(lr, np.where(np.arange(100) < points, falling, np.nan))
+        with pytest.raises(NoBoundsError, match=message):
+            suggest_bounds(cut, rule=rule)
+        more = Curve(lr, np.where(np.arange(100) < points + 1, falling, np.nan))
+        if rule not in ("steepest", "kneed_convex", "ktrain_gradient"):
+            suggest_bounds(more, rule=rule)
+
+    @pytest.mark.parametrize("rule", [rule for rule in RULES if rule not in ("loss", "accuracy")])
+    def test_refuse_what_is_no_sweep(self, rule):
         curve = exponential(n=100)
-        cut = Curve(curve.lr, np.where(np.arange(100) < 6, curve.loss, np.nan))
-        for rule in ("steepest", "minimum"):
-            with pytest.raises(NoBoundsError, match="too few points: 6 before this rule stops"):
-                suggest_bounds(cut, rule=rule)
-            with pytest.raises(NoBoundsError, match="do not rise"):
-                suggest_bounds(Curve(curve.lr[::-1], curve.loss), rule=rule)
+        with pytest.raises(NoBoundsError, match="do not rise"):
+            suggest_bounds(Curve(curve.lr[::-1], curve.loss), rule=rule)
+        with pytest.raises(NoBoundsError, match="too few points"):
+            suggest_bounds(Curve(curve.lr, np.full(100, np.nan)), rule=rule)
 
 
 class TestArguments:

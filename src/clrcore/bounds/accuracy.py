@@ -56,7 +56,7 @@ def accuracy_rule(curve: Curve) -> Reading:
             top = by_loss.top
             reasons.append(
                 f"the loss asks for a lower max_lr, {10**top:.3g}, which is taken: "
-                + by_loss.reasons[1]
+                + by_loss.reasons[-2]
             )
     else:
         lr = constant_rate(rise)
@@ -76,9 +76,13 @@ def accuracy_rule(curve: Curve) -> Reading:
             "loss and accuracy disagree: the loss asks for rates below those at which accuracy "
             "rises; look at the curve"
         )
-    if not base <= lr <= top:
-        lr = min(max(lr, base), top)
-        reasons.append(f"lr is moved to {10**lr:.3g}, within the bounds")
+    if lr < base:
+        # A rate that is good for all of a training is worth more than where a ramp shows a rise.
+        base = lr
+        reasons.append(f"base_lr is lowered to lr, {10**lr:.3g}")
+    if lr > top:
+        lr = top
+        reasons.append(f"lr is lowered to max_lr, {10**lr:.3g}")
     return Reading(
         base=base,
         lr=lr,

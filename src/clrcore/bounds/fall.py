@@ -55,6 +55,8 @@ STANDARD_ERRORS = 2.0
 # Without a trend that noise alone hardly shows, by this many standard errors, it must be clearer.
 TREND = 1.0
 CLEAR = 1.5
+# Among the many narrow windows of pure noise some are deep; a fall in them must be clearer too.
+NARROW = 1.5
 # A rise from the start that shows within this part of the points is a sweep that starts too high;
 # one that shows later is a sweep too fast to learn in.
 EARLY = 0.25
@@ -210,32 +212,38 @@ class Fall:
         before = int(np.searchsorted(self.lr, 10.0 ** self.x[self.bottom]))
         noise = smoothing.difference_noise(turned[: max(before, FEWEST_POINTS)])
         # A median is worth two thirds of its points, a window's line as much of its own.
-        span, fewest = WINDOWS[self.metric]
-        window = max(fewest, span * self.x.size)
+        window = max(smoothing.FEWEST, smoothing.SPAN * self.x.size)
         error = noise * math.sqrt(1.5 / lead + 1.5 / window)
         least = max(noise, STANDARD_ERRORS * error, ROUNDING * abs(start))
         if not _has_trend(y):
             least *= CLEAR
-        if self.depth > least:
+        depth = start - float(smoothing.local_lines(self.x, y).min())
+        if depth > least or self.depth > NARROW * least:
             return
+        end = float(np.median(turned[-max(3, self.points // 10) :]))
+        raise NoBoundsError(self._lost_in_noise(turned, start, max(depth, 0.0), least, end))
+
+    def _lost_in_noise(
+        self, turned: Floats, start: float, change: float, least: float, end: float
+    ) -> str:
+        """Why there is no fall, and what to do: by whether and when the metric got worse."""
         better = "fall" if self.metric == "loss" else "rise"
-        change = max(self.depth, 0.0)
         small = f"its change of {change:.3g} is not larger than its noise of {least:.3g}"
         last = float(self.lr[-1])
-        end = float(np.median(turned[-max(3, self.points // 10) :]))
-        if end - start > least:
-            before_that = _medians_of_three(turned) <= start + least
-            worse = int(np.flatnonzero(np.append(True, before_that))[-1])
-            if worse < EARLY * self.points:
-                raise NoBoundsError(self._diverging())
-            raise NoBoundsError(
-                f"no {better} of the {self.metric} seen before it was lost at "
-                f"lr={float(self.lr[worse]):.3g}: {small}; take more updates for the sweep, or "
-                "make the noise smaller with larger batches"
+        if end - start <= least:
+            return (
+                f"no {better} of the {self.metric} seen up to lr={last:.3g}: {small}; raise the "
+                f"sweep's top above {last:.3g}, or make the noise smaller with larger batches"
             )
-        raise NoBoundsError(
-            f"no {better} of the {self.metric} seen up to lr={last:.3g}: {small}; raise the "
-            f"sweep's top above {last:.3g}, or make the noise smaller with larger batches"
+        # The last median of three that is no higher ends with the first point that is.
+        level = _medians_of_three(turned) <= start + least
+        worse = int(np.flatnonzero(np.append(True, level))[-1]) + 1
+        if worse < EARLY * self.points:
+            return self._diverging()
+        return (
+            f"no {better} of the {self.metric} seen before it was lost at "
+            f"lr={float(self.lr[worse]):.3g}: {small}; take more updates for the sweep, or make "
+            "the noise smaller with larger batches"
         )
 
 

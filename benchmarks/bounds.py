@@ -1,0 +1,277 @@
+"""Score every rule for bounds on a folder of range-test curves whose truth is known.
+
+    python benchmarks/bounds.py FOLDER                 tables of all rules
+    python benchmarks/bounds.py FOLDER --measure       first train the settings that it lacks
+    python benchmarks/bounds.py FOLDER --cycles        train two cycles between the bounds
+
+The folder holds index.json with the truth of each setting, and per setting a CSV for each sweep:
+lr, and per seed train_loss_s0, ..., val_metric_s0, .... `measure.py` writes such folders; measuring
+and cycles need PyTorch, and some settings scikit-learn or mlxtend.
+
+A rate is good where training at the nearest rate of the grid ends within 5 % of the best fall of
+the loss; it is above where it is larger than the largest rate of the grid that trains.
+"""
+
+import argparse
+import csv
+import dataclasses
+import json
+import math
+import statistics
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import clrcore
+from clrcore import Bounds, Curve, NoBoundsError
+from clrcore.bounds import RULES
+
+SEEDS = 5
+NEAR = 0.05
+CONSTANTS = {"sgd": 0.01, "mom": 0.01, "adam": 1e-3, "adamw": 1e-3}
+# Sweeps that the paper's accuracy rule is scored on, with the shares of the table below it.
+ACCURACY_SWEEPS = ("lin300", "exp300")
+CYCLE_SWEEPS = ("exp100", "exp300", "lin300")
+COLLAPSED = 0.5
+
+Answer = Callable[[list[Curve]], Bounds]
+
+
+@dataclasses.dataclass
+class Measured:
+    """A setting: its truth, and its curves by sweep, one per seed."""
+
+    name: str
+    optimizer: str
+    task: str
+    truth: dict[str, Any]
+    losses: dict[str, list[Curve]]
+    accuracies: dict[str, list[Curve]]
+    grid: list[float]
+
+    def regret(self, lr: float) -> float:
+        """What the nearest rate of the grid misses of the best fall, as a part of it."""
+        nearest = min(range(len(self.grid)), key=lambda i: abs(math.log(self.grid[i] / lr)))
+        return self.missed(self.truth["median_final_train_loss"][nearest])
+
+    def missed(self, loss: float | None) -> float:
+        """What a final loss misses of the best fall, as a part of it, at most 1."""
+        if loss is None or not math.isfinite(loss):
+            return 1.0
+        best = self.truth["best_loss"]
+        return min(1.0, (loss - best) / (self.truth["init_loss"] - best))
+
+
+def read(folder: Path) -> list[Measured]:
+    """The settings of a folder."""
+    index = json.loads((folder / "index.json").read_text())
+    found = []
+    for name, entry in index["settings"].items():
+        files = dict(entry["files"])
+        grid = sorted({float(row["lr"]) for row in _rows(folder / files.pop("grid"))})
+        losses, accuracies = {}, {}
+        for sweep, file in files.items():
+            rows = list(_rows(folder / file))
+            lr = [float(row["lr"]) for row in rows]
+            columns = {
+                kind: [
+                    [float(row[f"{kind}_s{seed}"] or "nan") for row in rows]
+                    for seed in range(SEEDS)
+                ]
+                for kind in ("train_loss", "val_metric")
+            }
+            losses[sweep] = [Curve(lr, values) for values in columns["train_loss"]]
+            accuracies[sweep] = [
+                Curve(lr, accuracy=values, held_out=True) for values in columns["val_metric"]
+            ]
+        found.append(
+            Measured(
+                name, entry["optimizer"], entry["task"], entry["truth"], losses, accuracies, grid
+            )
+        )
+    return found
+
+
+def _rows(path: Path) -> Iterable[dict[str, str]]:
+    with path.open(newline="") as file:
+        yield from csv.DictReader(file)
+
+
+class Tally:
+    """Counts over the curves of one sweep."""
+
+    def __init__(self) -> None:
+        self.good: list[bool] = []
+        self.above: list[bool] = []
+        self.refused: list[bool] = []
+        self.five: list[bool] = []
+        self.spread: list[float] = []
+        self.covered: list[bool] = []
+        self.top_covered: list[bool] = []
+
+    def add(self, setting: Measured, curves: list[Curve], answer: Answer) -> None:
+        """Score an answer on the curves of a setting, one by one and together."""
+        truth = setting.truth
+        rates = []
+        for curve in curves:
+            bounds = _answered(answer, [curve])
+            self.refused.append(bounds is None)
+            self.good.append(bounds is not None and setting.regret(bounds.lr) <= NEAR)
+            self.above.append(
+                bounds is not None and bounds.lr > 1.0001 * truth["largest_lr_trains"]
+            )
+            if bounds is not None:
+                rates.append(bounds.lr)
+                self.covered.append(_inside(bounds.lr_interval, truth["best_lr_subgrid"]))
+                self.top_covered.append(_inside(bounds.max_lr_interval, truth["largest_lr_trains"]))
+        if rates:
+            self.spread.append(max(rates) / min(rates))
+        together = _answered(answer, curves)
+        self.five.append(together is not None and setting.regret(together.lr) <= NEAR)
+
+    def line(self) -> str:
+        """The shares in percent, and the median spread."""
+        shares = (self.good, self.five, self.above, self.refused, self.covered, self.top_covered)
+        spread = statistics.median(self.spread) if self.spread else math.nan
+        cells = [f"{_percent(share):5.0f}" for share in shares]
+        return " ".join([*cells[:4], f"{spread:6.2f}", *cells[4:]])
+
+
+HEADER = " good  five above refused spread covers  max"
+
+
+def _answered(answer: Answer, curves: list[Curve]) -> Bounds | None:
+    try:
+        return answer(curves)
+    except NoBoundsError:
+        return None
+
+
+def _inside(interval: tuple[float, float], value: float) -> bool:
+    return interval[0] <= value <= interval[1]
+
+
+def _percent(flags: list[bool]) -> float:
+    return 100.0 * sum(flags) / len(flags) if flags else math.nan
+
+
+def constant(optimizer: str) -> Answer:
+    """A rule that does not look at the curves: the usual default of the optimizer."""
+    lr = CONSTANTS[optimizer]
+
+    def answer(curves: list[Curve]) -> Bounds:
+        return Bounds(
+            base_lr=lr / 4,
+            max_lr=lr,
+            lr=lr,
+            lr_interval=(lr, lr),
+            max_lr_interval=(lr, lr),
+            rule="constant",
+        )
+
+    return answer
+
+
+def score(settings: list[Measured], rules: list[str]) -> None:
+    """Print one table per sweep, and the accuracy rule's."""
+    sweeps = list(settings[0].losses)
+    for sweep in sweeps:
+        print(f"\n{sweep}, {len(settings)} settings x {SEEDS} seeds\n{'rule':24}{HEADER}")
+        for rule in [*rules, "constant"]:
+            tally = Tally()
+            for setting in settings:
+                tally.add(setting, setting.losses[sweep], _by(rule, setting))
+            print(f"{rule:24}{tally.line()}")
+    print(
+        "\nthe paper's rule, from held-out accuracy alone: share of curves with both bounds where"
+    )
+    print("they belong (base_lr from half the smallest rate that learns to the best; max_lr from a")
+    print("grid step below the best to twice the largest that trains)")
+    for sweep in ACCURACY_SWEEPS:
+        print(f"{sweep:8} {_percent(_by_accuracy(settings, sweep)):5.1f}")
+
+
+def _by(rule: str, setting: Measured) -> Answer:
+    if rule == "constant":
+        return constant(setting.optimizer)
+    return lambda curves: clrcore.suggest_bounds(curves, rule=rule)
+
+
+def _by_accuracy(settings: list[Measured], sweep: str) -> list[bool]:
+    found = []
+    for setting in settings:
+        if setting.task != "classification":
+            continue
+        truth, grid = setting.truth, setting.grid
+        best = min(range(len(grid)), key=lambda i: abs(grid[i] - truth["best_lr"]))
+        for curve in setting.accuracies[sweep]:
+            bounds = _answered(lambda curves: clrcore.suggest_bounds(curves), [curve])
+            found.append(
+                bounds is not None
+                and 0.5 * truth["lr_learns_from"] <= bounds.base_lr <= 1.0001 * truth["best_lr"]
+                and 0.9999 * grid[max(best - 1, 0)] <= bounds.max_lr
+                and bounds.max_lr <= 2.0001 * truth["largest_lr_trains"]
+            )
+    return found
+
+
+def cycles(measured: list[Measured], rules: list[str]) -> None:
+    """Train two triangular cycles between the bounds of five curves, and print how they end."""
+    import measure
+    import numpy as np
+    from settings import SETTINGS, updates
+
+    known = {setting.name: setting for setting in SETTINGS}
+    print(f"\ntwo triangular cycles, {measure.CYCLE_SEEDS} seeds, median of their final losses")
+    print(f"{'rule':24} sweep   settings  within 5 % of the best constant  runs collapsed")
+    for rule in rules:
+        for sweep in CYCLE_SWEEPS:
+            near, collapsed = [], []
+            for setting in measured:
+                if setting.name not in known:
+                    continue
+                bounds = _answered(_by(rule, setting), setting.losses[sweep])
+                if bounds is None:
+                    near.append(False)
+                    continue
+                training = known[setting.name]
+                total = updates(training)
+                policy = bounds.policy(max(1, round(total / 4)), "triangular")
+                rates = policy.values(0, total)
+                ends = [measure.train(training, rates, s)[1] for s in range(measure.CYCLE_SEEDS)]
+                missed = [setting.missed(loss) for loss in ends]
+                near.append(float(np.median(missed)) <= NEAR)
+                collapsed += [one > COLLAPSED for one in missed]
+            print(
+                f"{rule:24} {sweep:8} {len(near):7} {_percent(near):12.0f} %"
+                f"{_percent(collapsed):22.1f} %",
+                flush=True,
+            )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, help="where index.json and the curves are")
+    parser.add_argument("--measure", action="store_true", help="measure what the folder lacks")
+    parser.add_argument("--only", nargs="*", help="names of settings, instead of all")
+    parser.add_argument("--rules", nargs="*", default=None, help="names of rules, instead of all")
+    parser.add_argument("--cycles", action="store_true", help="train cycles between the bounds")
+    arguments = parser.parse_args()
+    if arguments.measure:
+        import measure
+
+        measure.measure(arguments.folder, arguments.only)
+    settings = read(arguments.folder)
+    if arguments.only:
+        settings = [setting for setting in settings if setting.name in arguments.only]
+    rules = arguments.rules or [rule for rule in RULES if RULES[rule].needs == "loss"]
+    if arguments.cycles:
+        cycles(settings, rules)
+    else:
+        score(settings, rules)
+
+
+if __name__ == "__main__":
+    main()
