@@ -3,6 +3,7 @@
     python benchmarks/bounds.py FOLDER                 tables of all rules
     python benchmarks/bounds.py FOLDER --measure       first train the settings that it lacks
     python benchmarks/bounds.py FOLDER --cycles        train two cycles between the bounds
+    python benchmarks/bounds.py FOLDER --picture FILE  draw curves and how they are read
 
 The folder holds index.json with the truth of each setting, and per setting a CSV for each sweep:
 lr, and per seed train_loss_s0, ..., val_metric_s0, .... `measure.py` writes such folders; measuring
@@ -33,6 +34,12 @@ CONSTANTS = {"sgd": 0.01, "mom": 0.01, "adam": 1e-3, "adamw": 1e-3}
 ACCURACY_SWEEPS = ("lin300", "exp300")
 CYCLE_SWEEPS = ("exp100", "exp300", "lin300")
 COLLAPSED = 0.5
+PANELS = (
+    "mnistnoisy_mlp_mom_b64:exp300",
+    "mnistnoisy_mlpbn_adamw_b32:exp300",
+    "mnist_linear_sgd_b32:lin300",
+    "diabetes_mlp_mom_b16:exp40",
+)
 
 Answer = Callable[[list[Curve]], Bounds]
 
@@ -249,6 +256,42 @@ def cycles(measured: list[Measured], rules: list[str]) -> None:
             )
 
 
+def picture(settings: list[Measured], panels: list[str], path: Path) -> None:
+    """Draw curves of one seed, how they are read, and where training ends within 5 %."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    named = {setting.name: setting for setting in settings}
+    figure, axes = pyplot.subplots(2, (len(panels) + 1) // 2, figsize=(10, 6.4))
+    for axis, panel in zip(axes.flat, panels, strict=False):
+        name, sweep = panel.split(":")
+        setting = named[name]
+        curve = setting.losses[sweep][0]
+        top = 2.0 * setting.truth["init_loss"]
+        axis.plot(curve.lr, curve.loss, ".", color="0.65", markersize=3, label="loss")
+        axis.plot(curve.lr, curve.smoothed(), color="C0", label="smoothed")
+        good = [lr for lr in setting.grid if setting.regret(lr) <= NEAR]
+        # A rate counts as the nearest of the grid, whose steps are a quarter of a decade.
+        axis.axvspan(
+            min(good) / 10**0.125, max(good) * 10**0.125, color="C2", alpha=0.2, label="within 5 %"
+        )
+        bounds = _answered(_by("loss", setting), [curve])
+        if bounds is not None:
+            axis.axvline(bounds.lr, color="C3", label="lr")
+            axis.axvspan(*bounds.lr_interval, 0.0, 0.03, color="C3", label="lr_interval")
+            axis.axvline(bounds.max_lr, color="C1", linestyle="--", label="max_lr")
+        axis.set_xscale("log")
+        axis.set_ylim(0.0, top)
+        refused = ": no answer" if bounds is None else ""
+        axis.set_title(f"{name}, {sweep}{refused}", fontsize=9)
+        axis.set_xlabel("learning rate")
+    axes.flat[0].legend(fontsize=7, loc="lower left")
+    figure.tight_layout()
+    figure.savefig(path, dpi=90)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -258,6 +301,8 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", help="names of settings, instead of all")
     parser.add_argument("--rules", nargs="*", default=None, help="names of rules, instead of all")
     parser.add_argument("--cycles", action="store_true", help="train cycles between the bounds")
+    parser.add_argument("--picture", type=Path, help="draw the panels to this file instead")
+    parser.add_argument("--panels", nargs="*", default=PANELS, help="setting:sweep")
     arguments = parser.parse_args()
     if arguments.measure:
         import measure
@@ -267,7 +312,9 @@ def main() -> None:
     if arguments.only:
         settings = [setting for setting in settings if setting.name in arguments.only]
     rules = arguments.rules or [rule for rule in RULES if RULES[rule].needs == "loss"]
-    if arguments.cycles:
+    if arguments.picture:
+        picture(settings, arguments.panels, arguments.picture)
+    elif arguments.cycles:
         cycles(settings, rules)
     else:
         score(settings, rules)
