@@ -691,6 +691,28 @@ def neuralprophet(curve):
     return math.sqrt(lr[first] * lr[second])
 
 
+def kneedle(curve, above):
+    lr, loss = until(curve.lr, debiased(curve.loss), 4)
+    end = loss.argmin() + 1
+    x, y = np.log(lr[:end] / lr[0]) / np.log(lr[end - 1] / lr[0]), loss[:end]
+    far = (y - y.min()) / (y.max() - y.min()) - 1 + x
+    places = list(range(end))[::-1] if above else list(range(end))
+    far = [far[k] if above else -far[k] for k in places]
+    wall = [far[0], *far, far[-1]]
+    for t in range(end):
+        if far[t] < max(wall[t], wall[t + 2]):
+            continue
+        least = far[t] - 1 / (end - 1)
+        for k in range(t, end - 1):
+            if k > t and far[k] >= max(wall[k], wall[k + 2]):
+                break
+            if far[k] <= min(wall[k], wall[k + 2]):
+                least = 0.0
+            if far[k + 1] < least:
+                return lr[places[t]]
+    return None
+
+
 DEFINITIONS = {
     "steepest": steepest,
     "minimum": minimum,
@@ -704,6 +726,8 @@ DEFINITIONS = {
     "ktrain_gradient": ktrain_gradient,
     "keras_lr_finder": keras_lr_finder,
     "neuralprophet": neuralprophet,
+    "kneed_concave": lambda curve: kneedle(curve, above=True),
+    "kneed_convex": lambda curve: kneedle(curve, above=False),
 }
 
 
@@ -727,8 +751,7 @@ class TestPeers:
             assert suggest_bounds(curve, rule=rule).lr == pytest.approx(definition(curve), rel=1e-9)
 
     def test_every_peer_is_checked(self):
-        others = {"pytorch_forecasting", "kneed_concave", "kneed_convex"}
-        assert set(RULES) == {"loss", "accuracy", *DEFINITIONS, *others}
+        assert set(RULES) == {"loss", "accuracy", "pytorch_forecasting", *DEFINITIONS}
 
     def test_pytorch_forecasting_smooths_over_the_rate(self):
         lr = np.geomspace(1e-6, 3.0, 300)
@@ -738,6 +761,18 @@ class TestPeers:
         smooth = smoothing.local_lines(lr[:-1], loss, 0.1)
         steep = np.gradient(smooth[10:]).argmin()
         assert suggest_bounds(curve, rule="pytorch_forecasting").lr == pytest.approx(lr[10 + steep])
+
+    @given(seed=st.integers(0, 2**20), noise=st.floats(0.1, 0.5), above=st.booleans())
+    @settings(deadline=None)
+    def test_kneedle_on_any_curve(self, seed, noise, above):
+        curve = Curve(np.geomspace(1e-6, 3.0, 80), exponential(80, noise=noise, seed=seed).loss + 3)
+        rule = "kneed_concave" if above else "kneed_convex"
+        expected = kneedle(curve, above)
+        if expected is None:
+            with pytest.raises(NoBoundsError):
+                suggest_bounds(curve, rule=rule)
+        else:
+            assert suggest_bounds(curve, rule=rule).lr == pytest.approx(expected)
 
     def test_kneedle(self):
         # Level, then down in a straight line: the shoulder is where it turns, 30 points late

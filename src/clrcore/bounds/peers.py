@@ -153,19 +153,20 @@ def neuralprophet(curve: Curve) -> Reading:
 
 def knee(curve: Curve) -> Reading:
     """Kneedle's shoulder of a falling curve, over log rate: where the fall begins."""
-    return _kneedle(curve, 1.0, "the smoothed loss turns downwards there")
+    return _kneedle(curve, True, "the smoothed loss turns downwards there")
 
 
 def elbow(curve: Curve) -> Reading:
     """Kneedle's elbow of a falling curve, over log rate: where the fall ends."""
-    return _kneedle(curve, -1.0, "the smoothed loss levels out there")
+    return _kneedle(curve, False, "the smoothed loss levels out there")
 
 
-def _kneedle(curve: Curve, side: float, why: str) -> Reading:
-    """Where the loss, up to its lowest, is farthest to one side of the line between its ends.
+def _kneedle(curve: Curve, above: bool, why: str) -> Reading:
+    """Where the loss, up to its lowest, is farthest from the line between its ends.
 
-    The first place that is so far out that the distance then sinks by a step of the log rate
-    before the next such place (Satopaa et al., Kneedle, 2011, with a sensitivity of 1).
+    That is the first place farther out than its neighbours from which the distance then sinks
+    by a step of the log rate, or, once it has risen again, below 0 (Satopaa et al., Kneedle,
+    2011, with a sensitivity of 1). Above the line the search begins at the largest rate.
     """
     lr, loss = _kept(curve, _debiased, stop=4.0)
     end = int(np.argmin(loss)) + 1
@@ -174,14 +175,25 @@ def _kneedle(curve: Curve, side: float, why: str) -> Reading:
             f"too few points: this rule wants 3 up to the lowest smoothed loss, got {end}; lower "
             "the sweep's start"
         )
-    x, loss = np.log(lr[:end]), loss[:end]
-    x = (x - x[0]) / (x[-1] - x[0])
-    distance = side * ((loss - loss[-1]) / np.ptp(loss) - (1.0 - x))
-    padded = np.pad(distance, 1, constant_values=-math.inf)
-    tops = np.flatnonzero((distance >= padded[:-2]) & (distance >= padded[2:]))
-    for top, following in zip(tops, [*tops[1:], x.size], strict=True):
-        if np.any(distance[top:following] < distance[top] - 1.0 / (x.size - 1)):
-            return _reading(lr, float(lr[top]), why)
+    lr, loss = lr[:end], loss[:end]
+    x = (np.log(lr) - math.log(lr[0])) / math.log(lr[-1] / lr[0])
+    distance = (loss - loss[-1]) / np.ptp(loss) - (1.0 - x)
+    if above:
+        lr, distance = lr[::-1], distance[::-1]
+    else:
+        distance = -distance
+    before, after = np.append(distance[0], distance[:-1]), np.append(distance[1:], distance[-1])
+    tops = (distance >= before) & (distance >= after)
+    lows = (distance <= before) & (distance <= after)
+    step = 1.0 / (end - 1)
+    top, least = 0, -math.inf
+    for k in range(int(np.argmax(tops)), end - 1):
+        if tops[k]:
+            top, least = k, float(distance[k]) - step
+        if lows[k]:
+            least = 0.0
+        if distance[k + 1] < least:
+            return _reading(np.sort(lr), float(lr[top]), why)
     raise NoBoundsError("the loss has no knee; lower the sweep's start, or raise its top")
 
 
