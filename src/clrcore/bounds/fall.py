@@ -114,7 +114,8 @@ class Fall:
         self.bottom = int(np.argmin(self.smoothed))
         self.depth = start - float(self.smoothed[self.bottom])
         self._check_depth(turned, y, start, lead)
-        self._check_place(float(rates[lead - 1]))
+        self._led = float(rates[lead - 1])
+        self._check_place()
         self.fraction: Floats = (start - self.smoothed) / self.depth
 
     @property
@@ -125,7 +126,9 @@ class Fall:
     @property
     def centre(self) -> float:
         """Log10 rate at the centre of where most of the fall is made; steadier than the bottom."""
-        weight = np.clip(self.fraction, 0.0, 1.0) ** POWER * (np.gradient(self.x) + TINY)
+        # A baseline that is low by chance has not fallen.
+        fallen = np.where(self.x > self._led, self.fraction, 0.0)
+        weight = np.clip(fallen, 0.0, 1.0) ** POWER * (np.gradient(self.x) + TINY)
         return float(np.average(self.x, weights=weight))
 
     @property
@@ -187,9 +190,9 @@ class Fall:
         low, high = self.fraction[i], self.fraction[i + 1]
         return float(self.x[i] + (level - low) / (high - low) * (self.x[i + 1] - self.x[i]))
 
-    def _check_place(self, led: float) -> None:
+    def _check_place(self) -> None:
         """Refuse a fall that is over where the baseline ends: what follows is a rise."""
-        if self.x[self.bottom] > led:
+        if self.x[self.bottom] > self._led:
             return
         raise NoBoundsError(self._diverging())
 
