@@ -152,7 +152,10 @@ class TestLossRule:
         lr = np.geomspace(1e-5, 1.0, 200)
         bounds = suggest_bounds(Curve(lr, 2.3 - 0.01 * np.arange(200)))
         assert bounds.max_lr <= 0.5 * (1 + 1e-9)
-        assert "max_lr is twice lr, at most half the last rate that was of use" in bounds.reasons
+        told = (
+            "max_lr is twice lr, less what a fast sweep leaves unsure, at most half the last rate"
+        )
+        assert any(told in reason for reason in bounds.reasons)
 
     @given(power=st.floats(0.5, 3.0), noise=st.floats(0.0, 0.1), seed=st.integers(0, 999))
     def test_a_loss_that_only_rises_is_refused(self, power, noise, seed):

@@ -61,7 +61,7 @@ def accuracy_rule(curve: Curve) -> Reading:
     else:
         lr = constant_rate(rise)
         span = rate_span(rise, lr)
-        reasons.extend(rate_reasons(rise, lr))
+        reasons.extend(rate_reasons(rise))
     started = STARTED_LINEAR if rise.linear else STARTED
     base = rise.before(started)
     if base < top:

@@ -33,16 +33,18 @@ END_WEIGHT = 4.0
 BY_THEN = 0.8
 LONGEST = 0.9
 
-# Where the best constant rate lies, in decades from lr: measured on settings that the rule was
-# not made with, so that nine in ten lie within. Faster sweeps are less sure.
+# Where the best constant rate lies, in decades from lr, wider by a part of a fast sweep's decades
+# per update: measured, so that about nine of ten best rates lie within.
 LR_BELOW, LR_ABOVE = 0.42, 0.65
-FAST = 0.5
+LR_FAST = 0.5
 
-# Decades of a factor of 2: a cycle passes its peak only briefly and stands twice the rate.
+# Decades of a factor of 2: a cycle passes its peak only briefly and stands twice the rate. The lr
+# of a fast sweep is less sure, and its decades per update are taken off.
 TWICE = 0.30103
 # The part of max_lr that base_lr is (paper, section 3.3: a third to a fourth).
 BASE_DECADES = 0.60206
-# The largest rate that trains, in decades from where the fall is lost again.
+# The largest rate that trains, in decades from where the fall is lost again; a fast sweep shows
+# that place by these many of its updates too late. Measured as above.
 TRAINS_BELOW, TRAINS_ABOVE = 0.6, 0.6
 TRAINS_FAST = 1.8
 
@@ -54,20 +56,19 @@ def loss_rule(curve: Curve) -> Reading:
     """
     fall = Fall(curve, "loss")
     lr = constant_rate(fall)
-    unsure = 0.0 if fall.linear else min(FASTEST, fall.decades_per_update)
-    top = max(lr, min(lr + TWICE - unsure, fall.end - TWICE))
+    top = max(lr, min(lr + TWICE - _speed(fall), fall.end - TWICE))
     return Reading(
         base=top - BASE_DECADES,
         lr=lr,
         top=top,
         lr_span=rate_span(fall, lr),
         top_span=trainable_span(fall, top),
-        reasons=(*rate_reasons(fall, lr), _top_reason(fall), "base_lr is max_lr / 4"),
+        reasons=(*rate_reasons(fall), _top_reason(fall), "base_lr is max_lr / 4"),
         warnings=fall.warnings(),
     )
 
 
-def rate_reasons(fall: Fall, lr: float) -> list[str]:
+def rate_reasons(fall: Fall) -> list[str]:
     """Why `constant_rate` is what it is, in words."""
     what = "loss has fallen" if fall.metric == "loss" else "accuracy has risen"
     kind = "a linear" if fall.linear else "an exponential"
@@ -92,9 +93,12 @@ def rate_reasons(fall: Fall, lr: float) -> list[str]:
 
 
 def _top_reason(fall: Fall) -> str:
+    less = "" if fall.linear else ", less what a fast sweep leaves unsure"
     if fall.loses(0.5):
-        return "max_lr is twice lr, at most half the rate at which the loss has lost its fall again"
-    return "max_lr is twice lr, at most half the last rate that was of use"
+        most = "half the rate at which the loss has lost its fall again"
+    else:
+        most = "half the last rate that was of use"
+    return f"max_lr is twice lr{less}, at most {most}"
 
 
 def constant_rate(fall: Fall) -> float:
@@ -117,21 +121,24 @@ def end_weight(fall: Fall) -> float:
 
 def lag(fall: Fall) -> float:
     """By how many decades the sweep shows the best rate at too large ones."""
-    if fall.linear:
-        return TRAINED_LINEAR
-    return TRAINED + LAG_UPDATES * min(FASTEST, fall.decades_per_update)
+    return TRAINED_LINEAR if fall.linear else TRAINED + LAG_UPDATES * _speed(fall)
+
+
+def _speed(fall: Fall) -> float:
+    """Decades per update of an exponential sweep, as far as they matter; 0 for a linear one."""
+    return 0.0 if fall.linear else min(FASTEST, fall.decades_per_update)
 
 
 def rate_span(fall: Fall, lr: float) -> tuple[float, float]:
     """Where the best constant rate is expected."""
-    faster = 0.0 if fall.linear else FAST * min(FASTEST, fall.decades_per_update)
+    faster = LR_FAST * _speed(fall)
     low, high = lr - LR_BELOW - faster, lr + LR_ABOVE + faster
     return max(low, fall.edges[0]), max(lr, min(high, _last(fall)))
 
 
 def trainable_span(fall: Fall, top: float) -> tuple[float, float]:
     """Where the largest rate that trains is expected, `top` included."""
-    faster = 0.0 if fall.linear else TRAINS_FAST * min(FASTEST, fall.decades_per_update)
+    faster = TRAINS_FAST * _speed(fall)
     low = max(fall.end - TRAINS_BELOW - faster, fall.edges[0])
     high = min(fall.end + TRAINS_ABOVE, _last(fall))
     return min(low, top), max(high, top)
