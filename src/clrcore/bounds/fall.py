@@ -52,8 +52,10 @@ HIGHEST = 0.5
 # A fall is its noise's work unless it exceeds the noise of one value and this many standard
 # errors of the difference between baseline and bottom.
 STANDARD_ERRORS = 2.0
-# Without a trend that noise alone hardly shows, by this many standard errors, it must be clearer.
+# It must be clearer where the metric shows no trend that noise alone hardly has, by this many
+# standard errors, or never rises again by as many times its noise.
 TREND = 1.0
+RISEN = 3.0
 CLEAR = 1.5
 # Among the many narrow windows of pure noise some are deep; a fall in them must be clearer too.
 NARROW = 1.5
@@ -218,7 +220,8 @@ class Fall:
         window = max(smoothing.FEWEST, smoothing.SPAN * self.x.size)
         error = noise * math.sqrt(1.5 / lead + 1.5 / window)
         least = max(noise, STANDARD_ERRORS * error, ROUNDING * abs(start))
-        if not _has_trend(y):
+        risen = float(_medians_of_three(turned).max()) > start + RISEN * noise
+        if not (risen and _has_trend(y)):
             least *= CLEAR
         depth = start - float(smoothing.local_lines(self.x, y).min())
         if depth > least or self.depth > NARROW * least:
