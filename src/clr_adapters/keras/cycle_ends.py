@@ -10,11 +10,11 @@ from typing import Any
 import keras
 
 import clrcore
-from clr_adapters._lowered import lowered
 from clrcore._checks import integer, keys, refuse, version
 
-from . import optimizers
-from .evaluation import evaluate, pick
+from .._lowered import lowered
+from . import _optimizers as optimizers
+from ._evaluation import evaluate, pick
 from .schedule import PolicySchedule
 
 VERSION = 1

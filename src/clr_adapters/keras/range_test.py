@@ -12,12 +12,12 @@ import keras
 import numpy as np
 
 import clrcore
-from clr_adapters._sweep import default_sweep
 from clrcore._checks import flag, integer, real, refuse
 
-from . import optimizers
-from .evaluation import evaluate, pick
-from .snapshot import untouched
+from .._sweep import default_sweep
+from . import _optimizers as optimizers
+from ._evaluation import evaluate, pick
+from ._snapshot import untouched
 
 # Batches in a row without an update, after which gradients will not become finite any more.
 MOST_SKIPPED = 200

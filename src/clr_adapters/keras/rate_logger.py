@@ -8,7 +8,7 @@ import keras
 
 from clrcore._checks import flag, refuse
 
-from . import optimizers
+from . import _optimizers as optimizers
 from .schedule import PolicySchedule
 
 

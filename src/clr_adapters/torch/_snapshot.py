@@ -6,13 +6,10 @@ Tensors and containers are written in place, so whoever holds them sees the old 
 from __future__ import annotations
 
 import random
-import signal
-import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from functools import partial
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -21,6 +18,7 @@ from torch import nn
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 from torch.optim import Optimizer
 
+from .._interrupts import uninterrupted
 from ._batches import loaders_in
 
 PLAIN = (bool, int, float, complex, str, bytes, type(None))
@@ -46,7 +44,7 @@ class Snapshot:
     def restore(self) -> None:
         """Put everything back; Ctrl-C waits for the end, and so does what cannot be put back."""
         failures = []
-        with _uninterrupted(), torch.no_grad():
+        with uninterrupted(), torch.no_grad():
             for undo in self._undo:
                 try:
                     undo()
@@ -170,23 +168,6 @@ class Snapshot:
             if tensor.grad is not None:
                 self._take(tensor.grad)
             self._undo.append(partial(setattr, tensor, "grad", tensor.grad))
-
-
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Hold a Ctrl-C back until the end; it reaches the main thread only."""
-    handler = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(handler):
-        yield
-        return
-    pressed: list[tuple[int, FrameType | None]] = []
-    signal.signal(signal.SIGINT, lambda *pressing: pressed.append(pressing))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
-    if pressed:
-        handler(*pressed[0])
 
 
 def _reset(owner: object, name: str, value: object) -> None:

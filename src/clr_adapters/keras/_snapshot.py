@@ -14,7 +14,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from .optimizers import array
+from .._interrupts import uninterrupted
+from ._optimizers import array
 
 ON_TORCH = keras.backend.backend() == "torch"
 # What `fit` leaves on the model itself.
@@ -36,14 +37,15 @@ def untouched(model: Any) -> Iterator[None]:
         try:
             yield
         finally:
-            model.reset_metrics()  # those that are new; the others get their values back
-            for name in ATTRIBUTES:
-                if name in attributes:
-                    setattr(model, name, attributes[name])
-                elif hasattr(model, name):
-                    delattr(model, name)
-            random.setstate(python)
-            np.random.set_state(numpy)  # noqa: NPY002
+            with uninterrupted():
+                model.reset_metrics()  # those that are new; the others get their values back
+                for name in ATTRIBUTES:
+                    if name in attributes:
+                        setattr(model, name, attributes[name])
+                    elif hasattr(model, name):
+                        delattr(model, name)
+                random.setstate(python)
+                np.random.set_state(numpy)  # noqa: NPY002
 
 
 @contextmanager
@@ -54,8 +56,9 @@ def values(variables: Iterable[Any]) -> Iterator[None]:
     try:
         yield
     finally:
-        for variable, value in kept:
-            variable.assign(value)
+        with uninterrupted():
+            for variable, value in kept:
+                variable.assign(value)
 
 
 @contextmanager
@@ -77,12 +80,12 @@ def torch_state(model: Any, *, tensors: bool = False) -> Iterator[None]:
     try:
         yield
     finally:
-        for module in _modules(model):  # some come to be with the first batch
-            module.training = modes.get(module, modes[model])
-        torch.set_rng_state(generator)
-        if devices:
-            torch.cuda.set_rng_state_all(devices)
-        with torch.no_grad():
+        with uninterrupted(), torch.no_grad():
+            for module in _modules(model):  # some come to be with the first batch
+                module.training = modes.get(module, modes[model])
+            torch.set_rng_state(generator)
+            if devices:
+                torch.cuda.set_rng_state_all(devices)
             for tensor, value, gradient in kept:
                 tensor.copy_(value)
                 tensor.grad = gradient

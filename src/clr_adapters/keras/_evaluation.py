@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from .snapshot import torch_state, values
+from ._snapshot import torch_state, values
 
 
 def evaluate(model: Any, data: Any, batch_size: int | None) -> dict[str, float]:
