@@ -16,12 +16,17 @@ def seconds(work: Callable[[], object], times: int = 1) -> float:
     return time.process_time() - start
 
 
-def ratios(ours: Callable[[], object], theirs: Callable[[], object], times: int = 1) -> list[float]:
+def ratios(
+    ours: Callable[[], object],
+    theirs: Callable[[], object],
+    times: int = 1,
+    turns: int = TURNS,
+) -> list[float]:
     """One ratio of medians per run; a busy machine slows both sides."""
     found = []
     for _ in range(RUNS):
-        turns = [(seconds(ours, times), seconds(theirs, times)) for _ in range(TURNS)]
-        mine, other = (statistics.median(side) for side in zip(*turns, strict=True))
+        taken = [(seconds(ours, times), seconds(theirs, times)) for _ in range(turns)]
+        mine, other = (statistics.median(side) for side in zip(*taken, strict=True))
         found.append(mine / other)
     return found
 

@@ -20,6 +20,8 @@ import clrcore
 from clr_adapters.torch import range_test
 
 UPDATES = 100
+# Of a second each; more would take many minutes.
+TURNS = 3
 LIMIT = 1.03
 # Rates so low that no run diverges: all make the same number of updates.
 SWEEP = clrcore.exponential_sweep(1e-7, 1e-5, UPDATES)
@@ -58,9 +60,9 @@ def main() -> None:
         range_test(model, optimizer, batches, loss_fn=cross_entropy, sweep=SWEEP, progress=progress)
 
     bare()
-    row("range_test, to a bare loop", ratios(ours, bare), LIMIT)
+    row("range_test, to a bare loop", ratios(ours, bare, turns=TURNS), LIMIT)
     with contextlib.redirect_stderr(io.StringIO()):
-        found = ratios(lambda: ours(progress=True), bare)
+        found = ratios(lambda: ours(progress=True), bare, turns=TURNS)
     row("the same with its progress bar", found, LIMIT)
     try:
         from torch_lr_finder import LRFinder
@@ -81,9 +83,9 @@ def main() -> None:
             finder.range_test(Loader(), start_lr=1e-7, end_lr=1e-5, num_iter=UPDATES)
             finder.reset()
 
-    row("torch-lr-finder, to a bare loop", ratios(theirs, bare), LIMIT)
+    row("torch-lr-finder, to a bare loop", ratios(theirs, bare, turns=TURNS), LIMIT)
     with contextlib.redirect_stderr(io.StringIO()):
-        found = ratios(lambda: ours(progress=True), theirs)
+        found = ratios(lambda: ours(progress=True), theirs, turns=TURNS)
     row("range_test with its bar, to torch-lr-finder", found, 1.0)
 
 
