@@ -21,6 +21,7 @@ NEEDS = {
     ],
     "keras": ["src/clr_adapters/keras/*", "tests/adapters/test_keras_*.py", "docs/keras.md"],
     "jax": ["src/clr_adapters/jax/*"],
+    "optax": [],
     "flax": ["tests/adapters/test_jax.py", "docs/jax.md"],  # which needs optax and jax
 }
 missing = {framework for framework in NEEDS if find_spec(framework) is None}

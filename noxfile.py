@@ -72,7 +72,8 @@ def torch(session: nox.Session) -> None:
 def jax(session: nox.Session) -> None:
     """JAX, optax and Flax: tests, examples and types."""
     session.install("-e", ".[test,jax]", "-c", CONSTRAINTS, "flax", "mypy>=1.14")
-    pytest(session, "tests/adapters/test_jax.py", "src/clr_adapters/jax", "docs/jax.md")
+    pages = ["README.md", "docs/jax.md"]
+    pytest(session, "tests/adapters/test_jax.py", "src/clr_adapters/jax", *pages)
     session.run("mypy", "src/clr_adapters/jax")
 
 
@@ -86,7 +87,9 @@ def keras(session: nox.Session, backend: str) -> None:
     session.env["KERAS_BACKEND"] = backend
     session.run("python", "-c", f"import keras; assert keras.backend.backend() == '{backend}'")
     files = sorted(str(path) for path in Path("tests/adapters").glob("test_keras*.py"))
-    pytest(session, *files, "src/clr_adapters/keras", "docs/keras.md")
+    # The README's part on PyTorch needs more than a backend.
+    pages = ["docs/keras.md", *(["README.md"] if backend != "torch" else [])]
+    pytest(session, *files, "src/clr_adapters/keras", *pages)
     if backend == "jax":  # the smallest; types do not depend on the backend
         session.run("mypy", "src/clr_adapters/keras")
 
