@@ -714,6 +714,8 @@ def neuralprophet(curve):
 def kneedle(curve, above):
     lr, loss = until(curve.lr, debiased(curve.loss), 4)
     end = loss.argmin() + 1
+    if end < 3:
+        return None
     x, y = np.log(lr[:end] / lr[0]) / np.log(lr[end - 1] / lr[0]), loss[:end]
     far = (y - y.min()) / (y.max() - y.min()) - 1 + x
     places = list(range(end))[::-1] if above else list(range(end))
