@@ -9,7 +9,6 @@ import platform
 import statistics
 import subprocess
 import sys
-import time
 
 import numpy as np
 from paired import RUNS, TURNS, ratios, row, seconds
@@ -40,9 +39,8 @@ def imports() -> None:
     env = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
 
     def start(code: str) -> float:
-        begin = time.perf_counter()
-        subprocess.run([sys.executable, "-c", code], check=True, env=env)
-        return 1e3 * (time.perf_counter() - begin)
+        command = [sys.executable, "-c", code]
+        return 1e3 * seconds(lambda: subprocess.run(command, check=True, env=env))
 
     start("import clrcore")
     found = []

@@ -46,7 +46,7 @@ def steps() -> None:
                 scheduler.optimizer.step()
             kind = "tensor" if tensor else "float"
             limit = TENSOR_LIMIT if tensor else LIMITS[tensor, groups]
-            found = ratios(ours.step, theirs.step, STEPS)
+            found = ratios(ours.step, theirs.step, STEPS, clock=time.process_time)
             row(f"step(), {kind} rates, {groups} groups, to CyclicLR", found, limit)
             if tensor:
                 bare = optimizer(groups, tensor).param_groups
@@ -55,7 +55,7 @@ def steps() -> None:
                     for group in bare:
                         group["lr"].fill_(0.1)
 
-                found = ratios(ours.step, loop, STEPS)
+                found = ratios(ours.step, loop, STEPS, clock=time.process_time)
                 row(f"step(), tensor rates, {groups} groups, to fill_()", found, LOOP_LIMIT)
 
 
@@ -67,7 +67,7 @@ def momenta() -> None:
         theirs = CyclicLR(optimizer(groups, False), 0.001, 0.006, step_size_up=2000)
         for scheduler in (ours, theirs):
             scheduler.optimizer.step()
-        found = ratios(ours.step, theirs.step, STEPS)
+        found = ratios(ours.step, theirs.step, STEPS, clock=time.process_time)
         row(f"step(), with momenta, {groups} groups, to CyclicLR", found, LIMITS[False, groups])
 
 
