@@ -1,26 +1,64 @@
-"""Ctrl-C at a time when nothing may be left half-done."""
+"""Ctrl-C, let through only where what it leaves behind is put back."""
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Any, ParamSpec, Self, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
-@contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Hold a Ctrl-C back until the end; it reaches the main thread only."""
-    handler = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(handler):
-        yield
-        return
-    pressed: list[tuple[int, FrameType | None]] = []
-    signal.signal(signal.SIGINT, lambda *pressing: pressed.append(pressing))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
-    if pressed:
-        handler(*pressed[0])
+class Interrupts:
+    """In its block, a Ctrl-C acts at once within `let_through`, and waits elsewhere.
+
+    What waits acts at the next `let_through`, or at the end of the block. Signals reach the main
+    thread only; in others this does nothing.
+    """
+
+    def __init__(self) -> None:
+        self._open = False
+        self._waiting: list[tuple[int, FrameType | None]] = []
+        self._handler: Callable[[int, FrameType | None], Any] | None = None
+
+    def let_through(self, work: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
+        """Do the work, which a Ctrl-C may end."""
+        self._act()
+        try:
+            self._open = True
+            return work(*arguments, **options)
+        finally:
+            self._open = False
+
+    def __enter__(self) -> Self:
+        handler = signal.getsignal(signal.SIGINT)
+        if threading.current_thread() is threading.main_thread() and callable(handler):
+            self._handler = handler
+            signal.signal(signal.SIGINT, self._press)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._handler is not None:
+            signal.signal(signal.SIGINT, self._handler)
+            self._act()
+
+    def _press(self, number: int, frame: FrameType | None) -> None:
+        if not self._open:
+            self._waiting.append((number, frame))
+            return
+        self._open = False  # while the exception is on its way
+        assert self._handler is not None
+        self._handler(number, frame)
+        self._open = True  # a handler of the user's may let things go on
+
+    def _act(self) -> None:
+        if self._waiting and self._handler is not None:
+            self._handler(*self._waiting.pop(0))

@@ -18,7 +18,6 @@ from torch import nn
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 from torch.optim import Optimizer
 
-from .._interrupts import uninterrupted
 from ._batches import loaders_in
 
 PLAIN = (bool, int, float, complex, str, bytes, type(None))
@@ -42,9 +41,9 @@ class Snapshot:
         self._taken: dict[int, Any] = {}
 
     def restore(self) -> None:
-        """Put everything back; Ctrl-C waits for the end, and so does what cannot be put back."""
+        """Put everything back; what cannot be is raised at the end."""
         failures = []
-        with uninterrupted(), torch.no_grad():
+        with torch.no_grad():
             for undo in self._undo:
                 try:
                     undo()

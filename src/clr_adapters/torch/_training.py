@@ -18,6 +18,7 @@ from torch.utils.data import Dataset, IterableDataset
 
 from clrcore._checks import choice, integer, real, refuse
 
+from .._interrupts import Interrupts
 from ._agreement import Measured
 from ._batches import OutOfBatches, endless, generators, loaders_in, moved
 from ._evaluation import HeldOut, Metric, as_scalar, share_right
@@ -127,24 +128,27 @@ class Training:
             return None
 
     def updates(
-        self, rates: Sequence[float], seed: int | None, rank: int
+        self, rates: Sequence[float], seed: int | None, rank: int, interrupts: Interrupts
     ) -> Generator[Measured, None, None]:
         """Make an update at each rate, yield what was measured, and put everything back.
 
         seed: of weights, if the model is made, of data order and dropout; None leaves chance
             as it is.
+        interrupts: let through in what the caller's functions do.
         Ends early where the batches do; `cut_short` says why then. Raises what the model
         raises. Close it, or go through to the end: that is when things are put back.
         """
         with self._no_trace(), torch.inference_mode(False), torch.enable_grad():
             if self._val_loader is not None and not self._looked_at:
                 # The same ones for all seeds.
-                self._looked_at = list(islice(self._val_loader, self._val_batches))
+                self._looked_at = interrupts.let_through(
+                    list, islice(self._val_loader, self._val_batches)
+                )
                 if not self._looked_at:
                     raise ValueError("val_loader must yield batches, got none")
             if seed is not None:
                 _seed(seed)
-            model, optimizer = self._pair()
+            model, optimizer = interrupts.let_through(self._pair)
             if seed is not None:
                 _seed(seed + BETWEEN_RANKS * rank)
                 for generator in generators(self._train_loader):
@@ -152,10 +156,15 @@ class Training:
             # One that is in training mode may have parts that are not, on purpose.
             if not model.training:
                 model.train()
-            yield from self._updates(rates, model, optimizer, seed)
+            yield from self._updates(rates, model, optimizer, seed, interrupts)
 
     def _updates(
-        self, rates: Sequence[float], model: nn.Module, optimizer: Optimizer, seed: int | None
+        self,
+        rates: Sequence[float],
+        model: nn.Module,
+        optimizer: Optimizer,
+        seed: int | None,
+        interrupts: Interrupts,
     ) -> Iterator[Measured]:
         device = self._device or _device_of(model)
         autocast = partial(self._autocast, device)
@@ -176,12 +185,12 @@ class Training:
         with closing(batches):
             for number, lr in enumerate(rates, start=1):
                 try:
-                    loss, accuracy = update(lr)
+                    loss, accuracy = interrupts.let_through(update, lr)
                 except (OutOfBatches, SkippedUpdates) as end:
                     self.cut_short = str(end)
                     return
                 if self.held_out and (number % self._validate_every == 0 or number == len(rates)):
-                    accuracy = look()
+                    accuracy = interrupts.let_through(look)
                 yield loss, accuracy
 
     def _step(

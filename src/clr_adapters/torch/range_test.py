@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 import clrcore
 from clrcore._checks import flag, integer, refuse
 
+from .._interrupts import Interrupts
 from .._sweep import default_sweep
 from ._agreement import Agreement, Measured, agreement, ranks
 from ._evaluation import Metric
@@ -170,8 +171,11 @@ def range_test(
                 stop_diverged=stop,
             )
             name = "range test" if seed is None else f"range test, seed {seed}"
-            updates = training.updates(rates, seed, agreed.rank)
-            with closing(updates), Bar(len(rates), name, show=progress and agreed.leads) as bar:
+            with (
+                Interrupts() as interrupts,
+                closing(training.updates(rates, seed, agreed.rank, interrupts)) as updates,
+                Bar(len(rates), name, show=progress and agreed.leads) as bar,
+            ):
                 _record(test, updates, agreed, length, bar)
             _check_complete(test, training.cut_short)
             curves.append(test.curve)
