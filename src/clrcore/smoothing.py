@@ -53,10 +53,11 @@ def log_rates(lr: Floats) -> Floats:
 def finite_until(values: Floats) -> int:
     """How many points come before the blow-up: the first infinity, or NaN to the end.
 
-    NaN with finite values after it is a value that is missing, no blow-up.
+    NaN with finite values after it is a value that is missing, no blow-up; so is an infinity that
+    is the only one, as an overflow in half precision is.
     """
     infinite = np.flatnonzero(np.isinf(values))
-    end = int(infinite[0]) if infinite.size else values.size
+    end = int(infinite[0]) if infinite.size > 1 else values.size
     known = np.flatnonzero(np.isfinite(values[:end]))
     return int(known[-1]) + 1 if known.size else 0
 

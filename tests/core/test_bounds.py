@@ -249,7 +249,8 @@ class TestLossRule:
         loss = losses(lr, best=0.5, noise=0.05, start=1.0, lost=1.0)
         usual = suggest_bounds(Curve(lr, loss))
         loss[:first] = 0.2
-        assert suggest_bounds(Curve(lr, loss)).lr == pytest.approx(usual.lr, rel=0.03)
+        # Several in a row are more than a median of three takes out, and stay in the window.
+        assert suggest_bounds(Curve(lr, loss)).lr == pytest.approx(usual.lr, rel=0.1)
 
     @pytest.mark.parametrize(("n", "below"), [(1001, 0.6 + 1.8 * 0.006), (61, 0.6 + 1.8 * 0.1)])
     def test_the_largest_rate_that_trains_is_sought_round_where_the_loss_is_lost(self, n, below):
@@ -446,9 +447,9 @@ class TestSeveralCurves:
         good, flat = exponential(), Curve(np.geomspace(1e-6, 1, 100), np.ones(100))
         bounds = suggest_bounds([good, flat])
         assert numbers(bounds)[:3] == pytest.approx(numbers(suggest_bounds(good))[:3])
-        assert warned(bounds, "1 of 2 curves were left out; the first: no fall of the loss")
+        assert warned(bounds, "1 of 2 curves were left out; one of them: no fall of the loss")
         with pytest.raises(
-            NoBoundsError, match="2 of 3 curves carry no answer; the first: no fall"
+            NoBoundsError, match="2 of 3 curves carry no answer; one of them: no fall"
         ):
             suggest_bounds([good, flat, flat])
         with pytest.raises(NoBoundsError, match="2 of 2 curves carry no answer"):
@@ -539,12 +540,12 @@ class TestRefusals:
         assert refused <= 3
 
     def test_a_fall_of_few_points_counts_where_it_is_clear(self):
-        # A short sweep of a network that learns late: far below the noise, but for two points.
+        # A short sweep of a network that learns late: far below the noise, but for three points.
         loss = 2.3 + 0.015 * np.random.default_rng(7).normal(size=40)
-        loss[36:] = [2.27, 2.15, 3.7, 9.0]
+        loss[35:] = [2.2, 2.15, 2.15, 3.7, 9.0]
         lr = np.geomspace(1e-6, 10.0, 40)
         assert lr[28] < suggest_bounds(Curve(lr, loss)).lr < lr[36]
-        loss[36:38] = [2.3, 2.29]
+        loss[35:38] = [2.3, 2.29, 2.3]
         with pytest.raises(NoBoundsError, match="no fall of the loss seen before it was lost"):
             suggest_bounds(Curve(lr, loss))
 
@@ -552,6 +553,57 @@ class TestRefusals:
         for height in (0.1, 1e-30, -7.3, 1e12):
             with pytest.raises(NoBoundsError, match="no fall"):
                 suggest_bounds(Curve(np.geomspace(1e-6, 1, 70), np.full(70, height)))
+
+
+class TestDisturbances:
+    """What is wrong with single values moves the answer little."""
+
+    @pytest.mark.parametrize("n", [100, 300])
+    @pytest.mark.parametrize("wrong", [0.0, -5.0, math.inf, math.nan, 100.0])
+    def test_one_wrong_value(self, n, wrong):
+        curve = exponential(n=n, noise=0.03)
+        usual = suggest_bounds(curve)
+        for place in (n // 5, n // 3, n // 2):
+            loss = curve.loss.copy()
+            loss[place] = wrong
+            assert suggest_bounds(Curve(curve.lr, loss)).lr == pytest.approx(usual.lr, rel=0.15)
+
+    def test_equal_values_with_some_lower_ones_are_noise(self):
+        random = np.random.default_rng(2)
+        answered = 0
+        for _ in range(20):
+            low = random.random(300) < 0.2
+            for curve in (
+                Curve(np.geomspace(1e-5, 1.0, 300), 2.3 - 0.01 * low),
+                Curve(np.linspace(0.0, 1.0, 300), accuracy=0.1 + 0.01 * low, held_out=True),
+            ):
+                try:
+                    suggest_bounds(curve)
+                    answered += 1
+                except NoBoundsError:
+                    pass
+        assert answered <= 2  # of 40
+
+    @pytest.mark.parametrize("every", [5, 10])
+    def test_accuracy_measured_now_and_then_on_a_ramp(self, every):
+        lr = np.linspace(0.002, 0.6, 300)
+        accuracy = 0.1 + 0.85 / (1 + (0.08 / lr) ** 4) - 0.8 / (1 + (0.45 / lr) ** 16)
+        usual = suggest_bounds(Curve(lr, accuracy=accuracy, held_out=True))
+        accuracy[(np.arange(300) + 1) % every != 0] = math.nan
+        bounds = suggest_bounds(Curve(lr, accuracy=accuracy, held_out=True))
+        assert bounds.max_lr == pytest.approx(usual.max_lr, rel=0.25)
+        assert bounds.base_lr == pytest.approx(usual.base_lr, rel=0.6)
+
+    def test_a_best_rate_at_the_first_ones_is_refused(self):
+        lr = np.geomspace(0.05, 5.0, 100)
+        loss = np.concatenate([np.full(10, 2.3), np.linspace(2.3, 0.3, 3), 0.3 + np.arange(87) / 3])
+        with pytest.raises(NoBoundsError, match="lower the sweep's start below lr=0.05"):
+            suggest_bounds(Curve(lr, loss))
+
+    def test_a_run_lost_without_a_fall_is_not_told_to_go_higher(self):
+        loss = [1.0] * 60 + [math.inf] * 40
+        with pytest.raises(NoBoundsError, match="before it was lost"):
+            suggest_bounds(Curve(np.geomspace(1e-5, 10.0, 100), loss))
 
 
 class TestWarnings:

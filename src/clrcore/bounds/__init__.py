@@ -117,10 +117,12 @@ def _bounds(
         raise NoBoundsError(refusals[0])
     if 2 * len(readings) < len(curves):
         raise NoBoundsError(
-            f"{len(refusals)} of {len(curves)} curves carry no answer; the first: {refusals[0]}"
+            f"{len(refusals)} of {len(curves)} curves carry no answer; one of them: {refusals[0]}"
         )
     if refusals:
-        without = f"{len(refusals)} of {len(curves)} curves were left out; the first: {refusals[0]}"
+        without = (
+            f"{len(refusals)} of {len(curves)} curves were left out; one of them: {refusals[0]}"
+        )
         warnings = [*warnings, without]
     rates = [smoothing.log_rates(curve.lr) for curve in curves if len(curve)]
     first = None if any(map(starts_at_zero, curves)) else min(float(x[0]) for x in rates)

@@ -30,6 +30,8 @@ WIDE_STEP = 0.12
 # nothing first; a linear one learns at once, so only its first few points are untrained.
 BASELINE_PART = 0.1
 BASELINE_LEAST = 3
+# Of a linear sweep measured now and then, at most one in so many points is untrained.
+SPARSE = 30
 # A few points may be low by chance. A loss that has not fallen yet is as high over a longer
 # baseline, so the higher of the two is nearer to the start.
 LONGER_PART = 0.25
@@ -91,7 +93,7 @@ class Fall:
         self.points = _usable(turned) if metric == "loss" else turned.size
         self.cut = lost or self.points < turned.size
         if self.points < FEWEST_POINTS:
-            _refuse_short(lr, turned, self.points, metric, self._start_lower())
+            _refuse_short(lr, turned, self.points, metric, self.start_lower())
         lr, turned = lr[: self.points], turned[: self.points]
         rates = smoothing.log_rates(lr)
         self.lr = lr
@@ -100,25 +102,33 @@ class Fall:
         made = int(updates[self.points - 1] - updates[0])
         self.decades_per_update = (self.edges[1] - self.edges[0]) / made
 
-        lead = BASELINE_LEAST
-        if not self.linear:
-            lead = max(lead, round(BASELINE_PART * self.points))
-        longer = LONGER_LEAST
-        if not self.linear:
-            longer = max(longer, round(LONGER_PART * self.points))
+        lead, longer = self._baselines()
         start = float(max(np.median(turned[:lead]), np.median(turned[:longer])))
         window = WINDOWS[metric]
-        self.x, y = smoothing.thin(rates, turned)
+        self.x, raw = smoothing.thin(rates, turned)
+        # A single low value is nobody's fall; a high one is cut below.
+        y = np.concatenate([raw[:1], _medians_of_three(raw), raw[-1:]])
         # Twice, because how far above the start values may stand is measured in falls.
         lowest = float(smoothing.local_lines(self.x, np.minimum(y, start), *window).min())
-        y = np.minimum(y, start + HIGHEST * (start - lowest))
-        self.smoothed = smoothing.local_lines(self.x, y, *window)
+        highest = start + HIGHEST * (start - lowest)
+        self.smoothed = smoothing.local_lines(self.x, np.minimum(y, highest), *window)
         self.bottom = int(np.argmin(self.smoothed))
         self.depth = start - float(self.smoothed[self.bottom])
-        self._check_depth(turned, y, start, lead)
+        self._check_depth(turned, np.minimum(raw, highest), start, lead)
         self._led = float(rates[lead - 1])
         self._check_place()
         self.fraction: Floats = (start - self.smoothed) / self.depth
+
+    def _baselines(self) -> tuple[int, int]:
+        """How many of the first points are untrained, and how many may be."""
+        if self.linear:
+            few = self.points // SPARSE
+            lead = max(1, min(BASELINE_LEAST, few))
+            return lead, max(lead, min(LONGER_LEAST, few))
+        return (
+            max(BASELINE_LEAST, round(BASELINE_PART * self.points)),
+            max(LONGER_LEAST, round(LONGER_PART * self.points)),
+        )
 
     @property
     def recovers(self) -> bool:
@@ -202,10 +212,10 @@ class Fall:
         better, worse = ("fall", "rises") if self.metric == "loss" else ("rise", "falls")
         return (
             f"already diverging at the first rates: the {self.metric} {worse} without a "
-            f"{better} before it; {self._start_lower()}"
+            f"{better} before it; {self.start_lower()}"
         )
 
-    def _start_lower(self) -> str:
+    def start_lower(self) -> str:
         """What to do where the sweep begins at too large rates."""
         if self._from_zero:
             return "take more updates for the ramp, or lower its top, as it starts at 0"
@@ -215,7 +225,9 @@ class Fall:
         """Refuse a fall that may be its noise's work."""
         # The noise of the raw values before the blow-up; residuals of narrow windows hide it.
         before = int(np.searchsorted(self.lr, 10.0 ** self.x[self.bottom]))
-        noise = smoothing.difference_noise(turned[: max(before, FEWEST_POINTS)])
+        early = turned[: max(before, FEWEST_POINTS)]
+        # Its median is 0 where most values are equal, as those of few examples are.
+        noise = smoothing.difference_noise(early) or float(np.std(np.diff(early)) / math.sqrt(2.0))
         # A median is worth two thirds of its points, a window's line as much of its own.
         window = max(smoothing.FEWEST, smoothing.SPAN * self.x.size)
         error = noise * math.sqrt(1.5 / lead + 1.5 / window)
@@ -236,14 +248,14 @@ class Fall:
         better = "fall" if self.metric == "loss" else "rise"
         small = f"its change of {change:.3g} is not larger than its noise of {least:.3g}"
         last = float(self.lr[-1])
-        if end - start <= least:
+        if end - start <= least and not self.cut:
             return (
                 f"no {better} of the {self.metric} seen up to lr={last:.3g}: {small}; raise the "
                 f"sweep's top above {last:.3g}, or make the noise smaller with larger batches"
             )
         # The last median of three that is no higher ends with the first point that is.
         level = _medians_of_three(turned) <= start + least
-        worse = int(np.flatnonzero(np.append(True, level))[-1]) + 1
+        worse = min(int(np.flatnonzero(np.append(True, level))[-1]) + 1, self.points - 1)
         if worse < EARLY * self.points:
             return self._diverging()
         return (

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 
+from ..errors import NoBoundsError
 from .fall import Fall
 from .reading import Reading
 
@@ -102,10 +103,19 @@ def _top_reason(fall: Fall) -> str:
 
 
 def constant_rate(fall: Fall) -> float:
-    """Log10 of the rate for constant training; never below the sweep's first rate."""
+    """Log10 of the rate for constant training.
+
+    Raises NoBoundsError where that is at or below the sweep's first rate.
+    """
     centre, end = _marks(fall)
     weight = end_weight(fall)
-    return max(fall.edges[0], (1.0 - weight) * centre + weight * end - lag(fall))
+    lr = (1.0 - weight) * centre + weight * end - lag(fall)
+    if lr <= fall.edges[0]:
+        raise NoBoundsError(
+            f"the {fall.metric} is best so near to the first rates that the best one lies at or "
+            f"below them; {fall.start_lower()}"
+        )
+    return lr
 
 
 def _marks(fall: Fall) -> tuple[float, float]:
