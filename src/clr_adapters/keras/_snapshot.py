@@ -14,7 +14,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from .._interrupts import uninterrupted
 from ._optimizers import array
 
 ON_TORCH = keras.backend.backend() == "torch"
@@ -37,15 +36,14 @@ def untouched(model: Any) -> Iterator[None]:
         try:
             yield
         finally:
-            with uninterrupted():
-                model.reset_metrics()  # those that are new; the others get their values back
-                for name in ATTRIBUTES:
-                    if name in attributes:
-                        setattr(model, name, attributes[name])
-                    elif hasattr(model, name):
-                        delattr(model, name)
-                random.setstate(python)
-                np.random.set_state(numpy)  # noqa: NPY002
+            model.reset_metrics()  # those that are new; the others get their values back
+            for name in ATTRIBUTES:
+                if name in attributes:
+                    setattr(model, name, attributes[name])
+                elif hasattr(model, name):
+                    delattr(model, name)
+            random.setstate(python)
+            np.random.set_state(numpy)  # noqa: NPY002
 
 
 @contextmanager
@@ -56,9 +54,8 @@ def values(variables: Iterable[Any]) -> Iterator[None]:
     try:
         yield
     finally:
-        with uninterrupted():
-            for variable, value in kept:
-                variable.assign(value)
+        for variable, value in kept:
+            variable.assign(value)
 
 
 @contextmanager
@@ -80,7 +77,7 @@ def torch_state(model: Any, *, tensors: bool = False) -> Iterator[None]:
     try:
         yield
     finally:
-        with uninterrupted(), torch.no_grad():
+        with torch.no_grad():
             for module in _modules(model):  # some come to be with the first batch
                 module.training = modes.get(module, modes[model])
             torch.set_rng_state(generator)

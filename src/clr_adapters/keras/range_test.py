@@ -14,6 +14,7 @@ import numpy as np
 import clrcore
 from clrcore._checks import flag, integer, real, refuse
 
+from .._interrupts import Interrupts
 from .._sweep import default_sweep
 from . import _optimizers as optimizers
 from ._evaluation import evaluate, pick
@@ -131,18 +132,19 @@ def range_test(
 
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
-    if own_seeds is None:
+    with Interrupts() as interrupts:
+        if own_seeds is None:
+            with untouched(model):
+                return interrupts.let_through(run)
         with untouched(model):
-            return run()
-    with untouched(model):
-        # The first `fit` of a model looks at a batch beforehand, and so has another order.
-        fit(epochs=1, steps_per_epoch=1)
-    curves = []
-    for seed in own_seeds:
-        with untouched(model):
-            _sow(model, seed)
-            curves.append(run())
-    return curves
+            # The first `fit` of a model looks at a batch beforehand, and so has another order.
+            interrupts.let_through(fit, epochs=1, steps_per_epoch=1)
+        curves = []
+        for seed in own_seeds:
+            with untouched(model):
+                _sow(model, seed)
+                curves.append(interrupts.let_through(run))
+        return curves
 
 
 class _Sweep(keras.callbacks.Callback):  # type: ignore[misc]
