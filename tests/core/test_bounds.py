@@ -597,7 +597,7 @@ class TestDisturbances:
     def test_a_best_rate_at_the_first_ones_is_refused(self):
         lr = np.geomspace(0.05, 5.0, 100)
         loss = np.concatenate([np.full(10, 2.3), np.linspace(2.3, 0.3, 3), 0.3 + np.arange(87) / 3])
-        with pytest.raises(NoBoundsError, match="lower the sweep's start below lr=0.05"):
+        with pytest.raises(NoBoundsError, match=r"lower the sweep's start below lr=0\.05"):
             suggest_bounds(Curve(lr, loss))
 
     def test_a_run_lost_without_a_fall_is_not_told_to_go_higher(self):
