@@ -525,3 +525,21 @@ def test_the_sweep_is_chosen_where_none_is_given():
     curve = range_test(classifier(keras.optimizers.SGD(0.1)), X, Y, verbose=0, stop=False)
 
     assert (curve.lr[0], curve.lr[-1], len(curve)) == (1e-6, 10.0, 300)
+
+
+@pytest.mark.skipif(not ON_TORCH, reason="autograd is PyTorch's")
+def test_autograd_is_on_again_after_an_interrupt_that_left_it_off():
+    import torch
+
+    class Leaves(keras.optimizers.SGD):
+        def apply(self, *arguments, **options):
+            torch.set_grad_enabled(False)
+            raise KeyboardInterrupt
+
+    model = classifier(Leaves(0.1))
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run(model)
+        assert torch.is_grad_enabled()
+    finally:
+        torch.set_grad_enabled(True)

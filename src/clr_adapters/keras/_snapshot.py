@@ -60,7 +60,7 @@ def values(variables: Iterable[Any]) -> Iterator[None]:
 
 @contextmanager
 def torch_state(model: Any, *, tensors: bool = False) -> Iterator[None]:
-    """On the PyTorch backend, keep modes and global generators; elsewhere do nothing.
+    """On the PyTorch backend, keep modes, global generators and autograd; elsewhere do nothing.
 
     tensors: also gradients, and the tensors of wrapped modules, which Keras does not know.
     """
@@ -69,6 +69,8 @@ def torch_state(model: Any, *, tensors: bool = False) -> Iterator[None]:
         return
     import torch
 
+    # A Ctrl-C at the edge of a `no_grad`, such as the one that Keras evaluates in, leaves it off.
+    grad = torch.is_grad_enabled()
     modes = {module: module.training for module in _modules(model)}
     generator = torch.get_rng_state()
     devices = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
@@ -77,15 +79,16 @@ def torch_state(model: Any, *, tensors: bool = False) -> Iterator[None]:
     try:
         yield
     finally:
-        with torch.no_grad():
-            for module in _modules(model):  # some come to be with the first batch
-                module.training = modes.get(module, modes[model])
-            torch.set_rng_state(generator)
-            if devices:
-                torch.cuda.set_rng_state_all(devices)
-            for tensor, value, gradient in kept:
-                tensor.copy_(value)
-                tensor.grad = gradient
+        torch.set_grad_enabled(False)
+        for module in _modules(model):  # some come to be with the first batch
+            module.training = modes.get(module, modes[model])
+        torch.set_rng_state(generator)
+        if devices:
+            torch.cuda.set_rng_state_all(devices)
+        for tensor, value, gradient in kept:
+            tensor.copy_(value)
+            tensor.grad = gradient
+        torch.set_grad_enabled(grad)
 
 
 def _modules(model: Any) -> list[Any]:
