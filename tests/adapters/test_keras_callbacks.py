@@ -311,6 +311,34 @@ def test_a_monitor_that_was_not_resumed_is_warned_of():
         train(model, [ends], epochs=1)
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_a_run_is_resumed_in_either_order_of_the_callbacks(first, tmp_path):
+    def callbacks(ends, logger):
+        backup = keras.callbacks.BackupAndRestore(tmp_path, delete_checkpoint=False)
+        return [logger, ends, backup] if first else [backup, logger, ends]
+
+    ends = CycleEnds(Scripted(POLICY, [0.5] * 2), validation_data=(X, Y))
+    train(classifier(sgd()), callbacks(ends, RateLogger()), epochs=2)
+
+    # As a script does that is run anew.
+    resumed, logger = CycleEnds(Scripted(POLICY, [0.6, 0.7]), validation_data=(X, Y)), RateLogger()
+    resumed.load_state_dict(ends.state_dict())
+    train(classifier(sgd()), callbacks(resumed, logger), epochs=4)
+
+    assert [end["updates"] for end in resumed.ends] == [10, 20, 30, 40]
+    assert logger.rates == pytest.approx([POLICY(t) for t in range(24, 48)], rel=1e-6)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_lost_cycles_are_warned_of_in_either_order_of_the_callbacks(first, tmp_path):
+    backup = keras.callbacks.BackupAndRestore(tmp_path, delete_checkpoint=False)
+    train(classifier(sgd()), [backup], epochs=2)
+
+    ends = CycleEnds(clrcore.CycleMonitor(POLICY), validation_data=(X, Y))
+    with pytest.warns(UserWarning, match="has completed 2 cycles"):
+        train(classifier(sgd()), [ends, backup] if first else [backup, ends], epochs=3)
+
+
 # RateLogger.
 
 

@@ -82,27 +82,22 @@ class CycleEnds(keras.callbacks.Callback):  # type: ignore[misc]
         self.ends: list[dict[str, Any]] = []
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Take the policy from the optimizer, and start where the optimizer is."""
+        """Give the optimizer the bounds of a loaded state, and take its policy."""
         self._first = True
         if self._loaded is not None:
             self._install(
                 [None if one is None else clrcore.policy_from_dict(one) for one in self._loaded]
             )
             self._loaded = None
-        optimizer = self.model.optimizer
-        self._policy = _policy(optimizer)
-        self._every = optimizers.batches_per_update(optimizer)
-        # Updates that are known to hold no end that was not judged.
-        self._passed = self._known = optimizers.updates(optimizer)
-        self._batches = 0
-        self._warn_of_lost_cycles()
+        self._policy = _policy(self.model.optimizer)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Warn, once per `fit`, of schedules that were not resumed."""
-        if self._first:
-            optimizers.warn_of_traps(self.model.optimizer, epoch)
-        self._first = False
+        """Once per `fit`, start where the optimizer is, and warn of what was not resumed."""
         self._last_batch = -1
+        if self._first:
+            # Not in on_train_begin: a BackupAndRestore further back in the list loads there.
+            self._start(epoch)
+        self._first = False
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """See whether a cycle is complete; the optimizer is asked only when one may be."""
@@ -175,6 +170,16 @@ class CycleEnds(keras.callbacks.Callback):  # type: ignore[misc]
             self._monitor.load_state_dict(state["monitor"])
         self.ends = copy.deepcopy(state["ends"])
         self._loaded = copy.deepcopy(loaded)
+
+    def _start(self, epoch: int) -> None:
+        optimizer = self.model.optimizer
+        self._policy = _policy(optimizer)
+        self._every = optimizers.batches_per_update(optimizer)
+        # Updates that are known to hold no end that was not judged.
+        self._passed = self._known = optimizers.updates(optimizer)
+        self._batches = 0
+        optimizers.warn_of_traps(optimizer, epoch)
+        self._warn_of_lost_cycles()
 
     def _judge(self, cycle: int, made: int) -> None:
         end: dict[str, Any] = {"cycle": cycle, "updates": made}

@@ -45,13 +45,14 @@ class RateLogger(keras.callbacks.Callback):  # type: ignore[misc]
         self.rates: list[Any] = []
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Count from where the optimizer is."""
+        """Note that a `fit` begins."""
         self._first = True
-        self._before = self._counts()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Warn, once per `fit`, of schedules that were not resumed."""
+        """Once per `fit`, count from where the optimizer is, and warn of what was not resumed."""
         if self._first:
+            # Not in on_train_begin: a BackupAndRestore further back in the list loads there.
+            self._before = self._counts()
             optimizers.warn_of_traps(self.model.optimizer, epoch)
         self._first = False
 
