@@ -16,9 +16,9 @@ class RateLogger(keras.callbacks.Callback):  # type: ignore[misc]
     """Puts the rate that each update used into the logs, for History, CSVLogger, TensorBoard.
 
     `optimizer.learning_rate` is the rate of the next update once a batch is done; this is the
-    rate of the last one made. Put it first in the list of callbacks, before those that read the
-    logs or change the rate. With MultiOptimizer each optimizer has its own entry, with the
-    optimizer's name behind the name.
+    rate of the last one made, or, before the first one, the rate that it will use. Put it first in
+    the list of callbacks, before those that read the logs or change the rate. With MultiOptimizer
+    each optimizer has its own entry, with the optimizer's name behind the name.
 
     name: key in the logs. Not "learning_rate": TensorBoard overwrites that, at the end of an
         epoch, with the next rate.
@@ -39,8 +39,9 @@ class RateLogger(keras.callbacks.Callback):  # type: ignore[misc]
         self._name = name
         self._per_batch = flag("per_batch", per_batch)
         self._before: list[int] = []
+        self._used: list[float | None] = []
         self._sources: list[Any] = []
-        self._logged: dict[str, float] = {}
+        self._logged: dict[str, float | None] = {}
         self._first = True
         self.rates: list[Any] = []
 
@@ -53,6 +54,7 @@ class RateLogger(keras.callbacks.Callback):  # type: ignore[misc]
         if self._first:
             # Not in on_train_begin: a BackupAndRestore further back in the list loads there.
             self._before = self._counts()
+            self._used = [None] * len(self._before)
             optimizers.warn_of_traps(self.model.optimizer, epoch)
         self._first = False
 
@@ -80,14 +82,13 @@ class RateLogger(keras.callbacks.Callback):  # type: ignore[misc]
     def _log(self, logs: dict[str, Any] | None) -> None:
         parts = optimizers.parts(self.model.optimizer)
         counts = self._counts()
-        self._logged = {}
-        for part, source, before, count in zip(
-            parts, self._sources, self._before, counts, strict=True
-        ):
-            # Without an update (accumulated, overflowed) it is the rate of the update to come.
-            update = count - 1 if count > before else count
-            name = self._name if len(parts) == 1 else f"{self._name}_{part.name}"
-            self._logged[name] = _rate(source, part.gradient_accumulation_steps or 1, update)
+        for i, (part, source) in enumerate(zip(parts, self._sources, strict=True)):
+            # Accumulated or overflowed batches make no update: the last rate used stays.
+            if counts[i] > self._before[i] or self._used[i] is None:
+                every = part.gradient_accumulation_steps or 1
+                self._used[i] = _rate(source, every, max(counts[i] - 1, 0))
+        names = [self._name if len(parts) == 1 else f"{self._name}_{part.name}" for part in parts]
+        self._logged = dict(zip(names, self._used, strict=True))
         self._before = counts
         self.rates.append(self._logged[self._name] if len(parts) == 1 else self._logged)
         if logs is not None:
