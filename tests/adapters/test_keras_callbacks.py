@@ -83,6 +83,28 @@ def test_evaluating_leaves_no_trace_in_the_training():
         assert (array(one) == array(other)).all()
 
 
+def test_evaluating_with_an_active_dropout_leaves_no_trace_in_the_training():
+    class Always(keras.layers.Dropout):
+        def call(self, inputs, training=False):
+            return super().call(inputs, training=True)
+
+    def model():
+        keras.utils.set_random_seed(1)
+        layers = [keras.Input((4,)), keras.layers.Dense(8), Always(0.5, seed=3)]
+        model = keras.Sequential([*layers, keras.layers.Dense(2)])
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(sgd(), loss=loss, metrics=["accuracy"])
+        return model
+
+    plain, watched = model(), model()
+    first = train(plain, [])
+    second = train(watched, [CycleEnds(validation_data=(X, Y))])
+
+    assert first.history == second.history
+    for one, other in zip(plain.variables, watched.variables, strict=True):
+        assert (array(one) == array(other)).all()
+
+
 @pytest.mark.parametrize("every", [1, 4])
 def test_lowered_bounds_are_used_from_the_next_update_on(every):
     policy = clrcore.triangular(0.001, 0.006, 5)
@@ -173,7 +195,8 @@ def test_skipped_batches_do_not_complete_a_cycle():
     assert [end["updates"] for end in ends.ends] == [10, 20, 30]
     made = np.delete(np.arange(34), [3, 9, 12])
     check(used[made], POLICY, range(31))
-    assert np.array(logger.rates)[made] == pytest.approx(used[made], abs=5e-7 * 0.1)
+    used[[3, 9, 12]] = used[[2, 8, 11]]  # the rates of the last updates made
+    assert logger.rates == pytest.approx(used, abs=5e-7 * 0.1)
 
 
 def test_a_second_fit_goes_on_where_the_first_ended():
@@ -259,6 +282,8 @@ def test_wrong_states_are_refused(state, kind, message):
         ({"snapshots": "{epoch}.keras"}, ValueError, "no fields but {cycle} and {updates}"),
         ({"validation_data": (X, Y), "batch_size": 0}, ValueError, "batch_size must be"),
         ({"validation_data": (X, Y), "verbose": 2}, ValueError, "verbose must be"),
+        ({"validation_data": iter([(X, Y)])}, ValueError, "gone through at every look"),
+        ({"validation_data": 3.0}, TypeError, "validation_data must be arrays"),
         ({"validation_data": (X, Y), "metric": 1}, TypeError, "metric must be"),
         (
             {
@@ -286,6 +311,37 @@ def test_models_that_have_no_cycles_or_not_the_metric_are_refused():
         train(classifier(sgd(clrcore.constant(0.1))), [ends()])
     with pytest.raises(ValueError, match=r"metric must be a metric .*'loss'"):
         train(classifier(sgd()), [ends()])
+
+
+@pytest.mark.parametrize(
+    ("metric", "metrics"), [("acc", ["accuracy"]), (None, []), ("val_accuracy", ["accuracy"])]
+)
+def test_a_metric_that_is_not_compiled_is_refused_at_the_first_batch(metric, metrics):
+    model = classifier(sgd())
+    model.compile(model.optimizer, loss=model.loss, metrics=metrics)
+    ends = CycleEnds(clrcore.CycleMonitor(POLICY), validation_data=(X, Y), metric=metric)
+    with pytest.raises(ValueError, match="metric must be a metric of the compiled model"):
+        train(model, [RateLogger(), ends])
+
+    assert int(model.optimizer.iterations) == 1
+
+
+def test_a_step_of_ones_own_may_log_less_than_evaluate():
+    class Own(keras.Model):
+        def train_step(self, *arguments):
+            logs = super().train_step(*arguments)
+            # On JAX a step returns the state, too.
+            if isinstance(logs, tuple):
+                return {"loss": logs[0]["loss"]}, logs[1]
+            return {"loss": logs["loss"]}
+
+    inner = classifier(sgd())
+    model = Own(inner.inputs, inner.outputs)
+    model.compile(sgd(), loss=inner.loss, metrics=["accuracy"])
+    ends = CycleEnds(clrcore.CycleMonitor(POLICY), validation_data=(X, Y))
+    train(model, [ends], epochs=1)
+
+    assert [end["updates"] for end in ends.ends] == [10]
 
 
 # Traps of resuming.
@@ -376,13 +432,17 @@ def test_the_logged_rates_are_those_used(options, tmp_path):
         assert float(next(csv.DictReader(file))["lr"]) == pytest.approx(seen[-1])
 
 
-def test_accumulated_updates_have_one_rate():
+def test_accumulated_batches_have_the_rate_of_the_last_update():
     schedule = PolicySchedule(POLICY, gradient_accumulation_steps=4)
-    model = probe(keras.optimizers.SGD(schedule, gradient_accumulation_steps=4), 40)
+    model = probe(keras.optimizers.SGD(schedule, gradient_accumulation_steps=4), 10)
     logger = RateLogger()
-    used = fit(model, callbacks=[logger])
+    x, y = data(10)
+    history = model.fit(x, y, batch_size=1, epochs=3, verbose=0, callbacks=[logger])
 
-    assert logger.rates == pytest.approx(4 * used, abs=5e-7 * 0.1)
+    # Update u is made with batch 4 u + 3; before the first there is only the rate to come.
+    exact = [POLICY(max((batch + 1) // 4 - 1, 0)) for batch in range(30)]
+    assert logger.rates == pytest.approx(exact, rel=1e-6)
+    assert history.history["lr"] == pytest.approx([exact[9], exact[19], exact[29]], rel=1e-6)
 
 
 @pytest.mark.parametrize("every", [1, 4])
@@ -394,7 +454,9 @@ def test_other_schedules_and_rates(every):
         logger = RateLogger()
         used = fit(model, callbacks=[logger])
 
-        assert logger.rates == pytest.approx(every * used, rel=1e-6)
+        # Of the last update made, or of the first one before it.
+        last = [max((batch + 1) // every * every - 1, 0) for batch in range(8)]
+        assert logger.rates == pytest.approx(every * used[last], rel=1e-6)
 
 
 def test_epochs_only():

@@ -465,6 +465,8 @@ def test_modules_of_pytorch_are_left_as_they_were():
         ({"accuracy": 1}, TypeError, "accuracy must be"),
         ({"steps_per_epoch": 0}, ValueError, "steps_per_epoch must be"),
         ({"stop": 1}, TypeError, "stop must be True or False"),
+        ({"batch_size": -1}, ValueError, "batch_size must be an integer >= 1"),
+        ({"validation_batch_size": 2.5}, ValueError, "validation_batch_size must be an integer"),
         ({"verbose": 3}, ValueError, "verbose must be"),
         ({"verbose": "loud"}, ValueError, "verbose must be 'auto', 0, 1 or 2"),
         ({"seeds": []}, ValueError, "seeds must be a number of seeds or a list"),
@@ -543,3 +545,46 @@ def test_autograd_is_on_again_after_an_interrupt_that_left_it_off():
         assert torch.is_grad_enabled()
     finally:
         torch.set_grad_enabled(True)
+
+
+# Data without a batch, and held-out data that lasts for one look.
+
+
+class Nothing(keras.utils.PyDataset):
+    def __len__(self):
+        return 0
+
+    def __getitem__(self, index):
+        raise IndexError(index)
+
+
+def no_samples():
+    return X[:0], Y[:0]
+
+
+def dropped():
+    tf = pytest.importorskip("tensorflow")
+    return tf.data.Dataset.from_tensor_slices((X, Y)).batch(SIZE + 1, drop_remainder=True), None
+
+
+@pytest.mark.parametrize("make", [no_samples, dropped, lambda: (Nothing(), None)])
+def test_data_without_a_batch_is_refused(make, trained):
+    before = bits(trained)
+    # On TensorFlow Keras refuses a PyDataset without a batch itself.
+    with pytest.raises(ValueError, match="x must give at least one batch|has length 0"):
+        run(trained, *make())
+    assert bits(trained) == before
+
+
+@pytest.mark.parametrize(
+    ("held_out", "kind", "message"),
+    [
+        (endless, ValueError, "validation_data is gone through at every look.*give arrays"),
+        (lambda: iter(BATCHES), ValueError, "validation_data is gone through at every look"),
+        (lambda: 3, TypeError, "validation_data must be arrays"),
+        (lambda: "test", TypeError, "validation_data must be arrays"),
+    ],
+)
+def test_held_out_data_for_one_look_are_refused(held_out, kind, message, trained):
+    with pytest.raises(kind, match=message):
+        run(trained, validation_data=held_out())

@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import keras
 
+from clrcore._checks import refuse
+
 from ._snapshot import torch_state, values
+
+
+def check_held_out(data: Any) -> None:
+    """Refuse as validation_data what is no data, or can be gone through only once."""
+    allowed = "arrays (x, y), a PyDataset, a DataLoader or a tf.data.Dataset"
+    if isinstance(data, bool | int | float | complex | str | bytes):
+        refuse(TypeError, "validation_data", allowed, data)
+    # Keras unpacks a tuple and a list alike, so data may hide in either.
+    parts = data if isinstance(data, tuple | list) else [data]
+    if any(isinstance(part, Iterator) for part in parts):
+        raise ValueError(
+            "validation_data is gone through at every look, so a generator or iterator, which "
+            f"can be gone through once, will not do, got {data!r}: give {allowed}"
+        )
 
 
 def evaluate(model: Any, data: Any, batch_size: int | None) -> dict[str, float]:
     """The model's metrics on held-out data, by name.
 
     data: (x, y) or (x, y, sample_weight), or what `model.evaluate` takes as a data set.
-    The running metrics of the epoch, and on PyTorch the mode of every module and the global
-    generators, are afterwards as before.
+    The running metrics of the epoch, statistics and seed generators, and on PyTorch the mode of
+    every module and the global generators, are afterwards as before.
     """
     x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
-    with torch_state(model), values(model.metrics_variables):
+    # Seed generators are among them: a dropout that is active in evaluation draws numbers, too.
+    with torch_state(model), values([*model.non_trainable_variables, *model.metrics_variables]):
         result = model.evaluate(
             x, y, sample_weight=weight, batch_size=batch_size, verbose=0, return_dict=True
         )

@@ -14,11 +14,12 @@ from clrcore._checks import integer, keys, refuse, version
 
 from .._lowered import lowered
 from . import _optimizers as optimizers
-from ._evaluation import evaluate, pick
+from ._evaluation import check_held_out, evaluate, pick
 from .schedule import PolicySchedule
 
 VERSION = 1
 SUFFIXES = (".keras", ".weights.h5")
+STEPS = ("train_step", "test_step")
 
 
 class CycleEnds(keras.callbacks.Callback):  # type: ignore[misc]
@@ -66,6 +67,8 @@ class CycleEnds(keras.callbacks.Callback):  # type: ignore[misc]
             )
         if monitor is None and validation_data is None and snapshots is None:
             raise ValueError("CycleEnds needs monitor, validation_data or snapshots; got none")
+        if validation_data is not None:
+            check_held_out(validation_data)
         if metric is not None and not isinstance(metric, str):
             refuse(TypeError, "metric", "the name of a metric or None", metric)
         self._best = None if monitor is None else monitor.state_dict()["mode"]
@@ -90,6 +93,7 @@ class CycleEnds(keras.callbacks.Callback):  # type: ignore[misc]
             )
             self._loaded = None
         self._policy = _policy(self.model.optimizer)
+        self._picked = self._monitor is None
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Once per `fit`, start where the optimizer is, and warn of what was not resumed."""
@@ -102,6 +106,8 @@ class CycleEnds(keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """See whether a cycle is complete; the optimizer is asked only when one may be."""
         assert self._policy is not None
+        if not self._picked:
+            self._check_metric(logs or {})
         self._batches += batch - self._last_batch
         self._last_batch = batch
         # Skipped and accumulated batches make fewer updates, never more.
@@ -181,14 +187,24 @@ class CycleEnds(keras.callbacks.Callback):  # type: ignore[misc]
         optimizers.warn_of_traps(optimizer, epoch)
         self._warn_of_lost_cycles()
 
+    def _check_metric(self, logs: dict[str, Any]) -> None:
+        """Refuse in the first batch, not at the end of the first cycle, what is not compiled."""
+        self._picked = True
+        # A step of one's own may log other metrics than `evaluate`, which decides in the end.
+        kind = type(self._model)
+        if all(getattr(kind, step) is getattr(keras.Model, step) for step in STEPS):
+            self._pick(logs)
+
+    def _pick(self, metrics: dict[str, Any]) -> str:
+        default = "accuracy" if self._best == "max" else "loss"
+        return pick(metrics, self._metric, default, "metric")
+
     def _judge(self, cycle: int, made: int) -> None:
         end: dict[str, Any] = {"cycle": cycle, "updates": made}
         if self._data is not None:
             end["metrics"] = evaluate(self.model, self._data, self._batch_size)
         if self._monitor is not None:
-            default = "accuracy" if self._best == "max" else "loss"
-            name = pick(end["metrics"], self._metric, default, "metric")
-            verdict = self._monitor.update(end["metrics"][name])
+            verdict = self._monitor.update(end["metrics"][self._pick(end["metrics"])])
             end |= verdict._asdict()
             if verdict.action == "lower":
                 self._lower(verdict.factor)

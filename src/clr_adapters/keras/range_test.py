@@ -17,7 +17,7 @@ from clrcore._checks import flag, integer, real, refuse
 from .._interrupts import Interrupts
 from .._sweep import default_sweep
 from . import _optimizers as optimizers
-from ._evaluation import evaluate, pick
+from ._evaluation import check_held_out, evaluate, pick
 from ._snapshot import untouched
 
 # Batches in a row without an update, after which gradients will not become finite any more.
@@ -25,6 +25,10 @@ MOST_SKIPPED = 200
 # Looks at held-out data in a sweep: enough to see where accuracy rises and falls.
 LOOKS = 50
 LARGEST_SEED = 2**31 - 1
+EMPTY = (
+    "x must give at least one batch, got an epoch without one: give more samples, a smaller "
+    "batch_size, or a tf.data.Dataset batched with drop_remainder=False"
+)
 
 
 def range_test(
@@ -93,28 +97,41 @@ def range_test(
         refuse(TypeError, "accuracy", "the name of a metric or None", accuracy)
     if steps_per_epoch is not None:
         steps_per_epoch = real("steps_per_epoch", steps_per_epoch, 0.0, above=True)
+    for name, size in (
+        ("batch_size", batch_size),
+        ("validation_batch_size", validation_batch_size),
+    ):
+        if size is not None:
+            integer(name, size, 1)
     flag("stop", stop)
     verbose = _check_verbose(verbose)
     own_seeds = _check_seeds(seeds)
     # Checks the sweep, before anything is built.
     num_steps = clrcore.RangeTest(sweep).total_steps
 
-    once = isinstance(x, Iterator)  # refused, where it ends, with a better message than Keras's
-
-    def fit(**options: Any) -> None:
+    def fit(*callbacks: Any, **options: Any) -> None:
+        batches = _Batches()
         with warnings.catch_warnings():
-            if once:
-                warnings.filterwarnings("ignore", message=".*ran out of data")
-            model.fit(
-                x,
-                y,
-                batch_size=batch_size,
-                sample_weight=sample_weight,
-                class_weight=class_weight,
-                shuffle=shuffle,
-                verbose=0,
-                **options,
-            )
+            # Where the data end too early, it is refused with a better message than Keras's.
+            warnings.filterwarnings("ignore", message=".*ran out of data")
+            try:
+                model.fit(
+                    x,
+                    y,
+                    batch_size=batch_size,
+                    sample_weight=sample_weight,
+                    class_weight=class_weight,
+                    shuffle=shuffle,
+                    verbose=0,
+                    callbacks=[*callbacks, batches],
+                    **options,
+                )
+            except (StopIteration, UnboundLocalError) as error:
+                # Keras on JAX misses the logs of a last batch; other names are a caller's mistake.
+                unbound = isinstance(error, UnboundLocalError) and "'logs'" not in str(error)
+                if unbound or not batches.none:
+                    raise
+                raise ValueError(EMPTY) from error
 
     def run() -> clrcore.Curve:
         callback = _Sweep(
@@ -125,9 +142,9 @@ def range_test(
             validate_every=validate_every or max(1, num_steps // LOOKS),
             accuracy=accuracy,
             verbose=verbose,
-            once=once,
+            once=isinstance(x, Iterator),
         )
-        fit(epochs=sys.maxsize, callbacks=[callback])
+        fit(callback, epochs=sys.maxsize)
         return callback.test.curve
 
     if not model.optimizer.built:
@@ -145,6 +162,22 @@ def range_test(
                 _sow(model, seed)
                 curves.append(interrupts.let_through(run))
         return curves
+
+
+class _Batches(keras.callbacks.Callback):  # type: ignore[misc]
+    """Refuses an epoch without a batch, as there would be such epochs for ever."""
+
+    none = True
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.none = True
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self.none = False
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if self.none:
+            raise ValueError(EMPTY)
 
 
 class _Sweep(keras.callbacks.Callback):  # type: ignore[misc]
@@ -297,7 +330,10 @@ def _check_validation(data: Any, every: int) -> bool:
     integer("validate_every", every)
     if data is None and every:
         raise ValueError(f"validate_every={every} needs validation_data=(x, y)")
-    return data is not None
+    if data is None:
+        return False
+    check_held_out(data)
+    return True
 
 
 def _check_verbose(verbose: int | str) -> int:
