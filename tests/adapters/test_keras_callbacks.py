@@ -503,3 +503,9 @@ def test_tensorboard_sees_the_rates_used(tmp_path):
 def test_wrong_arguments_of_the_logger_are_refused(arguments, kind, message):
     with pytest.raises(kind, match=message):
         RateLogger(**arguments)
+
+
+@pytest.mark.parametrize("per_batch", [True, False])
+def test_a_name_that_the_logs_have_is_refused(per_batch):
+    with pytest.raises(ValueError, match="name must not be in the logs already, got 'loss'"):
+        train(classifier(sgd()), [RateLogger("loss", per_batch=per_batch)])

@@ -465,6 +465,10 @@ def test_modules_of_pytorch_are_left_as_they_were():
         ({"accuracy": 1}, TypeError, "accuracy must be"),
         ({"steps_per_epoch": 0}, ValueError, "steps_per_epoch must be"),
         ({"stop": 1}, TypeError, "stop must be True or False"),
+        ({"shuffle": "batch"}, TypeError, "shuffle must be True or False"),
+        ({"class_weight": [1.0, 2.0]}, TypeError, "class_weight must be a dictionary"),
+        ({"seeds": np.array(1.5)}, TypeError, "seeds must be a number of seeds"),
+        ({"seeds": np.array(0)}, ValueError, "seeds must be an integer >= 1"),
         ({"batch_size": -1}, ValueError, "batch_size must be an integer >= 1"),
         ({"validation_batch_size": 2.5}, ValueError, "validation_batch_size must be an integer"),
         ({"verbose": 3}, ValueError, "verbose must be"),
@@ -588,3 +592,62 @@ def test_data_without_a_batch_is_refused(make, trained):
 def test_held_out_data_for_one_look_are_refused(held_out, kind, message, trained):
     with pytest.raises(kind, match=message):
         run(trained, validation_data=held_out())
+
+
+# Models that cannot be tested.
+
+
+class Late(keras.Model):
+    """Says that it is built when its layers are not."""
+
+    def __init__(self):
+        super().__init__()
+        self.used, self.unused = keras.layers.Dense(2), keras.layers.Dense(3)
+
+    def build(self, shape):
+        self.built = True
+
+    def call(self, inputs):
+        return self.used(inputs)
+
+
+def test_a_model_with_layers_that_are_not_built_is_refused():
+    model = Late()
+    model.compile(adam(), loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.build((None, 4))
+    with pytest.raises(ValueError, match=r"model must be built.*not built are dense.*call it on a"):
+        run(model)
+    assert model.variables == []
+
+    model(X[:1])  # leaves a layer that is not used
+    before = [array(variable) for variable in model.variables]
+    assert len(run(model)) == 40
+    assert all((array(v) == b).all() for v, b in zip(model.variables, before, strict=True))
+
+
+def test_a_model_without_trainable_weights_is_refused():
+    model = classifier()
+    model.trainable = False
+    model.compile(adam(), loss=model.loss)
+    with pytest.raises(ValueError, match=r"model has no trainable weights.*compile"):
+        run(model)
+
+
+def test_a_train_step_that_returns_no_loss_is_refused():
+    class Own(keras.Model):
+        def train_step(self, *arguments):
+            logs = super().train_step(*arguments)
+            # On JAX a step returns the state, too.
+            if isinstance(logs, tuple):
+                return {"mine": logs[0]["loss"]}, logs[1]
+            return {"mine": logs["loss"]}
+
+    inner = classifier()
+    model = Own(inner.inputs, inner.outputs)
+    model.compile(adam(), loss=inner.loss)
+    with pytest.raises(ValueError, match=r"train_step must return .*'loss', got \['mine'\]"):
+        run(model)
+
+
+def test_a_number_of_seeds_may_be_an_array_of_no_dimension():
+    assert len(run(classifier(), seeds=np.array(2), sweep=GENTLE)) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -103,6 +104,9 @@ def range_test(
     ):
         if size is not None:
             integer(name, size, 1)
+    if class_weight is not None and not isinstance(class_weight, dict):
+        refuse(TypeError, "class_weight", "a dictionary of weights by class or None", class_weight)
+    flag("shuffle", shuffle)
     flag("stop", stop)
     verbose = _check_verbose(verbose)
     own_seeds = _check_seeds(seeds)
@@ -243,7 +247,12 @@ class _Sweep(keras.callbacks.Callback):  # type: ignore[misc]
         model.reset_metrics()  # Keras logs the mean since the last reset
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        self._batches.append(dict(logs or {}))
+        if not logs or "loss" not in logs:
+            raise ValueError(
+                "the model's train_step must return a dictionary with 'loss', got "
+                f"{sorted(logs or {})}; return {{'loss': ..., ...}}"
+            )
+        self._batches.append(dict(logs))
         updates = optimizers.updates(self.model.optimizer)
         if updates == self._updates and math.isfinite(self._batches[-1]["loss"]):
             # Accumulated, or its gradients overflowed at this loss scale: the rate is not used.
@@ -301,10 +310,18 @@ def _check_model(model: Any) -> None:
     if not isinstance(model, keras.Model):
         refuse(TypeError, "model", "a keras.Model", model)
     optimizer = optimizers.require(model)
-    if not model.built:
+    # `model.build` alone may leave layers without weights; one that a call left so is not used.
+    unbuilt = [layer.name for layer in model._flatten_layers() if not layer.built]
+    if not model.built or (unbuilt and not model._called):
+        which = f", but not built are {', '.join(unbuilt)}" if unbuilt else ""
         raise ValueError(
-            "model must be built, as its weights are put back at the end: call it on a batch, or "
-            "begin it with keras.Input"
+            f"model must be built, as its weights are put back at the end{which}: call it on a "
+            "batch, or begin it with keras.Input"
+        )
+    if not model.trainable_variables:
+        raise ValueError(
+            "model has no trainable weights, so there is nothing to train: set "
+            "layer.trainable = True and compile it again"
         )
     if model.steps_per_execution > 1:
         raise ValueError(
@@ -348,6 +365,11 @@ def _check_seeds(seeds: object) -> list[int] | None:
     """A list of seeds for a number or a list of them; None for None."""
     if seeds is None:
         return None
+    if getattr(seeds, "shape", None) == ():  # an array of no dimension is a number
+        try:
+            seeds = operator.index(seeds)  # type: ignore[arg-type]
+        except TypeError:
+            refuse(TypeError, "seeds", "a number of seeds or a list of them", seeds)
     if isinstance(seeds, str | bytes) or not hasattr(seeds, "__iter__"):
         return list(range(integer("seeds", seeds, 1)))
     checked = [integer(f"seeds[{i}]", seed, 0, LARGEST_SEED) for i, seed in enumerate(seeds)]

@@ -24,7 +24,8 @@ class RateLogger(keras.callbacks.Callback):  # type: ignore[misc]
         epoch, with the next rate.
     per_batch: whether to log every batch; otherwise epochs only. On JAX every batch logged
         brings all variables back from the training step, which costs time.
-    Raises TypeError or ValueError, naming the argument, for anything else.
+    Raises TypeError or ValueError, naming the argument, for anything else; `fit` raises ValueError
+    for a name that is in the logs already.
 
     `rates` is the list of the rates logged by batch (by epoch with per_batch=False): numbers, or
     dictionaries with MultiOptimizer.
@@ -42,12 +43,12 @@ class RateLogger(keras.callbacks.Callback):  # type: ignore[misc]
         self._used: list[float | None] = []
         self._sources: list[Any] = []
         self._logged: dict[str, float | None] = {}
-        self._first = True
+        self._first = self._fresh = True
         self.rates: list[Any] = []
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Note that a `fit` begins."""
-        self._first = True
+        self._first = self._fresh = True
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Once per `fit`, count from where the optimizer is, and warn of what was not resumed."""
@@ -88,11 +89,22 @@ class RateLogger(keras.callbacks.Callback):  # type: ignore[misc]
                 every = part.gradient_accumulation_steps or 1
                 self._used[i] = _rate(source, every, max(counts[i] - 1, 0))
         names = [self._name if len(parts) == 1 else f"{self._name}_{part.name}" for part in parts]
+        if self._fresh:
+            self._check_names(names, logs or {})
         self._logged = dict(zip(names, self._used, strict=True))
         self._before = counts
         self.rates.append(self._logged[self._name] if len(parts) == 1 else self._logged)
         if logs is not None:
             logs.update(self._logged)
+
+    def _check_names(self, names: list[str], logs: dict[str, Any]) -> None:
+        self._fresh = False  # from now on they are there
+        taken = [name for name in names if name in logs]
+        if taken:
+            raise ValueError(
+                f"name must not be in the logs already, got {self._name!r}, where the logs have "
+                f"{', '.join(map(repr, logs))}; choose another, such as 'lr'"
+            )
 
 
 def _rate(source: Any, accumulated: int, update: int) -> float:
