@@ -575,7 +575,7 @@ def dropped():
 def test_data_without_a_batch_is_refused(make, trained):
     before = bits(trained)
     # On TensorFlow Keras refuses a PyDataset without a batch itself.
-    with pytest.raises(ValueError, match="x must give at least one batch|has length 0"):
+    with pytest.raises(ValueError, match=r"x must give at least one batch|has length 0"):
         run(trained, *make())
     assert bits(trained) == before
 

@@ -187,6 +187,29 @@ def test_steps_of_every_kind():
         assert float(rate) == pytest.approx(0.0035, rel=1e-6)
 
 
+@pytest.mark.parametrize("every", [1, 3])
+def test_numbers_beyond_the_backends_integers_have_the_right_rate(every):
+    schedule = PolicySchedule(TRIANGULAR, gradient_accumulation_steps=every)
+    for step in (2**40, np.int64(2**40), np.float64(2**40)):
+        assert float(schedule(step)) == pytest.approx(TRIANGULAR(2**40 // every), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("step", "kind"),
+    [
+        (True, TypeError),
+        (np.bool_(True), TypeError),
+        (float("nan"), ValueError),
+        (np.float32("nan"), ValueError),
+        (float("inf"), ValueError),
+        (-1, ValueError),
+    ],
+)
+def test_numbers_that_are_no_steps_are_refused(step, kind):
+    with pytest.raises(kind, match="step must be"):
+        PolicySchedule(TRIANGULAR)(step)
+
+
 # Saving and resuming.
 
 MORE = """
@@ -314,13 +337,13 @@ def test_the_config_is_plain_and_makes_the_same_schedule(name):
             (clrcore.triangular(0.1, 1.0, 5, window=lambda u: u * u),),
             {},
             ValueError,
-            "policy must be plain data.*window is the callable",
+            "policy must be plain data.*window is the callable.*use window='triangular', 'hann'",
         ),
         (
             (clrcore.chain([(clrcore.cyclic(0.1, 1.0, 5, scale=lambda c, s: 1.0), 9)]),),
             {},
             ValueError,
-            "policy must be plain data.*scale is the callable",
+            "policy must be plain data.*scale is the callable.*exp_range in place of a scale",
         ),
     ],
 )

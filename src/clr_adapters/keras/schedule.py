@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import Any, Self
 
 import keras
+import numpy as np
 from keras import ops
 
 import clrcore
-from clrcore._checks import integer, keys, refuse
+from clrcore._checks import integer, keys, real, refuse
 
 
 @keras.saving.register_keras_serializable(package="clr_adapters")
@@ -29,6 +30,9 @@ class PolicySchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: 
 
     Rates are float32 and within 5e-7 of max_lr of the policy's own. A counter of 32 bits (JAX
     and PyTorch) that has run over after 2^31 updates holds the last rate.
+
+    Weights loaded into an optimizer that is not built leave its counter at 0, so the policy begins
+    anew. A schedule cannot see that; the callbacks CycleEnds and RateLogger warn of it.
 
     >>> import clrcore, keras
     >>> from clr_adapters.keras import PolicySchedule
@@ -59,7 +63,8 @@ class PolicySchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: 
         except ValueError as error:
             raise ValueError(
                 "policy must be plain data, as a compiled training step and a saved model hold "
-                f"no Python function, but {error}"
+                f"no Python function, but {error}; for Keras use window='triangular', 'hann' or "
+                "'welch', and clrcore.triangular2 or clrcore.exp_range in place of a scale"
             ) from error
         self.policy = policy
         self.gradient_accumulation_steps = every
@@ -67,9 +72,15 @@ class PolicySchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: 
     def __call__(self, step: Any) -> Any:
         """The rate of the update that comes after `step` batches, as a float32 tensor.
 
-        step: an integer of Python, NumPy or the backend, or a Keras variable; of a float, as
-            some optimizers count, the integer part.
+        step: an integer >= 0 of Python or NumPy, or a tensor or Keras variable of integers; of a
+            float, as some optimizers count, the integer part.
+        Raises TypeError for a bool, ValueError for a negative number, NaN or infinity, where
+        they are Python's or NumPy's.
         """
+        if isinstance(step, bool | int | float | np.generic):
+            update = _integer(step) // self.gradient_accumulation_steps
+            # In Python, as the backend may have no integer that is large enough.
+            return ops.convert_to_tensor(self.policy(update), dtype="float32")
         counter = ops.convert_to_tensor(step)
         kind = keras.backend.standardize_dtype(counter.dtype)
         if "int" not in kind:
@@ -100,6 +111,13 @@ class PolicySchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: 
         every = self.gradient_accumulation_steps
         more = "" if every == 1 else f", gradient_accumulation_steps={every}"
         return f"PolicySchedule({self.policy!r}{more})"
+
+
+def _integer(step: Any) -> int:
+    """The integer part of a number of Python or NumPy."""
+    if isinstance(step, float | np.floating):
+        return int(real("step", step, 0.0))
+    return integer("step", step)
 
 
 def _float32(counter: Any) -> Any:
