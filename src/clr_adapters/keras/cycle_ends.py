@@ -82,6 +82,7 @@ class CycleEnds(keras.callbacks.Callback):  # type: ignore[misc]
         self._verbose = integer("verbose", verbose, 0, 1)
         self._loaded: list[dict[str, Any] | None] | None = None
         self._policy: clrcore.Policy | None = None
+        self._passed = self._known = self._batches = 0
         self.ends: list[dict[str, Any]] = []
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
