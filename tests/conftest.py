@@ -1,6 +1,7 @@
 """Profiles and examples, for every test of the project."""
 
 import os
+import signal
 
 from hypothesis import HealthCheck, settings
 
@@ -24,3 +25,6 @@ settings.register_profile(
 )
 settings.register_profile("long", max_examples=20_000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "dev"))
+
+# Tests press Ctrl-C, which a process that a shell has put into the background ignores.
+signal.signal(signal.SIGINT, signal.default_int_handler)
