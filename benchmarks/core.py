@@ -3,15 +3,13 @@
 Every row is the median of several runs with the lowest and the highest of them.
 """
 
-import argparse
 import os
-import platform
 import statistics
 import subprocess
 import sys
 
 import numpy as np
-from paired import RUNS, TURNS, ratios, row, seconds
+from paired import RUNS, TURNS, command, ratios, row, seconds
 
 import clrcore
 
@@ -72,13 +70,10 @@ def scalars() -> None:
     found = [
         1e9 * seconds(lambda: [policy(step) for step in steps]) / len(steps) for _ in range(RUNS)
     ]
-    print(f"{'policy(step), ns':48} {statistics.median(found):7.0f}")
+    row("policy(step)", found, unit=" ns")
 
 
 def main() -> None:
-    argparse.ArgumentParser(description=__doc__).parse_args()
-    print(f"Python {platform.python_version()}, NumPy {np.__version__}, {platform.machine()}")
-    print(f"median of {RUNS} runs [lowest, highest]")
     imports()
     bounds()
     scalars()
@@ -86,4 +81,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(__doc__, main, "numpy")

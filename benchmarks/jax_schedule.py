@@ -3,9 +3,6 @@
 Every row is the median of several runs with the lowest and the highest of them.
 """
 
-import argparse
-import math
-import platform
 import statistics
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from paired import RUNS, ratios, row, seconds
+from paired import RUNS, command, ratios, row, seconds
 
 import clrcore
 from clr_adapters.jax import range_test
@@ -79,7 +76,7 @@ def schedules() -> None:
         "one_cycle": clrcore.one_cycle(0.006, STEPS),
     }
     constant = training(0.006)
-    row("optax step, cosine, to a constant", ratios(cosine, constant), math.inf)
+    row("optax step, cosine, to a constant", ratios(cosine, constant))
     for name, policy in ours.items():
         row(f"optax step, {name}, to cosine", ratios(training(policy), cosine), CLASS_LIMIT)
     cycles = {
@@ -173,12 +170,9 @@ def repeated(batches: list[Any], count: int) -> Iterator[Any]:
 
 
 def main() -> None:
-    argparse.ArgumentParser(description=__doc__).parse_args()
-    print(f"Python {platform.python_version()}, jax {jax.__version__}, optax {optax.__version__}")
-    print(f"{platform.machine()}, {jax.default_backend()}; median of {RUNS} runs [lowest, highest]")
     schedules()
     tests()
 
 
 if __name__ == "__main__":
-    main()
+    command(__doc__, main, "jax", "optax")

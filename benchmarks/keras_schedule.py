@@ -5,8 +5,6 @@ backend. Every row is the median of several runs with the lowest and the highest
 "a constant rate, to itself" is the noise.
 """
 
-import argparse
-import platform
 from collections.abc import Callable
 
 import keras
@@ -45,10 +43,7 @@ def training(rate: object) -> Callable[[], object]:
 
 
 def main() -> None:
-    argparse.ArgumentParser(description=__doc__).parse_args()
     backend = keras.backend.backend()
-    print(f"Python {platform.python_version()}, Keras {keras.__version__}, {backend}")
-    print(f"a fit of {STEPS} steps; median of {paired.RUNS} runs [lowest, highest]")
     constant = training(0.0003)
     paired.row("a constant rate, to itself", paired.ratios(training(0.0003), constant), LIMIT)
     theirs, name, limit = constant, "a constant rate", LIMIT
@@ -61,4 +56,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    engine = {"tensorflow": "tensorflow-cpu"}.get(keras.backend.backend(), keras.backend.backend())
+    paired.command(__doc__, main, "keras", engine)

@@ -6,14 +6,12 @@ installed, does the same work but for accuracy, generators and modes. Every row 
 several runs with the lowest and the highest of them.
 """
 
-import argparse
 import contextlib
 import io
-import platform
 import time
 
 import torch
-from paired import RUNS, ratios, row
+from paired import command, not_run, ratios, row
 from torch import nn
 from torch.nn.functional import cross_entropy
 
@@ -41,10 +39,7 @@ def training() -> tuple[nn.Module, torch.optim.Optimizer, list[tuple[torch.Tenso
 
 
 def main() -> None:
-    argparse.ArgumentParser(description=__doc__).parse_args()
     torch.set_num_threads(1)
-    print(f"Python {platform.python_version()}, torch {torch.__version__}, {platform.machine()}")
-    print(f"median of {RUNS} runs [lowest, highest]")
     model, optimizer, batches = training()
 
     def bare() -> None:
@@ -72,7 +67,7 @@ def main() -> None:
     try:
         from torch_lr_finder import LRFinder
     except ImportError:
-        print("torch-lr-finder is not installed: not compared")
+        not_run("range_test to torch-lr-finder", "torch-lr-finder is not installed")
         return
 
     class Loader(torch.utils.data.DataLoader):
@@ -99,4 +94,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(__doc__, main, "torch")

@@ -3,13 +3,11 @@
 Every row is the median of several runs with the lowest and the highest of them.
 """
 
-import argparse
-import platform
 import statistics
 import time
 
 import torch
-from paired import RUNS, ratios, row
+from paired import RUNS, command, ratios, row
 from torch.optim.lr_scheduler import CyclicLR
 
 import clrcore
@@ -87,13 +85,10 @@ def jumps() -> None:
 
 
 def main() -> None:
-    argparse.ArgumentParser(description=__doc__).parse_args()
-    print(f"Python {platform.python_version()}, torch {torch.__version__}, {platform.machine()}")
-    print(f"median of {RUNS} runs [lowest, highest]")
     steps()
     momenta()
     jumps()
 
 
 if __name__ == "__main__":
-    main()
+    command(__doc__, main, "torch")
