@@ -7,6 +7,7 @@ import os
 import statistics
 import subprocess
 import sys
+import time
 
 import numpy as np
 from paired import RUNS, TURNS, command, ratios, row, seconds
@@ -38,7 +39,9 @@ def imports() -> None:
 
     def start(code: str) -> float:
         command = [sys.executable, "-c", code]
-        return 1e3 * seconds(lambda: subprocess.run(command, check=True, env=env))
+        return 1e3 * seconds(
+            lambda: subprocess.run(command, check=True, env=env), clock=time.perf_counter
+        )
 
     start("import clrcore")
     found = []
@@ -62,6 +65,12 @@ def bounds() -> None:
         for _ in range(RUNS)
     ]
     row("suggest_bounds, 5 curves of 300 points", found, BOUNDS_LIMIT, " ms")
+    for rule in ("minimum", "valley", "torch_lr_finder"):
+        found = ratios(
+            lambda: clrcore.suggest_bounds(curves),
+            lambda rule=rule: clrcore.suggest_bounds(curves, rule=rule),
+        )
+        row(f"suggest_bounds, to its own rule {rule!r}", found)
 
 
 def scalars() -> None:

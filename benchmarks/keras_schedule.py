@@ -9,15 +9,15 @@ from collections.abc import Callable
 
 import keras
 import numpy as np
-import paired
+from paired import command, ratios, row
 
 import clrcore
 from clr_adapters.keras import PolicySchedule
 
 STEPS = 50
 LIMIT = 1.05
-# A fit takes up to a second, so fewer of them make a turn.
-paired.RUNS, paired.TURNS = 5, 5
+# A fit takes up to a second.
+TURNS = 7
 POLICIES = {
     "triangular": clrcore.triangular(0.0001, 0.0006, 2000),
     "triangular2": clrcore.triangular2(0.0001, 0.0006, 2000),
@@ -45,16 +45,16 @@ def training(rate: object) -> Callable[[], object]:
 def main() -> None:
     backend = keras.backend.backend()
     constant = training(0.0003)
-    paired.row("a constant rate, to itself", paired.ratios(training(0.0003), constant), LIMIT)
+    row("a constant rate, to itself", ratios(training(0.0003), constant, turns=TURNS), LIMIT)
     theirs, name, limit = constant, "a constant rate", LIMIT
     if backend == "torch":  # where nothing is compiled, a schedule costs what its operators cost
         theirs = training(keras.optimizers.schedules.CosineDecayRestarts(0.0006, 2000))
         name, limit = "CosineDecayRestarts", 1.0
     for kind, policy in POLICIES.items():
         ours = training(PolicySchedule(policy))
-        paired.row(f"{kind}, to {name}", paired.ratios(ours, theirs), limit)
+        row(f"{kind}, to {name}", ratios(ours, theirs, turns=TURNS), limit)
 
 
 if __name__ == "__main__":
     engine = {"tensorflow": "tensorflow-cpu"}.get(keras.backend.backend(), keras.backend.backend())
-    paired.command(__doc__, main, "keras", engine)
+    command(__doc__, main, "keras", engine)

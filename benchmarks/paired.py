@@ -18,6 +18,9 @@ TURNS = 15
 
 Clock = Callable[[], float]
 
+# Processor time of this process, which other processes leave alone, as everything runs on one core.
+CLOCK: Clock = time.process_time
+
 # glibc gives freed memory back to the system and asks for it anew, as it happens to lie in the
 # heap: a training loop then spends up to a quarter of its time on page faults, a different share
 # in every run. Both sides are measured with a heap that is kept.
@@ -53,7 +56,7 @@ class Row:
 _rows: list[Row] = []
 
 
-def seconds(work: Callable[[], object], times: int = 1, clock: Clock = time.perf_counter) -> float:
+def seconds(work: Callable[[], object], times: int = 1, clock: Clock = CLOCK) -> float:
     """What `times` calls take together."""
     start = clock()
     for _ in range(times):
@@ -66,18 +69,11 @@ def ratios(
     theirs: Callable[[], object],
     times: int = 1,
     turns: int | None = None,
-    clock: Clock = time.perf_counter,
 ) -> list[float]:
-    """One ratio of medians per run; a busy machine slows both sides.
-
-    clock: time.process_time leaves other processes out, where one thread does all the work.
-    """
+    """One ratio of medians per run; a busy machine slows both sides."""
     found = []
     for _ in range(RUNS):
-        taken = [
-            (seconds(ours, times, clock), seconds(theirs, times, clock))
-            for _ in range(turns or TURNS)
-        ]
+        taken = [(seconds(ours, times), seconds(theirs, times)) for _ in range(turns or TURNS)]
         mine, other = (statistics.median(side) for side in zip(*taken, strict=True))
         found.append(mine / other)
     return found
@@ -116,7 +112,8 @@ def command(description: str | None, measure: Callable[[], None], *packages: str
     parser.add_argument("--json", type=Path, help="where to leave rows, versions and machine")
     target = parser.parse_args().json
     if sys.platform == "linux" and not KEPT_HEAP.items() <= os.environ.items():
-        # glibc reads these when a process starts.
+        # glibc reads these when a process starts, and frameworks how many cores there are.
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
         os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **KEPT_HEAP})
     versions = {name: version(name) for name in packages}
     told = ", ".join(f"{name} {number}" for name, number in versions.items())
@@ -141,4 +138,4 @@ def processor() -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
         name = models[0] if models else name
-    return f"{name}, {os.cpu_count()} cores"
+    return f"{name}, one core of {os.cpu_count()}"

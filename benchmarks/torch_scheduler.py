@@ -8,7 +8,7 @@ import time
 
 import torch
 from paired import RUNS, command, ratios, row
-from torch.optim.lr_scheduler import CyclicLR
+from torch.optim.lr_scheduler import CyclicLR, LambdaLR, OneCycleLR
 
 import clrcore
 from clr_adapters.torch import PolicyLR
@@ -44,7 +44,7 @@ def steps() -> None:
                 scheduler.optimizer.step()
             kind = "tensor" if tensor else "float"
             limit = TENSOR_LIMIT if tensor else LIMITS[tensor, groups]
-            found = ratios(ours.step, theirs.step, STEPS, clock=time.process_time)
+            found = ratios(ours.step, theirs.step, STEPS)
             row(f"step(), {kind} rates, {groups} groups, to CyclicLR", found, limit)
             if tensor:
                 bare = optimizer(groups, tensor).param_groups
@@ -53,8 +53,31 @@ def steps() -> None:
                     for group in bare:
                         group["lr"].fill_(0.1)
 
-                found = ratios(ours.step, loop, STEPS, clock=time.process_time)
+                found = ratios(ours.step, loop, STEPS)
                 row(f"step(), tensor rates, {groups} groups, to fill_()", found, LOOP_LIMIT)
+
+
+def others() -> None:
+    """The other schedulers that move rates by the step, with one group."""
+    total = 10**6
+    sgd = [optimizer(1, False) for _ in range(4)]
+    one_cycle = PolicyLR(sgd[0], clrcore.one_cycle(0.1, total))
+    peer = OneCycleLR(sgd[1], 0.1, total, cycle_momentum=False)
+    triangular = PolicyLR(sgd[2], clrcore.triangular(0.001, 0.006, 2000))
+    by_hand = LambdaLR(sgd[3], lambda step: 1 - 5 / 6 * abs(step % 4000 / 2000 - 1))
+    for made in sgd:
+        made.step()
+    found = ratios(one_cycle.step, peer.step, STEPS)
+    row("step(), one_cycle, to OneCycleLR", found)
+    found = ratios(triangular.step, by_hand.step, STEPS)
+    row("step(), triangular, to LambdaLR with a triangle", found)
+    group = optimizer(1, False).param_groups[0]
+
+    def write() -> None:
+        group["lr"] = 0.1
+
+    found = ratios(triangular.step, write, STEPS)
+    row("step(), triangular, to a function that writes one rate", found)
 
 
 def momenta() -> None:
@@ -65,7 +88,7 @@ def momenta() -> None:
         theirs = CyclicLR(optimizer(groups, False), 0.001, 0.006, step_size_up=2000)
         for scheduler in (ours, theirs):
             scheduler.optimizer.step()
-        found = ratios(ours.step, theirs.step, STEPS, clock=time.process_time)
+        found = ratios(ours.step, theirs.step, STEPS)
         row(f"step(), with momenta, {groups} groups, to CyclicLR", found, LIMITS[False, groups])
 
 
@@ -86,6 +109,7 @@ def jumps() -> None:
 
 def main() -> None:
     steps()
+    others()
     momenta()
     jumps()
 

@@ -1,0 +1,92 @@
+"""What an update of PyTorch's range_test costs beside a bare training loop's, in instructions.
+
+Counted by valgrind, so the same on a busy machine; takes several minutes, as every instruction
+is. What a range test does once, its snapshot above all, is not in the figure; its times are in
+torch_range_test.py.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from paired import command, not_run, row
+
+CALLGRIND = ["valgrind", "--tool=callgrind", "--instr-atstart=no"]
+UPDATES, FEWER = 6, 2
+LIMIT = 1.03
+COUNTED = "--counted"
+
+
+def main() -> None:
+    if not (shutil.which("valgrind") and shutil.which("vgdb")):
+        not_run("range_test, to a bare loop, instructions", "valgrind is not installed")
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(
+            [
+                *CALLGRIND,
+                f"--callgrind-out-file={folder}/counts",
+                sys.executable,
+                __file__,
+                COUNTED,
+            ],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        # In the order of the parts below; the file without a number has what comes after them.
+        bare, fewer, more = (_total(Path(folder) / f"counts.{part}") for part in (1, 2, 3))
+    per_update = (more - fewer) / (UPDATES - FEWER)
+    row("range_test, to a bare loop, instructions", [per_update / (bare / UPDATES)], LIMIT)
+
+
+def _total(path: Path) -> int:
+    lines = path.read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith("totals:")))
+
+
+def counted() -> None:
+    """The three parts that are counted; valgrind runs this."""
+    import torch
+    from torch.nn.functional import cross_entropy
+    from torch_range_test import training
+
+    import clrcore
+    from clr_adapters.torch import range_test
+
+    torch.set_num_threads(1)
+    model, optimizer, batches = training()
+
+    def bare(updates: int) -> None:
+        for inputs, targets in batches[:updates]:
+            for group in optimizer.param_groups:
+                group["lr"] = 1e-6
+            optimizer.zero_grad()
+            loss = cross_entropy(model(inputs), targets)
+            loss.backward()
+            optimizer.step()
+
+    def ours(updates: int) -> None:
+        sweep = clrcore.exponential_sweep(1e-7, 1e-5, updates)
+        range_test(model, optimizer, batches, loss_fn=cross_entropy, sweep=sweep, progress=False)
+
+    bare(1)
+    ours(1)
+    _valgrind("instrumentation", "on")
+    for work, updates in ((bare, UPDATES), (ours, FEWER), (ours, UPDATES)):
+        _valgrind("zero")
+        work(updates)
+        _valgrind("dump")
+
+
+def _valgrind(*order: str) -> None:
+    subprocess.run(["vgdb", f"--pid={os.getpid()}", *order], check=True, capture_output=True)
+
+
+if __name__ == "__main__":
+    if COUNTED in sys.argv:
+        counted()
+    else:
+        command(__doc__, main, "torch")
