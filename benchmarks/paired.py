@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 RUNS = 7
@@ -106,7 +106,7 @@ def not_run(what: str, why: str) -> None:
 def command(description: str | None, measure: Callable[[], None], *packages: str) -> None:
     """Run a benchmark: its header, its rows as they come, all of them in a file if asked for.
 
-    packages: distributions whose versions matter.
+    packages: distributions whose versions matter, where they are installed.
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--json", type=Path, help="where to leave rows, versions and machine")
@@ -115,7 +115,7 @@ def command(description: str | None, measure: Callable[[], None], *packages: str
         # glibc reads these when a process starts, and frameworks how many cores there are.
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
         os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **KEPT_HEAP})
-    versions = {name: version(name) for name in packages}
+    versions = {name: found for name in packages if (found := _version(name))}
     told = ", ".join(f"{name} {number}" for name, number in versions.items())
     print(f"Python {platform.python_version()}, {told}; {processor()}")
     print(f"median of {RUNS} runs [lowest, highest]", flush=True)
@@ -129,6 +129,13 @@ def command(description: str | None, measure: Callable[[], None], *packages: str
             "rows": [{**asdict(row), "verdict": row.verdict} for row in _rows],
         }
         target.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
 
 
 def processor() -> str:

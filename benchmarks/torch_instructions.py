@@ -5,11 +5,14 @@ is. What a range test does once, its snapshot above all, is not in the figure; i
 torch_range_test.py.
 """
 
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 from paired import command, not_run, row
@@ -25,21 +28,24 @@ def main() -> None:
         not_run("range_test, to a bare loop, instructions", "valgrind is not installed")
         return
     with tempfile.TemporaryDirectory() as folder:
+        output = f"--callgrind-out-file={folder}/counts"
         subprocess.run(
-            [
-                *CALLGRIND,
-                f"--callgrind-out-file={folder}/counts",
-                sys.executable,
-                __file__,
-                COUNTED,
-            ],
+            [*CALLGRIND, output, sys.executable, __file__, COUNTED],
             check=True,
             stdout=subprocess.DEVNULL,
         )
-        # In the order of the parts below; the file without a number has what comes after them.
-        bare, fewer, more = (_total(Path(folder) / f"counts.{part}") for part in (1, 2, 3))
-    per_update = (more - fewer) / (UPDATES - FEWER)
-    row("range_test, to a bare loop, instructions", [per_update / (bare / UPDATES)], LIMIT)
+        # One file for each part, in order; the one without a number has what comes after them.
+        files = sorted(Path(folder).glob("counts.*"), key=lambda file: int(file.suffix[1:]))
+        bare, *finders = (_total(file) / UPDATES for file in files)
+    ours, *theirs = (
+        (more - fewer) * UPDATES / (UPDATES - FEWER)
+        for fewer, more in zip(finders[::2], finders[1::2], strict=True)
+    )
+    row("an update of range_test, to a bare loop's", [ours / bare], LIMIT)
+    if theirs:
+        row("an update of torch-lr-finder, to a bare loop's", [theirs[0] / bare])
+    else:
+        not_run("an update of torch-lr-finder, to a bare loop's", "it is not installed")
 
 
 def _total(path: Path) -> int:
@@ -51,7 +57,7 @@ def counted() -> None:
     """The three parts that are counted; valgrind runs this."""
     import torch
     from torch.nn.functional import cross_entropy
-    from torch_range_test import training
+    from torch_range_test import torch_lr_finder, training
 
     import clrcore
     from clr_adapters.torch import range_test
@@ -72,10 +78,13 @@ def counted() -> None:
         sweep = clrcore.exponential_sweep(1e-7, 1e-5, updates)
         range_test(model, optimizer, batches, loss_fn=cross_entropy, sweep=sweep, progress=False)
 
-    bare(1)
-    ours(1)
+    finders: list[Callable[[int], object]] = [ours]
+    with contextlib.suppress(ImportError):
+        finders.append(torch_lr_finder(model, optimizer, batches))
+    for work in (bare, *finders):
+        work(FEWER)
     _valgrind("instrumentation", "on")
-    for work, updates in ((bare, UPDATES), (ours, FEWER), (ours, UPDATES)):
+    for work, updates in [(bare, UPDATES), *product(finders, (FEWER, UPDATES))]:
         _valgrind("zero")
         work(updates)
         _valgrind("dump")

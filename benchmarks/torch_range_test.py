@@ -41,7 +41,7 @@ def training() -> tuple[nn.Module, torch.optim.Optimizer, Batches]:
 
 def torch_lr_finder(
     model: nn.Module, optimizer: torch.optim.Optimizer, batches: Batches
-) -> Callable[[], object]:
+) -> Callable[..., object]:
     from torch_lr_finder import LRFinder
 
     class Loader(torch.utils.data.DataLoader):
@@ -51,9 +51,9 @@ def torch_lr_finder(
         def __iter__(self):
             return iter(batches)
 
-    def test() -> None:
+    def test(updates: int = UPDATES) -> None:
         finder = LRFinder(model, optimizer, cross_entropy, device="cpu")
-        finder.range_test(Loader(), start_lr=1e-7, end_lr=1e-5, num_iter=UPDATES)
+        finder.range_test(Loader(), start_lr=1e-7, end_lr=1e-5, num_iter=updates)
         finder.reset()
 
     return test
@@ -177,4 +177,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    command(__doc__, main, "torch")
+    command(__doc__, main, "torch", "torch-lr-finder", "pytorch-ignite", "pytorch-lightning")

@@ -594,6 +594,20 @@ def test_held_out_data_for_one_look_are_refused(held_out, kind, message, trained
         run(trained, validation_data=held_out())
 
 
+class Endless(Rows):
+    """Batches for ever, as Keras has them: a length of None."""
+
+    @property
+    def num_batches(self):
+        return None
+
+
+@pytest.mark.parametrize("held_out", [Endless, lambda: tf_data().repeat()])
+def test_held_out_data_without_an_end_are_refused(held_out, trained):
+    with pytest.raises(ValueError, match="gone through to its end at every look, and has none"):
+        run(trained, validation_data=held_out())
+
+
 # Models that cannot be tested.
 
 

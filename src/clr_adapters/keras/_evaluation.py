@@ -11,6 +11,9 @@ from clrcore._checks import refuse
 
 from ._snapshot import torch_state, values
 
+# tf.data.INFINITE_CARDINALITY, without importing TensorFlow.
+INFINITE = -1
+
 
 def check_held_out(data: Any) -> None:
     """Refuse as validation_data what is no data, or can be gone through only once."""
@@ -24,6 +27,18 @@ def check_held_out(data: Any) -> None:
             "validation_data is gone through at every look, so a generator or iterator, which "
             f"can be gone through once, will not do, got {data!r}: give {allowed}"
         )
+    if _endless(data):
+        raise ValueError(
+            "validation_data is gone through to its end at every look, and has none, got "
+            f"{data!r}: give one that does not repeat, such as dataset.take(10)"
+        )
+
+
+def _endless(data: Any) -> bool:
+    """Whether a tf.data.Dataset or a PyDataset says that it goes on for ever."""
+    if callable(cardinality := getattr(data, "cardinality", None)):
+        return int(cardinality()) == INFINITE
+    return isinstance(data, keras.utils.PyDataset) and data.num_batches is None
 
 
 def evaluate(model: Any, data: Any, batch_size: int | None) -> dict[str, float]:
