@@ -137,14 +137,14 @@ def build(session: nox.Session) -> None:
 
 @nox.session(python="3.11")
 def benchmarks(session: nox.Session) -> None:
-    """Paired ratios of time, printed."""
-    session.install("-e", ".[torch,jax,keras]", "-c", CONSTRAINTS, "tensorflow-cpu")
-    session.run("python", "benchmarks/core.py")
-    session.run("python", "benchmarks/torch_scheduler.py")
-    session.run("python", "benchmarks/torch_range_test.py")
-    session.run("python", "benchmarks/jax_schedule.py")
-    for backend in ("tensorflow", "jax", "torch"):
-        session.run("python", "benchmarks/keras_schedule.py", env={"KERAS_BACKEND": backend})
+    """Paired ratios of time beside the peers', written to the page; takes half an hour.
+
+    Arguments go to benchmarks/all.py: `nox -s benchmarks -- --only core.py`.
+    """
+    peers = ["torch-lr-finder", "pytorch-lightning>=2.6", "pytorch-ignite>=0.5.5"]
+    session.install("-e", ".[torch,jax,keras]", "-c", CONSTRAINTS, "tensorflow-cpu", *peers)
+    target = ["--json", "docs/benchmarks.json", "--page", "docs/benchmarks.md"]
+    session.run("python", "benchmarks/all.py", *target, *session.posargs)
 
 
 @nox.session(python="3.11")

@@ -29,7 +29,11 @@ def fills() -> None:
         for up, down in HALVES:
             policy = clrcore.triangular(0.001, 0.006, up, down, window=window)
             found = ratios(lambda policy=policy: policy.values(0, SIZE), lambda: np.full(SIZE, 0.1))
-            row(f"values(0, 10^6) {window}, halves {up:,} and {down:,}", found, FILL_LIMIT)
+            row(
+                f"values(0, 10^6), {window}, halves {up:,} + {down:,}, to np.full",
+                found,
+                FILL_LIMIT,
+            )
 
 
 def imports() -> None:

@@ -37,10 +37,8 @@ def main() -> None:
         # One file for each part, in order; the one without a number has what comes after them.
         files = sorted(Path(folder).glob("counts.*"), key=lambda file: int(file.suffix[1:]))
         bare, *finders = (_total(file) / UPDATES for file in files)
-    ours, *theirs = (
-        (more - fewer) * UPDATES / (UPDATES - FEWER)
-        for fewer, more in zip(finders[::2], finders[1::2], strict=True)
-    )
+    pairs = zip(finders[::2], finders[1::2], strict=True)
+    ours, *theirs = ((more - fewer) * UPDATES / (UPDATES - FEWER) for fewer, more in pairs)
     row("an update of range_test, to a bare loop's", [ours / bare], LIMIT)
     if theirs:
         row("an update of torch-lr-finder, to a bare loop's", [theirs[0] / bare])
