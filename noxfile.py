@@ -87,8 +87,10 @@ def keras(session: nox.Session, backend: str) -> None:
     session.env["KERAS_BACKEND"] = backend
     session.run("python", "-c", f"import keras; assert keras.backend.backend() == '{backend}'")
     files = sorted(str(path) for path in Path("tests/adapters").glob("test_keras*.py"))
-    # The README's part on PyTorch needs more than a backend.
-    pages = ["docs/keras.md", *(["README.md"] if backend != "torch" else [])]
+    # Their parts on PyTorch need more than a backend.
+    pages = ["docs/keras.md"]
+    if backend != "torch":
+        pages += ["README.md", "docs/migrating.md"]
     pytest(session, *files, "src/clr_adapters/keras", *pages)
     if backend == "torch":  # one module imports it
         session.run("mypy", "src/clr_adapters/keras")
