@@ -23,6 +23,7 @@ NEEDS = {
     "jax": ["src/clr_adapters/jax/*"],
     "optax": [],
     "flax": ["tests/adapters/test_jax.py", "docs/jax.md"],  # which needs optax and jax
+    "matplotlib": ["docs/method.md"],
 }
 missing = {framework for framework in NEEDS if find_spec(framework) is None}
 # Keras needs a backend; one that is asked for must be there.
@@ -36,6 +37,7 @@ def set_up(namespace):
     stack = namespace["stack"] = contextlib.ExitStack()
     folder = stack.enter_context(tempfile.TemporaryDirectory())
     stack.enter_context(contextlib.chdir(folder))
+    os.mkdir("pictures")  # what docs/draw.py keeps
     # Pages leave out examples with: skip: next if("torch" in missing, reason="needs torch").
     namespace["missing"] = missing
 

@@ -22,7 +22,7 @@ if "PIP_FIND_LINKS" in os.environ:
     os.environ.setdefault("UV_FIND_LINKS", os.environ["PIP_FIND_LINKS"])
 
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
-SOURCES = ["src", "tests", "benchmarks", "noxfile.py"]
+SOURCES = ["src", "tests", "benchmarks", "docs/draw.py", "noxfile.py"]
 # Versions of the frameworks that are known to work together; users' ranges are wider.
 CONSTRAINTS = "constraints/ci.txt"
 
@@ -63,7 +63,7 @@ def torch(session: nox.Session) -> None:
     """The PyTorch adapter: tests, examples and types."""
     session.install("-e", ".[test,torch]", "-c", CONSTRAINTS, "mypy>=1.14")
     tests = sorted(str(path) for path in Path("tests/adapters").glob("test_torch_*.py"))
-    pages = ["README.md", "docs/pytorch.md", "docs/migrating-from-pytorch.md"]
+    pages = ["README.md", "docs/pytorch.md", "docs/migrating-from-pytorch.md", "docs/migrating.md"]
     pytest(session, *tests, *pages, "src/clr_adapters/torch")
     session.run("mypy", "src/clr_adapters/torch")
 
@@ -87,11 +87,20 @@ def keras(session: nox.Session, backend: str) -> None:
     session.env["KERAS_BACKEND"] = backend
     session.run("python", "-c", f"import keras; assert keras.backend.backend() == '{backend}'")
     files = sorted(str(path) for path in Path("tests/adapters").glob("test_keras*.py"))
-    # The README's part on PyTorch needs more than a backend.
-    pages = ["docs/keras.md", *(["README.md"] if backend != "torch" else [])]
+    # Their parts on PyTorch need more than a backend.
+    pages = ["docs/keras.md"]
+    if backend != "torch":
+        pages += ["README.md", "docs/migrating.md"]
     pytest(session, *files, "src/clr_adapters/keras", *pages)
     if backend == "torch":  # one module imports it
         session.run("mypy", "src/clr_adapters/keras")
+
+
+@nox.session(python="3.11")
+def pictures(session: nox.Session) -> None:
+    """The pictures of the pages, drawn anew by the code on them."""
+    session.install("-e", ".[plot]")
+    session.run("python", "docs/draw.py", *session.posargs)
 
 
 @nox.session(python="3.11")

@@ -258,38 +258,37 @@ def cycles(measured: list[Measured], rules: list[str]) -> None:
 
 def picture(settings: list[Measured], panels: list[str], path: Path) -> None:
     """Draw curves of one seed, how they are read, and where training ends within 5 %."""
-    import matplotlib
+    from matplotlib.figure import Figure
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
+    from clr_adapters.plot import COLOURS
 
+    blue, orange, green, _, black, *_ = COLOURS
     named = {setting.name: setting for setting in settings}
-    figure, axes = pyplot.subplots(2, (len(panels) + 1) // 2, figsize=(10, 6.4))
-    for axis, panel in zip(axes.flat, panels, strict=False):
+    # As wide as a phone, one panel below the other, so that the letters stay legible.
+    figure = Figure(figsize=(5, 2.6 * len(panels) + 0.9), dpi=144, layout="constrained")
+    axes = figure.subplots(len(panels), squeeze=False)[:, 0]
+    for axis, panel in zip(axes, panels, strict=True):
         name, sweep = panel.split(":")
         setting = named[name]
         curve = setting.losses[sweep][0]
-        top = 2.0 * setting.truth["init_loss"]
-        axis.plot(curve.lr, curve.loss, ".", color="0.65", markersize=3, label="loss")
-        axis.plot(curve.lr, curve.smoothed(), color="C0", label="smoothed")
+        axis.plot(curve.lr, curve.loss, ".", color="0.6", markersize=3.5, label="loss")
+        axis.plot(curve.lr, curve.smoothed(), color=blue, label="smoothed")
         good = [lr for lr in setting.grid if setting.regret(lr) <= NEAR]
         # A rate counts as the nearest of the grid, whose steps are a quarter of a decade.
-        axis.axvspan(
-            min(good) / 10**0.125, max(good) * 10**0.125, color="C2", alpha=0.2, label="within 5 %"
-        )
+        low, high = min(good) / 10**0.125, max(good) * 10**0.125
+        axis.axvspan(low, high, color=green, alpha=0.2, linewidth=0, label="trains within 5 %")
         bounds = _answered(_by("loss", setting), [curve])
         if bounds is not None:
-            axis.axvline(bounds.lr, color="C3", label="lr")
-            axis.axvspan(*bounds.lr_interval, 0.0, 0.03, color="C3", label="lr_interval")
-            axis.axvline(bounds.max_lr, color="C1", linestyle="--", label="max_lr")
-        axis.set_xscale("log")
-        axis.set_ylim(0.0, top)
+            axis.axvline(bounds.lr, color=orange, label="lr")
+            axis.axvspan(*bounds.lr_interval, 0.0, 0.04, color=orange, label="lr_interval")
+            axis.axvline(bounds.max_lr, color=black, linestyle="--", label="max_lr")
         refused = ": no answer" if bounds is None else ""
-        axis.set_title(f"{name}, {sweep}{refused}", fontsize=9)
-        axis.set_xlabel("learning rate")
-    axes.flat[0].legend(fontsize=7, loc="lower left")
-    figure.tight_layout()
-    figure.savefig(path, dpi=90)
+        axis.set(xscale="log", ylim=(0.0, 2.0 * setting.truth["init_loss"]))
+        axis.set_title(f"{name}, {sweep}{refused}", fontsize=10)
+    axes[-1].set_xlabel("learning rate")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, ncols=3, loc="outside upper left", frameon=False)
+    figure.savefig(path)
 
 
 def main() -> None:

@@ -48,6 +48,10 @@ MOST_POINTS = 20_000
 # More marks than this on one line hide it.
 MOST_MARKS = 60
 
+# Inches: the size of the key's letters (10 points), and the length of its lines.
+EM = 10 / 72
+KEY_LINE = 3.2 * EM
+
 LR_LABEL = "learning rate"
 STEP_LABEL = "step (updates)"
 
@@ -396,6 +400,8 @@ def _key(*axes: Axes, marks: Sequence[Artist] = ()) -> None:
     handles = [handle for handle in handles if handle not in marks] + list(marks)
     labels = [str(handle.get_label()) for handle in handles]
     columns = 2 if max(map(len, labels), default=0) > 24 else 3
+    while columns > 1 and _key_width(labels, columns) > _width(axes[0]):
+        columns -= 1
     axes[0].legend(
         handles,
         labels,
@@ -404,8 +410,25 @@ def _key(*axes: Axes, marks: Sequence[Artist] = ()) -> None:
         borderaxespad=0.3,
         ncols=columns,
         frameon=False,
-        handlelength=3.2,
+        handlelength=KEY_LINE / EM,
     )
+
+
+def _key_width(labels: Sequence[str], columns: int) -> float:
+    """About how wide a key is, in inches; its columns are filled one after another."""
+    rows, longer = divmod(len(labels), columns)
+    total, start = 0.0, 0
+    for column in range(columns):
+        stop = start + rows + (column < longer)
+        longest = max(map(len, labels[start:stop]), default=0)
+        total += KEY_LINE + EM + 0.53 * EM * longest
+        start = stop
+    return total + 2 * EM * (columns - 1)
+
+
+def _width(ax: Axes) -> float:
+    """The width of the Axes in inches, before the layout is made."""
+    return float(ax.bbox.width / ax.figure.dpi)
 
 
 def _thousands(ax: Axes) -> None:

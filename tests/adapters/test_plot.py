@@ -15,6 +15,7 @@ np = pytest.importorskip("numpy")
 matplotlib = pytest.importorskip("matplotlib")
 
 from matplotlib.axes import Axes  # noqa: E402
+from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 
 from clr_adapters.plot import plot_comparison, plot_policy, plot_range_test  # noqa: E402
@@ -359,3 +360,17 @@ def test_a_single_cycle_is_drawn_once():
     ax = plot_policy(clrcore.smith_one_cycle(0.1, 1.0, 100))
 
     assert ax.lines[0].get_xdata()[-1] == 219
+
+
+@pytest.mark.parametrize(("width", "columns"), [(8, 3), (5, 2), (3.5, 1)])
+def test_the_key_is_no_wider_than_the_picture(width, columns):
+    names = ("triangular", "hann", "welch")
+    policies = {name: clrcore.triangular(0, 1, 100, window=name) for name in names}
+    figure = Figure(figsize=(width, 3), layout="constrained")
+
+    legend = plot_policy(policies, ax=figure.subplots()).get_legend()
+
+    FigureCanvasAgg(figure).draw()
+    assert legend.get_window_extent().x1 <= figure.bbox.x1
+    lefts = {round(text.get_window_extent().x0) for text in legend.get_texts()}
+    assert len(lefts) == columns
