@@ -50,7 +50,8 @@ nox -s benchmarks
 
 Times below a few percent are noise on a shared machine; look at the lowest and the highest. Both
 sides run with a heap that the C library keeps: otherwise what it gives back to the system and takes
-anew is most of the difference between two training loops. How good the suggested bounds are, beside
+anew is most of the difference between two training loops. Instructions, where they are counted, do
+not depend on the load; torch-lr-finder's include its progress bar, ours is off there. How good the suggested bounds are, beside
 the rules of other finders, is in [the range test](range-test.md#how-good-it-is).
 """
 
@@ -109,7 +110,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
 
 
 def _number(value: float) -> str:
-    return f"{value:.0f}" if value >= 100 else f"{value:#.3g}"
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.3f}"
 
 
 def main() -> None:
