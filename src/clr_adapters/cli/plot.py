@@ -144,8 +144,9 @@ def plot(
             raise click.UsageError(f"{option(unused[0])} needs a kind: {', '.join(KINDS)}")
     for file in files:
         policy = _read(file)
-        # A name that begins with _ would be left out of the picture's key.
-        label = "" if file == "-" else click.format_filename(Path(file).stem).lstrip("_")
+        # A picture cannot show bytes that are no text, and leaves names with _ out of its key.
+        stem = "" if file == "-" else Path(file).stem.encode(errors="replace").decode()
+        label = stem.lstrip("_")
         policies[_unused(label or policy.constructor, policies)] = policy
     if not policies:
         raise click.UsageError(f"give a kind ({', '.join(KINDS)}) or --json FILE")
