@@ -13,7 +13,9 @@ COMMAND = [sys.executable, "-c", "from clr_adapters.cli import main; main(prog_n
 
 
 def environment(**more: str) -> dict[str, str]:
-    kept = {key: value for key, value in os.environ.items() if key not in BLAS_THREADS}
+    # Without the settings that change what is tested: threads, and whether output is buffered.
+    left_out = (*BLAS_THREADS, "PYTHONUNBUFFERED")
+    kept = {key: value for key, value in os.environ.items() if key not in left_out}
     return kept | {"PYTHONIOENCODING": "utf-8"} | more
 
 

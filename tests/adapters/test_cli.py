@@ -211,6 +211,7 @@ except SystemExit:
     "arguments",
     [
         ["plot", "constant", "--lr", "0.1", "--total-steps", "1000000", "--values"],
+        ["plot", "constant", "--lr", "0.1", "--total-steps", "2", "--values"],
         ["plot", "--help"],
         ["demo", "--quick"],
     ],
