@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
+import os
+import re
+from html.parser import HTMLParser
 
 import pytest
 
@@ -12,8 +16,10 @@ import clrcore
 np = pytest.importorskip("numpy")
 pytest.importorskip("matplotlib")
 pytest.importorskip("rich")
+pytest.importorskip("jinja2")
 
-from clr_adapters.demo import data, experiment, report, training  # noqa: E402
+from clr_adapters import _files  # noqa: E402
+from clr_adapters.demo import data, experiment, page, report, training  # noqa: E402
 from clr_adapters.demo.network import Momentum, Network  # noqa: E402
 from clr_adapters.demo.statistics import Estimate, estimate, reached, student  # noqa: E402
 
@@ -422,8 +428,8 @@ class TestReport:
         assert costs["constant 0.1"] == (0, 10)
         assert sum(costs[report.BEST]) == len(experiment.GRID) * 10
 
-    def test_json_has_no_infinity(self, tmp_path):
-        arms, histories, findings = self.findings(staged=0.2)
+    def results(self, warnings=(), **finals: float):
+        arms, histories, findings = self.findings(**finals)
         curve = clrcore.Curve([0.1, 0.2, 0.3], [1.0, 0.5, 0.2], sweep="linear")
         bounds = clrcore.Bounds(
             base_lr=0.02,
@@ -432,16 +438,20 @@ class TestReport:
             max_lr_interval=(0.1, 0.3),
             lr_interval=(0.05, 0.2),
             rule="loss",
+            reasons=["it fell & rose"],
+            warnings=warnings,
         )
+        return report.results(arms, histories, [curve], bounds, findings, self.SETTINGS)
+
+    def test_json_has_no_infinity(self, tmp_path):
         path = tmp_path / "results.json"
-        report.write_json(
-            path, report.results(arms, histories, [curve], bounds, findings, self.SETTINGS)
-        )
+        report.write_json(path, self.results(staged=0.2))
         data = json.loads(path.read_text())
         row = next(row for row in data["rows"] if row["name"] == experiment.STAGED)
         assert row["updates_to_target"] is None
         assert row["never_reached"] == 4
         policy = clrcore.policy_from_dict(data["runs"][experiment.STAGED]["policy"])
+        arms = experiment.arms(0.02, 0.2, 0.1, self.SETTINGS)
         assert policy == dict((arm.name, arm.policy) for arm in arms)[experiment.STAGED]
 
     def test_a_file_is_replaced_whole_or_not_at_all(self, tmp_path):
@@ -453,3 +463,132 @@ class TestReport:
             report.write_figure(path, None)
         assert json.loads(path.read_text()) == {"a": 1}
         assert list(tmp_path.iterdir()) == [path]
+
+
+class TestFiles:
+    def test_a_link_stays_one_and_the_file_keeps_its_mode(self, tmp_path):
+        path, link = tmp_path / "file", tmp_path / "link"
+        path.write_text("old")
+        path.chmod(0o600)
+        link.symlink_to(path)
+        _files.write(link, lambda file: file.write(b"new"))
+        assert link.is_symlink()
+        assert path.read_text() == "new"
+        assert path.stat().st_mode & 0o777 == 0o600
+
+    def test_a_new_file_may_be_read_by_whom_the_user_lets(self, tmp_path):
+        path = tmp_path / "folder" / "deep" / "file"
+        before = os.umask(0o027)
+        try:
+            _files.write(path, lambda file: file.write(b"new"))
+        finally:
+            os.umask(before)
+        assert path.stat().st_mode & 0o777 == 0o640
+
+    def test_an_interrupt_leaves_what_was_there(self, tmp_path):
+        path = tmp_path / "file"
+        path.write_text("old")
+
+        def interrupted(file):
+            file.write(b"ne")
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            _files.write(path, interrupted)
+        assert [one.read_text() for one in tmp_path.iterdir()] == ["old"]
+
+
+class Reader(HTMLParser):
+    """What a page holds; fails where an element is not closed as HTML 5 asks."""
+
+    VOID = ("meta", "img", "br")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+
+    def handle_decl(self, decl):
+        assert decl == "DOCTYPE html"
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        assert len(dict(attrs)) == len(attrs)
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open[-1:] != ["style"]:
+            self.text += data
+
+    def named(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+class TestPage:
+    PICTURES = {"range_test.png": b"\x89PNG one", "comparison.png": b"\x89PNG <two>"}
+
+    def read(self, **arguments) -> tuple[str, Reader]:
+        results = json.loads(json.dumps(TestReport().results(**arguments)))
+        text = page.page(results, self.PICTURES)
+        reader = Reader()
+        reader.feed(text)
+        reader.close()
+        assert reader.open == []
+        reader.text = re.sub(r"\s+", " ", reader.text)
+        return text, reader
+
+    def test_holds_the_table_the_verdict_the_settings_and_the_versions(self):
+        results = TestReport().results(long=0.9, triangular=0.92, staged=0.2)
+        _, reader = self.read(long=0.9, triangular=0.92, staged=0.2)
+        for sentence in results["verdict"]:
+            assert sentence in reader.text
+        for row in results["rows"]:
+            assert (
+                f"{row['name']} {row['accuracy']['mean']:.2f} \N{PLUS-MINUS SIGN} " in reader.text
+            )
+        for name, version in results["versions"].items():
+            assert f"{name}{version}" in reader.text
+        for run in results["runs"].values():
+            assert repr(clrcore.policy_from_dict(run["policy"])) in reader.text
+        assert "4 seeds, 0 to 3" in reader.text
+        assert "never (4)" in reader.text
+        assert report.ABOUT in reader.text
+        classes = [attributes.get("class") for attributes in reader.named("td")]
+        assert {"none", "higher", "lower", "tie"} <= set(classes)
+        assert reader.text.count("\N{MINUS SIGN}70.00") == 1
+
+    def test_needs_no_other_file_and_no_network(self):
+        text, reader = self.read()
+        assert not re.search(r"https?:|//|url\(|@import", text.replace(text[:15], "", 1))
+        assert not {"script", "link", "iframe", "object"} & {name for name, _ in reader.elements}
+        sources = [attributes["src"] for attributes in reader.named("img")]
+        shown = [base64.b64decode(s.removeprefix("data:image/png;base64,")) for s in sources]
+        assert shown == list(self.PICTURES.values())
+        assert all(attributes["alt"] for attributes in reader.named("img"))
+
+    def test_says_how_it_is_shown_on_phones_and_in_the_dark(self):
+        text, reader = self.read()
+        named = {one.get("name"): one["content"] for one in reader.named("meta")[1:]}
+        assert reader.named("meta")[0] == {"charset": "utf-8"}
+        assert named["viewport"] == "width=device-width, initial-scale=1"
+        assert named["color-scheme"] == "light dark"
+        assert "@media (prefers-color-scheme: dark)" in text
+        assert reader.named("html") == [{"lang": "en"}]
+
+    def test_text_stays_text(self):
+        evil = "<script>alert('x')</script> & \"more\""
+        text, reader = self.read(warnings=[evil])
+        assert f"Warning: {evil}." in reader.text
+        assert not reader.named("script")
+        assert "it fell &amp; rose" in text
+
+    def test_what_results_lack_is_an_error(self):
+        results = TestReport().results()
+        del results["verdict"]
+        with pytest.raises(Exception, match="verdict"):
+            page.page(results, self.PICTURES)

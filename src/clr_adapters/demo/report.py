@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from tempfile import NamedTemporaryFile
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from matplotlib import __version__ as matplotlib_version
@@ -24,8 +22,10 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 import clrcore
+from clr_adapters import _files
 from clr_adapters.plot import plot_comparison, plot_policy, plot_range_test
 
+from .data import TEST, TRAIN, VALIDATION
 from .experiment import (
     EPOCH,
     FOUND,
@@ -42,13 +42,21 @@ from .experiment import (
     constant_name,
 )
 from .statistics import Estimate, Reached, estimate, reached
-from .training import History
+from .training import BATCH, History
 
 MARGIN = 0.5
 """Percentage points that count as "no worse", and by which the target lies below the baseline."""
 
 COLLAPSED = 50.0
 """Test accuracy in percent below which a seed counts as collapsed."""
+
+ABOUT = (
+    f"{TRAIN + VALIDATION + TEST} digits of 14 x 14 pixels, split into {TRAIN} to train, "
+    f"{VALIDATION} to validate, {TEST} to test; 196-64-64-10 ReLU, batches of {BATCH} "
+    f"({EPOCH} updates an epoch), momentum 0.9 (v = 0.9 v + lr g; w = w - v), "
+    "weight decay 5e-4."
+)
+"""What is trained, and how."""
 
 CLAIMED = (FOUND, TRIANGULAR, STAGED)
 """What comes out of the range test without further tuning."""
@@ -307,6 +315,7 @@ def results(
 ) -> dict[str, Any]:
     """All numbers, settings and versions as plain data; the same for the same seeds."""
     return {
+        "about": ABOUT,
         "settings": {
             "seeds": list(settings.seeds),
             "updates_per_epoch": EPOCH,
@@ -348,26 +357,17 @@ def results(
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
     """Write `data` as JSON; the file is there whole or not at all."""
-    text = json.dumps(data, indent=1, allow_nan=False) + "\n"
-    _write(path, lambda file: file.write(text.encode()))
+    write_text(path, json.dumps(data, indent=1, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8; the file is there whole or not at all."""
+    _files.write(path, lambda file: file.write(text.encode()))
 
 
 def write_figure(path: Path, figure: Figure) -> None:
     """Write a picture as PNG; the file is there whole or not at all."""
-    _write(path, lambda file: figure.savefig(file, format="png"))
-
-
-def _write(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
-    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        try:
-            fill(file)
-            file.close()
-            os.chmod(file.name, 0o644)  # temporary files are made for their owner alone
-            os.replace(file.name, path)
-        except BaseException:
-            file.close()
-            os.unlink(file.name)
-            raise
+    _files.write(path, lambda file: figure.savefig(file, format="png"))
 
 
 def _plain_row(row: Row) -> dict[str, Any]:

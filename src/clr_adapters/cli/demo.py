@@ -1,49 +1,35 @@
-"""The command `clrcore`."""
+"""`clrcore demo`: the whole method on real digits."""
 
 from __future__ import annotations
 
-import io
 import os
-import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 import clrcore
 
-try:
-    import click
-    from rich.console import Console
-    from rich.measure import Measurement
-    from rich.progress import Progress
-    from rich.table import Table
-except ImportError as error:
-    raise ImportError(
-        f'the command clrcore needs click and rich: pip install "clrcore[cli]" ({error})'
-    ) from error
+from . import _console, _ends
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-INTERRUPTED = 130
-MOST_COLUMNS = 200
+    from rich.console import Console
+
 BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
+PICTURES = ("range_test.png", "comparison.png")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(clrcore.__version__, prog_name="clrcore")
-def main() -> None:
-    """Cyclical learning rates and the range test."""
-
-
-@main.command(short_help="Run the whole method on real digits, in two minutes.")
+@click.command(short_help="Run the whole method on real digits, in two minutes.")
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("clrcore-demo"),
     show_default=True,
-    help="Folder for the pictures and numbers.",
+    help="Folder for the report, the pictures and the numbers.",
 )
 @click.option(
     "--seeds",
@@ -59,30 +45,22 @@ def demo(out: Path, seeds: int | None, seed: int, quick: bool) -> None:
 
     A range test on a few seeds gives the bounds; then cyclic policies, the paper's stepwise
     baseline and a grid of constant rates train the same small networks. Ends with a table,
-    two pictures and a verdict.
+    two pictures, a verdict, and a report of one file that a browser shows.
     """
     started = time.monotonic()
     # Matrices of this size are done before other threads have woken up. Read by the linear
     # algebra library when NumPy is first imported, which is why that happens later.
     for variable in BLAS_THREADS:
         os.environ.setdefault(variable, "1")
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # A character the terminal's encoding lacks must not end a run of two minutes.
-        sys.stdout.reconfigure(errors="replace")
-    console = Console(highlight=False)
-    try:
-        _demo(console, out, seeds or (2 if quick else 20), seed, quick)
-    except OSError as error:
-        raise click.ClickException(str(error)) from error
-    except KeyboardInterrupt:
-        console.print("Interrupted; nothing more is written.")
-        raise SystemExit(INTERRUPTED) from None
-    console.print(f"Done in {time.monotonic() - started:.0f} s.")
+    _demo(out, seeds or (2 if quick else 20), seed, quick)
+    click.echo(f"Done in {time.monotonic() - started:.0f} s.")
 
 
-def _demo(console: Console, out: Path, count: int, seed: int, quick: bool) -> None:
+def _demo(out: Path, count: int, seed: int, quick: bool) -> None:
     try:
-        from .demo import data, experiment, report
+        from rich.console import Console
+
+        from clr_adapters.demo import data, experiment, page, report
     except ImportError as error:
         raise click.ClickException(
             f'the demo needs more packages: pip install "clrcore[demo]" ({error})'
@@ -91,8 +69,9 @@ def _demo(console: Console, out: Path, count: int, seed: int, quick: bool) -> No
         digits = data.load(data.find())
     except data.DataMissingError as error:
         raise click.ClickException(str(error)) from error
+    console = Console(highlight=False)
     out.mkdir(parents=True, exist_ok=True)
-    files = {name: out / name for name in ("range_test.png", "comparison.png", "results.json")}
+    files = {name: out / name for name in (*PICTURES, "results.json", "report.html")}
     seeds = tuple(range(seed, seed + count))
     settings = (
         experiment.Settings(seeds, experiment.EPOCH // 5) if quick else experiment.Settings(seeds)
@@ -102,19 +81,14 @@ def _demo(console: Console, out: Path, count: int, seed: int, quick: bool) -> No
     def say(text: str = "") -> None:
         console.print(text, markup=False)
 
-    say(
-        f"{len(digits.labels)} digits of 14 x 14 pixels, split into {data.TRAIN} to train, "
-        f"{data.VALIDATION} to validate, {data.TEST} to test; 196-64-64-10 ReLU, batches of "
-        f"100 ({experiment.EPOCH} updates an epoch), momentum 0.9 (v = 0.9 v + lr g; "
-        "w = w - v), weight decay 5e-4."
-    )
+    say(report.ABOUT)
     say()
     with _progress(console, "range test", experiment.SWEEP.num_steps) as tick:
         curves = experiment.run_range_test(splits, settings, tick)
     try:
         bounds = clrcore.suggest_bounds(curves)
     except clrcore.NoBoundsError as error:
-        raise click.ClickException(f"the range test gave no bounds: {error}") from error
+        raise _ends.NoAnswer(f"the range test gave no bounds: {error}") from error
     say(f"Bounds from {len(curves)} seeds:")
     say(str(bounds))
     report.write_figure(files["range_test.png"], report.range_test_figure(curves, bounds))
@@ -127,33 +101,28 @@ def _demo(console: Console, out: Path, count: int, seed: int, quick: bool) -> No
     findings = report.find(arms, histories, settings)
     say()
     sign = "\N{PLUS-MINUS SIGN}" if console.encoding.startswith("utf") else "+-"
-    _print_whole(console, report.table(findings, settings, sign))
+    _console.print_whole(console, report.table(findings, settings, sign))
     say()
     for line in report.verdict(findings, settings):
         say(f"- {line}")
     report.write_figure(
         files["comparison.png"], report.comparison_figure(arms, histories, findings)
     )
-    report.write_json(
-        files["results.json"],
-        report.results(arms, histories, curves, bounds, findings, settings),
-    )
+    results = report.results(arms, histories, curves, bounds, findings, settings)
+    report.write_json(files["results.json"], results)
+    pictures = {name: files[name].read_bytes() for name in PICTURES}
+    report.write_text(files["report.html"], page.page(results, pictures))
     say()
     for path in files.values():
         # Whole paths, however long, so that they can be copied.
         console.print(f"Written: {path}", markup=False, soft_wrap=True)
 
 
-def _print_whole(console: Console, table: Table) -> None:
-    """Print a table without cutting its numbers, however narrow the terminal is."""
-    wide = console.options.update_width(MOST_COLUMNS)
-    needed = Measurement.get(console, wide, table).maximum
-    Console(width=max(console.width, needed), highlight=False).print(table, crop=False)
-
-
 @contextmanager
 def _progress(console: Console, what: str, total: int) -> Iterator[Callable[[int], None]]:
     """A progress bar; yields the function that moves it on, from any thread."""
+    from rich.progress import Progress
+
     with Progress(console=console) as progress:
         task = progress.add_task(what, total=total)
         yield lambda steps: progress.advance(task, steps)

@@ -1,0 +1,31 @@
+"""Files that are there whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+
+def write(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
+    """Write the file at `path` by `fill`, in place of what is there; make missing folders.
+
+    Where `path` is a link, what it points to is replaced. Raises what `fill` raises, and OSError;
+    then nothing has changed but for the folders.
+    """
+    target = Path(os.path.realpath(path))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        with draft.open("xb") as file:
+            fill(file)
+        if target.exists():
+            shutil.copymode(target, draft)
+        os.replace(draft, target)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            draft.unlink()
+        raise

@@ -1,0 +1,85 @@
+"""Curves from the files of any tool: tables, or lists in JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import clrcore
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# What a refusal says -> what to do about files that are known to end that way.
+ADVICE = {
+    "wall_time": "TensorBoard exports one file per scalar: join those of the rate and of the loss "
+    "by Step into one table with the columns lr and loss",
+    "lr must be a number, got ''": "rate and loss must be on the same line: join the lines of a "
+    "step, and leave out those without a rate",
+}
+
+
+def read(file: str, names: Mapping[str, Any], more: Mapping[str, Any]) -> clrcore.Curve:
+    """The curve in a file.
+
+    file: a path, or - for the standard input. A table as `Curve.from_csv` reads it, or a JSON
+        dictionary of lists: the history of a tool, or what `Curve.to_dict` makes.
+    names: columns or keys that hold lr, loss and accuracy, None for the usual ones.
+    more: further arguments of `Curve`, None where they are to be inferred.
+    Raises click.ClickException that names the file and, in tables, the line.
+    """
+    name = "standard input" if file == "-" else click.format_filename(file)
+    try:
+        with click.open_file(file, "rb") as stream:
+            content = stream.read()
+        if content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"["):
+            return _from_json(content, names, more)
+        return clrcore.Curve.from_csv(io.BytesIO(content), **names, **more)
+    except (OSError, TypeError, ValueError) as error:
+        raise click.ClickException(f"{name}: {_as_options(str(error))}") from error
+    except RecursionError:
+        raise click.ClickException(f"{name}: nested too deeply to be a curve") from None
+
+
+def _from_json(content: bytes, names: Mapping[str, Any], more: Mapping[str, Any]) -> clrcore.Curve:
+    """The curve in the lists of a JSON dictionary."""
+    data = json.loads(content.decode("utf-8-sig"))
+    if not isinstance(data, dict):
+        raise ValueError('must be a table or a JSON dictionary of lists, as {"lr": [...], ...}')
+    recorded = {}
+    if "version" in data:  # one of our own, which says more
+        curve = clrcore.Curve.from_dict(data)
+        recorded = {key: getattr(curve, key) for key in more}
+    lists = {key: value for key, value in data.items() if isinstance(value, list)}
+    lengths = {key: len(value) for key, value in lists.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"the lists must be equally long, got {lengths}")
+    # As a table, so that the names and the numbers mean the same in both.
+    table = io.StringIO()
+    writer = csv.writer(table)
+    writer.writerow(lists)
+    writer.writerows(zip(*lists.values(), strict=True))
+    table.seek(0)
+    given = {key: value for key, value in more.items() if value is not None}
+    try:
+        return clrcore.Curve.from_csv(table, **names, **recorded | given)
+    except ValueError as error:
+        raise ValueError(re.sub(r"^line (\d+): ", _entry, str(error))) from error
+
+
+def _entry(line: re.Match[str]) -> str:
+    """Which entry of the lists a line of the table is; nothing for the header."""
+    number = int(line[1])
+    return f"entry {number - 2}: " if number > 1 else ""
+
+
+def _as_options(message: str) -> str:
+    """What is said of arguments, said of options, and advice for what is known."""
+    advice = [text for sign, text in ADVICE.items() if sign in message]
+    message = re.sub(r"\b(lr|loss|accuracy)=\.\.\.", r"--\1 NAME", message)
+    return "; ".join([message, *advice])

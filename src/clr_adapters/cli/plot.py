@@ -1,0 +1,226 @@
+"""`clrcore plot`: policies, by options or from dictionaries, as a picture or as numbers."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Mapping
+from inspect import Parameter, signature
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+import clrcore
+from clrcore.dictionary import CONSTRUCTORS
+
+from . import _pictures
+
+DEFAULT_OUT = Path("policy.png")
+# Rows of numbers that are made at a time.
+BLOCK = 10_000
+
+
+def integers(text: str) -> list[int]:
+    """The integers in an option, with commas between them."""
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise click.BadParameter(
+            f"{text!r} must be integers with commas between them, such as 60000,65000"
+        ) from None
+
+
+# What can be said on a command line; a chain's stages and a scale of one's own cannot.
+ARGUMENTS: dict[str, tuple[Any, str]] = {
+    "lr": (float, "First rate, >= 0."),
+    "base_lr": (float, "Lower bound, >= 0."),
+    "min_lr": (float, "First rate of a sweep."),
+    "max_lr": (float, "Upper bound; last rate of a sweep."),
+    "step_size": (int, "Half a cycle, or the length of the fall, in steps."),
+    "step_size_down": (int, "The falling half, in steps; by default as the rising one."),
+    "window": (str, "triangular (the default), welch or hann."),
+    "gamma": (float, "Factor per step, above 0, at most 1."),
+    "decays": (str, "What gamma lowers: amplitude or bounds."),
+    "milestones": (integers, "Steps at which the rate drops, as 60000,65000."),
+    "factor": (float, "By which it drops. [default: 0.1]"),
+    "period": (int, "Length of the first fall, in steps."),
+    "multiplier": (int, "By which every next fall is longer. [default: 1]"),
+    "num_steps": (int, "Length of a sweep, in steps."),
+    "form": (str, "two_phase (the default) or three_phase."),
+    "pct_start": (float, "Share of the steps that rise. [default: 0.3]"),
+    "anneal_strategy": (str, "cos (the default) or linear."),
+    "div_factor": (float, "max_lr / first rate. [default: 25]"),
+    "final_div_factor": (float, "First rate / last rate. [default: 10000]"),
+    "total_steps": (click.IntRange(1), "Steps up to which is drawn; of one_cycle, its length."),
+}
+
+
+def option(name: str) -> str:
+    """The option for the argument `name`."""
+    return "--" + name.replace("_", "-")
+
+
+def _kinds() -> dict[str, dict[str, bool]]:
+    """What can be made by options: constructor -> argument -> whether it is needed."""
+    kinds = {}
+    for kind, constructor in CONSTRUCTORS.items():
+        parameters = signature(constructor).parameters
+        needed = {name: p.default is Parameter.empty for name, p in parameters.items()}
+        if all(name in ARGUMENTS for name in needed if needed[name]):
+            kinds[kind] = {name: needed[name] for name in needed if name in ARGUMENTS}
+    return kinds
+
+
+KINDS = _kinds()
+
+
+def usage(kind: str) -> str:
+    """The options of a kind of policy, in brackets where they can be left out."""
+    return " ".join(
+        option(name) if needed else f"[{option(name)}]" for name, needed in KINDS[kind].items()
+    )
+
+
+class Command(click.Command):
+    """A command whose help lists the kinds of policies and their options."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list."""
+        with formatter.section("Kinds"):
+            formatter.write_dl([(kind, usage(kind)) for kind in KINDS])
+
+
+@click.command(
+    cls=Command,
+    params=[
+        click.Option([option(name)], type=kind, help=text)
+        for name, (kind, text) in ARGUMENTS.items()
+    ],
+    short_help="Draw policies, or print their rates.",
+)
+@click.argument("kind", required=False)
+@click.option(
+    "--json",
+    "files",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True),
+    help="Dictionary of a policy, as to_dict makes it; - is the standard input. Can be given "
+    "several times.",
+)
+@click.option(
+    "--out",
+    type=_pictures.picture,
+    help=f"The picture, .png or .svg. [default: {DEFAULT_OUT}; none with --values]",
+)
+@click.option("--values", is_flag=True, help="Print the rates, a line for every step.")
+@click.option("--start", type=click.IntRange(0), default=0, help="First step. [default: 0]")
+def plot(
+    kind: str | None,
+    files: tuple[str, ...],
+    out: Path | None,
+    values: bool,
+    start: int,
+    **given: Any,
+) -> None:
+    r"""Draw the learning rate against the step.
+
+    \b
+      clrcore plot triangular2 --base-lr 0.001 --max-lr 0.006 --step-size 2000
+      clrcore plot --json policy.json --json other.json --out both.svg
+
+    A policy that has an end is drawn up to it, others up to the last of these ends or for five
+    cycles, unless --total-steps says otherwise. Chains are given as --json.
+    """
+    total_steps = given["total_steps"]
+    given = {name: value for name, value in given.items() if value is not None}
+    policies = {}
+    if kind is not None:
+        policies[kind] = _policy(kind, given)
+    else:
+        unused = [name for name in given if name != "total_steps"]
+        if unused:
+            raise click.UsageError(f"{option(unused[0])} needs a kind: {', '.join(KINDS)}")
+    for file in files:
+        policy = _read(file)
+        # A picture cannot show bytes that are no text, and leaves names with _ out of its key.
+        stem = "" if file == "-" else Path(file).stem.encode(errors="replace").decode()
+        label = stem.lstrip("_")
+        policies[_unused(label or policy.constructor, policies)] = policy
+    if not policies:
+        raise click.UsageError(f"give a kind ({', '.join(KINDS)}) or --json FILE")
+    if values:
+        _print(policies, start, total_steps)
+    if out is not None or not values:
+        drawing = _pictures.needs_plot()
+        # Dollar signs would begin a formula.
+        named = {label.replace("$", r"\$"): policy for label, policy in policies.items()}
+        try:
+            ax = drawing.plot_policy(named, total_steps, start=start)
+        except ValueError as error:
+            raise click.UsageError(_as_options(str(error))) from error
+        _pictures.save(ax, out or DEFAULT_OUT)
+
+
+def _policy(kind: str, given: Mapping[str, Any]) -> clrcore.Policy:
+    """The policy that the options describe."""
+    if kind == "chain":
+        raise click.UsageError("a chain has policies in it: give its dictionary by --json FILE")
+    if kind not in KINDS:
+        raise click.UsageError(f"{kind!r} is no kind of policy; there are {', '.join(KINDS)}")
+    arguments = KINDS[kind]
+    missing = [name for name, needed in arguments.items() if needed and name not in given]
+    foreign = [name for name in given if name not in arguments and name != "total_steps"]
+    if missing:
+        _refuse(kind, f"lacks {' '.join(map(option, missing))}")
+    if foreign:
+        _refuse(kind, f"has no {option(foreign[0])}")
+    try:
+        return CONSTRUCTORS[kind](**{name: given[name] for name in given if name in arguments})
+    except ValueError as error:
+        raise click.UsageError(f"{kind}: {_as_options(str(error))}") from error
+
+
+def _refuse(kind: str, what: str) -> NoReturn:
+    raise click.UsageError(f"{kind} {what}; it takes {usage(kind)}")
+
+
+def _read(file: str) -> clrcore.Policy:
+    """The policy in a file."""
+    name = "standard input" if file == "-" else click.format_filename(file)
+    try:
+        with click.open_file(file, encoding="utf-8-sig") as stream:
+            return clrcore.policy_from_dict(json.load(stream))
+    except (OSError, TypeError, ValueError) as error:
+        raise click.ClickException(f"{name}: {error}") from error
+    except RecursionError:
+        raise click.ClickException(f"{name}: nested too deeply to be a policy") from None
+
+
+def _unused(label: str, taken: Mapping[str, object]) -> str:
+    """The label, with a number where it is taken."""
+    numbered = (f"{label} ({i})" for i in range(2, len(taken) + 3))
+    return label if label not in taken else next(one for one in numbered if one not in taken)
+
+
+def _print(policies: Mapping[str, clrcore.Policy], start: int, total_steps: int | None) -> None:
+    """Print the rates with all their digits, separated by commas, below a header."""
+    lengths = [policy.total_steps or 0 for policy in policies.values()]
+    stop = max(lengths) if total_steps is None else total_steps
+    if not stop:
+        raise click.UsageError("--values needs --total-steps where no policy has an end")
+    if start >= stop:
+        raise click.UsageError(f"--start must be less than {stop}, where the rates end")
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(["step", *(policies if len(policies) > 1 else ["lr"])])
+    for first in range(start, stop, BLOCK):
+        last = min(first + BLOCK, stop)
+        columns = [policy.values(first, last).tolist() for policy in policies.values()]
+        writer.writerows(zip(range(first, last), *columns, strict=True))
+
+
+def _as_options(message: str) -> str:
+    """What a constructor says of its arguments, said of the options."""
+    name, _, rest = message.partition(" ")
+    return f"{option(name)} {rest}" if name in {*ARGUMENTS, "start"} else message

@@ -1,0 +1,68 @@
+"""The page about the command says what the command does."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("numpy")
+image = pytest.importorskip("matplotlib.image")
+pytest.importorskip("rich")
+pytest.importorskip("click")
+
+from commands import run  # noqa: E402
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "command.md").read_text(encoding="utf-8")
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("page")
+
+
+def test_the_commands_print_what_the_page_shows_and_draw_its_pictures(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    namespace: dict[str, object] = {}
+    printed = ""
+    shown = 0
+    for kind, text in BLOCK.findall(PAGE):
+        if kind == "python":
+            exec(text, namespace)
+        elif kind == "text":
+            assert printed.startswith(text)
+            shown += 1
+        else:
+            for line in text.splitlines():
+                name, command, *arguments = shlex.split(line)
+                assert name == "clrcore"
+                if command != "demo":  # which has tests of its own, and takes minutes
+                    done = run(command, *arguments, folder=folder)
+                    assert done.returncode == 0, done.stderr
+                    printed = done.stdout
+    assert shown == 2
+    pictures = re.findall(r"\]\((pictures/[^)]+)\)", PAGE)
+    assert len(pictures) == 2
+    for name in pictures:
+        drawn, kept = image.imread(folder / name), image.imread(DOCS / name)
+        # Other versions of matplotlib draw a few pixels otherwise.
+        assert drawn.shape == kept.shape
+        assert abs(drawn - kept).mean() < 0.01
+
+
+def test_every_exit_code_is_on_the_page(folder):
+    (folder / "short.csv").write_text("lr,loss\n0.1,1\n")
+    ends = {
+        0: run("--version"),
+        1: run("suggest", "-", stdin="nothing"),
+        2: run("suggest"),
+        3: run("suggest", folder / "short.csv"),
+    }
+    for code, done in ends.items():
+        assert done.returncode == code
+        assert f"\n| {code} | " in PAGE
+    assert "\n| 130 | " in PAGE

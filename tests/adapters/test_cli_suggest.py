@@ -1,0 +1,258 @@
+"""`clrcore suggest`: bounds from the files of any tool."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+import clrcore
+
+np = pytest.importorskip("numpy")
+pytest.importorskip("matplotlib")
+pytest.importorskip("rich")
+click_testing = pytest.importorskip("click.testing")
+
+from clr_adapters.cli import main  # noqa: E402
+from clrcore.bounds import RULES  # noqa: E402
+from commands import run, without  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def curve(seed: int = 0) -> clrcore.Curve:
+    """The range test of a quadratic with noise."""
+    weight, noise = 30.0, random.Random(seed)
+    test = clrcore.RangeTest(clrcore.exponential_sweep(1e-4, 10.0, 200))
+    for lr in test:
+        test.record(loss=weight**2 + noise.gauss(0, 20))
+        weight -= lr * (2 * weight + noise.gauss(0, 2))
+    return test.curve
+
+
+def ramp() -> clrcore.Curve:
+    """Held-out accuracy of a linear ramp, of 20 updates an epoch."""
+    lr = np.linspace(0.0, 1.0, 100)
+    accuracy = 0.9 / (1 + np.exp(-60 * (lr - 0.1))) * (1 / (1 + np.exp(30 * (lr - 0.7))))
+    loss = 2.3 - 2 * accuracy
+    return clrcore.Curve(lr, loss, accuracy, held_out=True, steps_per_epoch=20)
+
+
+def invoke(*arguments: object, **more):
+    return click_testing.CliRunner().invoke(main, ["suggest", *map(str, arguments)], **more)
+
+
+def flat(name: str = "flat.csv") -> str:
+    noise = random.Random(1)
+    rows = [f"{10 ** (-5 + k / 50)},{noise.gauss(2, 0.1)}" for k in range(200)]
+    Path(name).write_text("\n".join(["lr,loss", *rows]))
+    return name
+
+
+class TestFiles:
+    def expect(self, result, *curves: clrcore.Curve, **arguments):
+        assert result.exit_code == 0, result.output
+        assert result.stdout == f"{clrcore.suggest_bounds(list(curves), **arguments)}\n"
+
+    def test_our_own_tables_one_per_seed(self):
+        for seed in range(3):
+            curve(seed).to_csv(f"{seed}.csv")
+        self.expect(invoke("0.csv", "1.csv", "2.csv"), *map(curve, range(3)))
+
+    def test_the_standard_input(self):
+        curve().to_csv("a.csv")
+        self.expect(invoke("-", input=Path("a.csv").read_bytes()), curve())
+
+    def test_columns_by_name(self):
+        rows = [f"{i};{x!r};{y!r}" for i, (x, y) in enumerate(zip(*data(curve()), strict=True))]
+        Path("a.csv").write_text("\n".join(["step;lr-SGD;train_loss_step", *rows]))
+        result = invoke("a.csv", "--lr", "lr-SGD", "--loss", "train_loss_step")
+        self.expect(result, curve())
+
+    def test_the_lists_that_finders_keep(self):
+        """The history of torch-lr-finder, and the results of Lightning's, as JSON."""
+        lr, loss = data(curve())
+        Path("a.json").write_text(json.dumps({"lr": lr, "loss": loss, "best_loss": 0.1}))
+        self.expect(invoke("a.json"), curve())
+
+    def test_lists_by_name_with_gaps(self):
+        lr, loss = data(curve())
+        Path("a").write_text(json.dumps({"x": lr, "y": [None, *loss[1:]]}), encoding="utf-8-sig")
+        expected = clrcore.Curve(lr, [np.nan, *loss[1:]])
+        self.expect(invoke("a", "--lr", "x", "--loss", "y"), expected)
+
+    def test_a_curves_dictionary_keeps_what_a_table_cannot(self):
+        Path("a.json").write_text(json.dumps(ramp().to_dict()))
+        self.expect(invoke("a.json"), ramp())
+        assert "rule: accuracy" in invoke("a.json").stdout
+
+    def test_what_a_table_does_not_say(self):
+        """The paper's rule is taken for held-out accuracy over a linear ramp of epochs."""
+        ramp().to_csv("a.csv")
+        Path("b.csv").write_text(Path("a.csv").read_text().replace("val_accuracy", "accuracy"))
+        for file, options, rule in (
+            ("a.csv", [], "accuracy"),
+            ("a.csv", ["--training"], "loss"),
+            ("a.csv", ["--sweep", "exponential"], "loss"),
+            ("a.csv", ["--steps-per-epoch", 80], "loss"),
+            ("b.csv", [], "loss"),
+            ("b.csv", ["--held-out", "--steps-per-epoch", "20"], "accuracy"),
+        ):
+            result = invoke(file, *options, "--json")
+            assert result.exit_code == 0, result.output
+            assert json.loads(result.stdout)["rule"] == rule
+
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [
+            ("", "line 1: the file is empty"),
+            ("lr,loss\n0.1,1\n0.2,x\n", "line 3: loss must be a number, got 'x'"),
+            ("step,loss\n1,2\n", "name it with --lr NAME"),
+            ("step,lr\n1,2\n", "name one with --loss NAME or --accuracy NAME"),
+            ("Wall time,Step,Value\n1,2,3\n", "TensorBoard exports one file per scalar"),
+            ("step,lr,loss\n0,0.1,\n0,,2.3\n", "rate and loss must be on the same line"),
+            ('{"lr": [1, 2], "loss": [1]}', "equally long, got {'lr': 2, 'loss': 1}"),
+            ('{"lr": [1, "x"], "loss": [1, 2]}', "entry 1: lr must be a number, got 'x'"),
+            ('{"lr": [1, -2], "loss": [1, 2]}', "entry 1: lr must be a finite number >= 0"),
+            ('{"a": [1], "loss": [1]}', "file: no column of rates"),
+            ("{}", "the file is empty"),
+            ("[1, 2]", "a JSON dictionary of lists"),
+            ('{"lr": [', "line 1 column 9"),
+            ('{"version": 2, "lr": [1]}', "data lacks"),
+            ("[" * 100_000, "nested too deeply"),
+        ],
+    )
+    def test_what_cannot_be_read_is_told_with_where_and_what_to_do(self, text, words):
+        Path("file").write_text(text)
+        result = invoke("file")
+        assert result.exit_code == 1
+        assert result.stdout == ""
+        assert result.stderr.startswith("Error: file: ")
+        assert words in result.stderr
+
+    def test_text_in_another_encoding(self):
+        Path("file").write_bytes(b"lr,loss\n0.1,\xff\n")
+        assert "line 2: not UTF-8 text" in invoke("file").stderr
+
+
+def data(one: clrcore.Curve) -> tuple[list[float], list[float]]:
+    return one.lr.tolist(), one.loss.tolist()
+
+
+class TestAnswers:
+    def test_json_and_nothing_else(self):
+        curve(0).to_csv("0.csv")
+        curve(1).to_csv("1.csv")
+        result = invoke("0.csv", "1.csv", "--json", "--picture", "p.png")
+        expected = clrcore.suggest_bounds([curve(0), curve(1)]).to_dict()
+        assert json.loads(result.stdout) == {**expected, "files": ["0.csv", "1.csv"]}
+
+    def test_a_rule_by_name(self):
+        curve().to_csv("a.csv")
+        result = invoke("a.csv", "--rule", "valley")
+        assert result.stdout == f"{clrcore.suggest_bounds(curve(), rule='valley')}\n"
+
+    def test_all_rules_beside_each_other(self):
+        curve().to_csv("a.csv")
+        result = invoke("a.csv", "--compare")
+        assert result.exit_code == 0, result.output
+        for name in RULES:
+            line = next(one for one in result.stdout.splitlines() if one.startswith(f" {name} "))
+            if name == "accuracy":
+                assert "needs accuracy" in line
+            else:
+                lr = clrcore.suggest_bounds(curve(), rule=name).lr
+                assert f" {lr:.3g} " in line
+        data = json.loads(invoke("a.csv", "--compare", "--json").stdout)
+        assert list(data["rules"]) == list(RULES)
+        assert data["rules"]["accuracy"] == {"refusal": "needs accuracy"}
+        assert data["rules"]["slide"] == clrcore.suggest_bounds(curve(), rule="slide").to_dict()
+
+    def test_warnings_are_shown(self):
+        lr, loss = data(curve())
+        clrcore.Curve(lr[:120], loss[:120]).to_csv("a.csv")
+        bounds = clrcore.suggest_bounds(clrcore.Curve(lr[:120], loss[:120]))
+        assert bounds.warnings
+        assert f"warning: {bounds.warnings[0]}" in invoke("a.csv").stdout
+
+    @pytest.mark.parametrize("name", ["p.png", "deep/p.svg"])
+    def test_a_picture(self, name):
+        curve().to_csv("a.csv")
+        result = invoke("a.csv", "--picture", name)
+        assert result.exit_code == 0, result.output
+        assert Path(name).stat().st_size > 5_000
+        assert f"Written: {name}" in result.stderr
+
+    def test_a_curve_without_an_answer_is_refused_and_drawn(self):
+        result = invoke(flat(), "--picture", "p.png", "--compare")
+        with pytest.raises(clrcore.NoBoundsError) as refusal:
+            clrcore.suggest_bounds(clrcore.Curve.from_csv("flat.csv"))
+        assert result.exit_code == 3
+        assert str(refusal.value) in result.stderr
+        assert "raise the sweep's top" in result.stderr
+        assert Path("p.png").exists()
+        assert "ktrain_minimum" in result.stdout
+
+    def test_a_refusal_is_no_json(self):
+        result = invoke(flat(), "--json")
+        assert (result.exit_code, result.stdout) == (3, "")
+
+    def test_a_curve_of_nothing(self):
+        Path("a.csv").write_text("lr,loss\n")
+        assert invoke("a.csv").exit_code == 3
+        result = invoke("a.csv", "--picture", "p.png")
+        assert result.exit_code == 1
+        assert "at least one point" in result.stderr
+
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            ([], "Missing argument 'FILE...'"),
+            (["absent.csv"], "absent.csv"),
+            (["a.csv", "./a.csv"], "./a.csv is given twice"),
+            (["-", "-"], "- is given twice"),
+            (["a.csv", "--rule", "best"], "rule must be one of 'auto', 'loss', "),
+            (["a.csv", "--rule", "accuracy"], "'accuracy' needs accuracy"),
+            (["a.csv", "--picture", "p.pdf"], "'p.pdf' must end in .png or .svg"),
+            (["a.csv", "--sweep", "cubic"], "'cubic'"),
+            (["a.csv", "--steps-per-epoch", 0], "--steps-per-epoch"),
+            (["."], "is a directory"),
+        ],
+    )
+    def test_refuses_options(self, arguments, words):
+        curve().to_csv("a.csv")
+        result = invoke(*arguments)
+        assert result.exit_code == 2
+        assert words in " ".join(result.stderr.split())
+
+    def test_losses_and_accuracies_have_nothing_in_common(self):
+        Path("a.csv").write_text("lr,loss\n0.1,1\n")
+        Path("b.csv").write_text("lr,acc\n0.1,1\n")
+        assert "must have a metric in common" in invoke("a.csv", "b.csv").stderr
+
+    def test_a_terminal_that_can_do_nothing(self, folder):
+        curve().to_csv("a.csv")
+        done = run(
+            *("suggest", "a.csv", "--compare"),
+            folder=folder,
+            PYTHONIOENCODING="ascii",
+            TERM="dumb",
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.isascii()
+        assert "\x1b" not in done.stdout
+
+    def test_what_is_missing_is_told(self):
+        curve().to_csv("a.csv")
+        done = without("matplotlib", "suggest", "a.csv", "--picture", "p.png")
+        assert done.returncode == 1
+        assert 'pip install "clrcore[plot]"' in done.stderr
+        done = without("rich.console", "suggest", "a.csv", "--compare")
+        assert done.returncode == 1
+        assert 'pip install "clrcore[cli]"' in done.stderr
