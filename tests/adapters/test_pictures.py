@@ -21,6 +21,7 @@ COMMANDS = {
     "bounds.png": "benchmarks/bounds.py",
     "evidence.md": "benchmarks/reproduce.py",
     "cifar10.md": "examples/cifar10.py",
+    "command.md": "clrcore ",
 }
 
 
