@@ -17,7 +17,15 @@ author = "The clrcore authors"
 copyright = author
 version = release = clrcore.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "docstrings", "commands", "notebooks"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    # from _ext
+    "commands",
+    "docstrings",
+    "notebooks",
+    "offline",
+]
 exclude_patterns = ["_*", "pictures"]
 smartquotes = False  # text as it is written
 

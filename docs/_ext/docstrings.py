@@ -9,11 +9,12 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Collection, Iterator
-from typing import Any
-
-from sphinx.application import Sphinx
+from typing import TYPE_CHECKING, Any
 
 import clrcore
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
 
 PUBLIC = {name: f"clrcore.{name}" for name in clrcore.__all__} | {
     "PolicyLR": "clr_adapters.torch.PolicyLR",
@@ -121,9 +122,7 @@ def _fields(kind: type) -> Collection[str]:
     return (*getattr(kind, "_fields", ()), *getattr(kind, "__slots__", ()))
 
 
-def process(
-    app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]
-) -> None:
+def process(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
     """Sphinx's hook: change the lines in place."""
     lines[:] = readable(lines, names_of(thing))
 

@@ -1,6 +1,6 @@
 """The start pages as notebooks: offered for download on the site, and run by `nox -s notebook`.
 
-    python docs/_ext/notebooks.py docs/start.md ...   runs the notebooks of these pages
+python docs/_ext/notebooks.py docs/start.md ...   runs the notebooks of these pages
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def notebook(text: str) -> Any:
     What a block prints is left out, as the notebook prints it itself, and so are links to other
     pages, which lead nowhere in a folder of downloads, and comments.
     """
-    text = re.sub(r"^```text\n.*?^```\n", "", text, flags=re.M | re.S)
+    text = re.sub(r"^```output\n.*?^```\n", "", text, flags=re.M | re.S)
     text = re.sub(r"^<!--.*?-->\n", "", text, flags=re.M | re.S)
     text = re.sub(r"(?<!!)\[([^\]]*)\]\((?!https?:)[^)]*\)", r"\1", text)
     found = jupytext.reads(text, fmt="md")

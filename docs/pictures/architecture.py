@@ -1,4 +1,4 @@
-"""Draws architecture.svg, the picture of docs/architecture.md: `python docs/pictures/architecture.py`.
+"""Draws architecture.svg, the picture of docs/architecture.md, beside itself.
 
 Written as text, without a plotting library: the same file on every machine, and words that can be
 read aloud and searched.
