@@ -23,6 +23,7 @@ extensions = [
     # from _ext
     "commands",
     "docstrings",
+    "neighbours",
     "notebooks",
     "offline",
 ]
