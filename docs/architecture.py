@@ -8,9 +8,9 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 PICTURE = Path(__file__).with_suffix(".svg")
-WIDTH, HEIGHT = 480, 630
-COLUMNS = (34, 175, 316)
-BOX_WIDTH, BOX_HEIGHT = 130, 36
+WIDTH, HEIGHT = 480, 610
+COLUMNS = (24, 177, 330)
+BOX_WIDTH, BOX_HEIGHT = 126, 36
 INK, FRAME, FILL, BAND = "#1a1a1a", "#0072B2", "#ffffff", "#e8f1f8"
 TITLE = "How data flows between a training loop, clr_adapters and clrcore"
 
@@ -51,8 +51,7 @@ def drawing() -> str:
     left, middle, right = COLUMNS
     centre = [x + BOX_WIDTH // 2 for x in COLUMNS]
     parts = [
-        band(10, 50, "your training loop"),
-        words(300, 42, "one update after another"),
+        band(10, 50, "your training loop, one update after another"),
         # between the loop and the adapters
         arrow(150, 118, 150, 66),
         words(142, 97, "rates", anchor="end"),
@@ -61,13 +60,13 @@ def drawing() -> str:
         band(120, 125, "clr_adapters"),
         *[box(x, 152, name) for x, name in zip(COLUMNS, ("torch", "keras", "jax"), strict=True)],
         box(left, 198, "plot"),
-        box(middle, 198, "cli, demo", width=2 * BOX_WIDTH + 11),
+        box(middle, 198, "cli, demo", width=right + BOX_WIDTH - middle),
         # between the adapters and the core
         arrow(150, 303, 150, 251),
         words(142, 282, "rates", anchor="end"),
         arrow(320, 247, 320, 299),
         words(330, 278, "losses, metrics", anchor="start"),
-        band(305, 315, "clrcore"),
+        band(305, 295, "clrcore"),
         box(left, 340, "RangeTest"),
         arrow(left + BOX_WIDTH, 358, middle - 6, 358),
         box(middle, 340, "Curve"),
@@ -87,7 +86,7 @@ def drawing() -> str:
         box(right, 500, "CycleMonitor"),
         arrow(centre[2], 500, centre[2], 462),
         words(centre[2] - 8, 486, "lower", anchor="end"),
-        box(left, 566, "cycle, windows, scales, checks", width=WIDTH - 2 * left),
+        box(left, 550, "cycle, windows, scales, checks", width=WIDTH - 2 * left),
     ]
     body = "\n".join(parts)
     return f"""\

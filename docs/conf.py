@@ -44,3 +44,4 @@ html_css_files = ["site.css"]
 templates_path = ["_templates"]
 html_show_sourcelink = False
 html_copy_source = False
+html_use_index = False

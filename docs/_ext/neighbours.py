@@ -7,31 +7,34 @@ and links to them lead there.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
-NEIGHBOURS = {
-    f"{name}.md": f"{name.lower()}.md" for name in ("README", "CONTRIBUTING", "CHANGELOG")
-}
+NEIGHBOURS = {name: name.lower() for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")}
+BLOCK = re.compile(r"(^```.*?^```$)", flags=re.M | re.S)
 LINK = re.compile(r"(?<=\]\()(?!\w+:|#)([^()\s#]+)")
 
 
-def inward(text: str) -> str:
-    """A page in docs, its links to neighbours made links to their pages."""
-    return LINK.sub(lambda found: NEIGHBOURS.get(found[1].removeprefix("../"), found[1]), text)
+def inward(target: str) -> str:
+    """Where a link of a page in docs leads on the site: to a neighbour's page if to that."""
+    return NEIGHBOURS.get(target.removeprefix("../"), target)
 
 
-def moved(text: str) -> str:
-    """A neighbour's text as that of a page in docs: its links begin there."""
+def moved(target: str) -> str:
+    """Where a link of a neighbour leads on the site, as seen from docs."""
+    inside = target.removeprefix("docs/")
+    return inside if inside != target else inward(f"../{target}")
 
-    def link(found: re.Match[str]) -> str:
-        target = found[1]
-        return target.removeprefix("docs/") if target.startswith("docs/") else f"../{target}"
 
-    return inward(LINK.sub(link, text))
+def relinked(text: str, link: Callable[[str], str]) -> str:
+    """A page with the targets of its links changed; blocks of code stay as they are."""
+    parts = BLOCK.split(text)
+    parts[::2] = [LINK.sub(lambda found: link(found[1]), part) for part in parts[::2]]
+    return "".join(parts)
 
 
 def read(app: Sphinx, name: str, source: list[str]) -> None:
@@ -40,9 +43,9 @@ def read(app: Sphinx, name: str, source: list[str]) -> None:
         if page == f"{name}.md":
             path = Path(app.srcdir).parent / neighbour
             app.env.note_dependency(str(path))
-            source[0] = moved(path.read_text(encoding="utf-8"))
+            source[0] = relinked(path.read_text(encoding="utf-8"), moved)
             return
-    source[0] = inward(source[0])
+    source[0] = relinked(source[0], inward)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
