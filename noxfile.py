@@ -134,7 +134,7 @@ def docs(session: nox.Session) -> None:
     shutil.rmtree("build/site", ignore_errors=True)
     options = ["-q", "-W", "-n", "--keep-going", "-d", str(Path(session.create_tmp()) / "doctrees")]
     session.run("sphinx-build", *options, "docs", "build/site")
-    session.run("pytest", "-q", "tests/adapters/test_pages.py", "tests/adapters/test_reference.py")
+    session.run("pytest", "-q", "tests/adapters/test_pages.py", "tests/adapters/test_site.py")
 
 
 @nox.session(python="3.11")

@@ -1,4 +1,4 @@
-"""Docstrings become readable reference pages: arguments, links, code, examples."""
+"""The site's extensions: docstrings become readable, and links lead from where a page is shown."""
 
 import inspect
 import re
@@ -9,8 +9,11 @@ import pytest
 
 import clrcore
 
-MADE = runpy.run_path(str(Path(__file__).parents[2] / "docs/_ext/docstrings.py"))
-readable, names_of = MADE["readable"], MADE["names_of"]
+EXTENSIONS = Path(__file__).parents[2] / "docs/_ext"
+docstrings = runpy.run_path(str(EXTENSIONS / "docstrings.py"))
+readable, names_of = docstrings["readable"], docstrings["names_of"]
+neighbours = runpy.run_path(str(EXTENSIONS / "neighbours.py"))
+inward, moved, relinked = (neighbours[name] for name in ("inward", "moved", "relinked"))
 PUBLIC = [name for name in clrcore.__all__ if inspect.getdoc(getattr(clrcore, name))]
 
 
@@ -78,3 +81,20 @@ def test_the_arguments_of_a_range_test_are_found():
     for name in ("lr", "loss", "accuracy", "sweep", "steps_per_epoch", "held_out"):
         assert f"``{name}``\n    " in text
     assert "\nLoss and accuracy have the length of lr" in text
+
+
+def test_links_of_pages_above_docs_lead_from_docs():
+    assert moved("docs/pytorch.md") == "pytorch.md"
+    assert moved("docs/pictures/a.png") == "pictures/a.png"
+    assert moved("CHANGELOG.md") == "changelog.md"
+    assert moved("LICENSE") == "../LICENSE"
+    text = "[a](README.md#use) ![b](docs/b.png) <https://c.de> [d](https://d.ef) [e](#e)\n"
+    code = "```python\nf[0](README.md)\n```\n"
+    links = "[a](readme.md#use) ![b](b.png) <https://c.de> [d](https://d.ef) [e](#e)\n"
+    assert relinked(text + code + text, moved) == links + code + links
+
+
+def test_links_of_docs_to_pages_above_lead_to_their_pages():
+    assert relinked("[a](../README.md#use) [b](keras.md) [c](../benchmarks/core.py)", inward) == (
+        "[a](readme.md#use) [b](keras.md) [c](../benchmarks/core.py)"
+    )
