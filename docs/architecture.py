@@ -51,7 +51,7 @@ def drawing() -> str:
     left, middle, right = COLUMNS
     centre = [x + BOX_WIDTH // 2 for x in COLUMNS]
     parts = [
-        band(10, 50, "your training loop, one update after another"),
+        band(26, 34, "your training loop, one update after another"),
         # between the loop and the adapters
         arrow(150, 118, 150, 66),
         words(142, 97, "rates", anchor="end"),
