@@ -68,17 +68,19 @@ def broken(page, text, root=ROOT):
 
 
 def answers(address):
-    """Whether an address can be read; raises OSError where the network cannot."""
+    """Whether an address can be read."""
     request = urllib.request.Request(address, headers={"User-Agent": "Mozilla/5.0"})
     try:
         with urllib.request.urlopen(request, timeout=30):
             return True
     except urllib.error.HTTPError as error:
         return error.code not in (404, 410)  # others are of hosts that want a browser
+    except OSError:  # no such host, or no network
+        return False
 
 
 if __name__ == "__main__":
     addresses = {one for page in PAGES for one in links(page.read_text("utf-8")) if is_outside(one)}
     lost = [address for address in sorted(addresses) if not answers(address)]
-    print(f"{len(addresses)} outside addresses, {len(lost)} lost", *lost, sep="\n")
+    print(f"{len(addresses)} outside addresses, {len(lost)} do not answer", *lost, sep="\n")
     sys.exit(bool(lost))
