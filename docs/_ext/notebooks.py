@@ -22,11 +22,13 @@ def notebook(text: str) -> Any:
     """A page of Markdown as a notebook: Python blocks are cells, in their order.
 
     What a block prints is left out, as the notebook prints it itself, and so are links to other
-    pages, which lead nowhere in a folder of downloads, and comments.
+    pages, which lead nowhere in a folder of downloads, and comments. Commands of the shell stay
+    text.
     """
     text = re.sub(r"^```output\n.*?^```\n", "", text, flags=re.M | re.S)
     text = re.sub(r"^<!--.*?-->\n", "", text, flags=re.M | re.S)
     text = re.sub(r"(?<!!)\[([^\]]*)\]\((?!https?:)[^)]*\)", r"\1", text)
+    text = re.sub(r"^```(sh\n.*?^)```$", r"~~~\1~~~", text, flags=re.M | re.S)
     found = jupytext.reads(text, fmt="md")
     found.metadata = {
         "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}
