@@ -133,8 +133,10 @@ def docs(session: nox.Session) -> None:
     # The reference is read from the adapters' docstrings, so their frameworks are needed.
     session.install("-e", ".[docs,test,torch,jax,keras]", "-c", CONSTRAINTS)
     shutil.rmtree("build/site", ignore_errors=True)
-    options = ["-q", "-W", "-n", "--keep-going", "-d", str(Path(session.create_tmp()) / "doctrees")]
-    session.run("sphinx-build", *options, "docs", "build/site")
+    # -E: pages made from code do not all know when it has changed.
+    options = ["-q", "-E", "-W", "-n", "--keep-going"]
+    doctrees = str(Path(session.create_tmp()) / "doctrees")
+    session.run("sphinx-build", *options, "-d", doctrees, "docs", "build/site")
     session.run("pytest", "-q", "tests/adapters/test_pages.py", "tests/adapters/test_site.py")
 
 
