@@ -40,6 +40,7 @@ missing = {framework for framework in NEEDS if find_spec(framework) is None}
 if "KERAS_BACKEND" not in os.environ and find_spec("tensorflow") is None:
     missing.add("keras")
 collect_ignore_glob = [path for framework in sorted(missing) for path in NEEDS[framework]]
+collect_ignore_glob += ["docs/conf.py", "docs/_ext/*"]  # Sphinx's, and needs it
 
 
 def set_up(namespace):
