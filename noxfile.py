@@ -22,7 +22,7 @@ if "PIP_FIND_LINKS" in os.environ:
     os.environ.setdefault("UV_FIND_LINKS", os.environ["PIP_FIND_LINKS"])
 
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
-SOURCES = ["src", "tests", "benchmarks", "docs/draw.py", "noxfile.py"]
+SOURCES = ["src", "tests", "docs", "benchmarks", "noxfile.py", "conftest.py"]
 # Versions of the frameworks that are known to work together; users' ranges are wider.
 CONSTRAINTS = "constraints/ci.txt"
 
@@ -61,19 +61,21 @@ def arrays(session: nox.Session) -> None:
 @nox.session(python="3.11")
 def torch(session: nox.Session) -> None:
     """The PyTorch adapter: tests, examples and types."""
-    session.install("-e", ".[test,torch]", "-c", CONSTRAINTS, "mypy>=1.14")
+    session.install("-e", ".[test,torch,demo]", "-c", CONSTRAINTS, "mypy>=1.14")
     tests = sorted(str(path) for path in Path("tests/adapters").glob("test_torch_*.py"))
-    pages = ["README.md", "docs/pytorch.md", "docs/migrating-from-pytorch.md", "docs/migrating.md"]
-    pytest(session, *tests, *pages, "src/clr_adapters/torch")
+    pages = ["pytorch", "start-pytorch", "migrating-from-pytorch", "migrating"]
+    files = ["README.md", *(f"docs/{page}.md" for page in pages)]
+    pytest(session, *tests, *files, "src/clr_adapters/torch")
     session.run("mypy", "src/clr_adapters/torch")
 
 
 @nox.session(python="3.11")
 def jax(session: nox.Session) -> None:
     """JAX, optax and Flax: tests, examples and types."""
-    session.install("-e", ".[test,jax]", "-c", CONSTRAINTS, "flax", "mypy>=1.14")
-    pages = ["README.md", "docs/jax.md"]
-    pytest(session, "tests/adapters/test_jax.py", "src/clr_adapters/jax", *pages)
+    session.install("-e", ".[test,jax,demo]", "-c", CONSTRAINTS, "flax", "mypy>=1.14")
+    pages = ["README.md", "docs/jax.md", "docs/start-jax.md"]
+    files = sorted(str(path) for path in Path("tests/adapters").glob("test_jax*.py"))
+    pytest(session, *files, "src/clr_adapters/jax", *pages)
     session.run("mypy", "src/clr_adapters/jax")
 
 
@@ -83,13 +85,12 @@ def keras(session: nox.Session, backend: str) -> None:
     """The Keras adapter on each backend: tests, examples and types."""
     # tensorflow-cpu by name, as the extra takes the larger build; tensorboard for its callback.
     needed = {"tensorflow": ["tensorflow-cpu", "tensorboard"]}.get(backend, [backend])
-    session.install("-e", ".[test,keras]", "-c", CONSTRAINTS, "mypy>=1.14", *needed)
+    session.install("-e", ".[test,keras,demo]", "-c", CONSTRAINTS, "mypy>=1.14", *needed)
     session.env["KERAS_BACKEND"] = backend
     session.run("python", "-c", f"import keras; assert keras.backend.backend() == '{backend}'")
     files = sorted(str(path) for path in Path("tests/adapters").glob("test_keras*.py"))
-    # Their parts on PyTorch need more than a backend.
-    pages = ["docs/keras.md"]
-    if backend != "torch":
+    pages = ["docs/keras.md", "docs/start-keras.md"]
+    if backend != "torch":  # their parts on PyTorch need more than a backend
         pages += ["README.md", "docs/migrating.md"]
     pytest(session, *files, "src/clr_adapters/keras", *pages)
     if backend == "torch":  # one module imports it
@@ -129,6 +130,32 @@ def types(session: nox.Session) -> None:
     session.install("mypy>=1.14", "-e", ".[demo]")
     # Adapters of frameworks are checked where the framework is.
     session.run("mypy", "src", "tests/typing_use.py", "--exclude", "clr_adapters/(torch|jax|keras)")
+
+
+@nox.session(python="3.11")
+def docs(session: nox.Session) -> None:
+    """The site, in build/site, strictly and without a network; `-- online` asks outside links."""
+    if "online" in session.posargs:
+        session.run("python", "tests/pages.py")
+        return
+    # The reference is read from the adapters' docstrings, so their frameworks are needed.
+    session.install("-e", ".[docs,test,torch,jax,keras]", "-c", CONSTRAINTS)
+    shutil.rmtree("build/site", ignore_errors=True)
+    # -E: pages made from code do not all know when it has changed.
+    options = ["-q", "-E", "-W", "-n", "--keep-going"]
+    doctrees = str(Path(session.create_tmp()) / "doctrees")
+    session.run("sphinx-build", *options, "-d", doctrees, "docs", "build/site")
+    session.run("pytest", "-q", "tests/adapters/test_pages.py", "tests/adapters/test_site.py")
+
+
+@nox.session(python="3.11")
+def notebook(session: nox.Session) -> None:
+    """The start pages, or those named, as notebooks, run from their first cell to the last."""
+    packages = ["jupytext>=1.16", "nbclient>=0.10", "ipykernel>=6.29"]
+    session.install("-e", ".[demo,torch,jax,keras]", "-c", CONSTRAINTS, *packages)
+    pages = session.posargs or sorted(str(path) for path in Path("docs").glob("start*.md"))
+    env = {"KERAS_BACKEND": "jax"}
+    session.run("python", "docs/_ext/notebooks.py", *pages, env=env)
 
 
 @nox.session(python="3.11")

@@ -22,6 +22,7 @@ COMMANDS = {
     "evidence.md": "benchmarks/reproduce.py",
     "cifar10.md": "examples/cifar10.py",
     "command.md": "clrcore ",
+    "architecture.svg": "docs/architecture.py",
 }
 
 

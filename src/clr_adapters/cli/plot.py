@@ -124,7 +124,7 @@ def plot(
     start: int,
     **given: Any,
 ) -> None:
-    r"""Draw the learning rate against the step.
+    """Draw the learning rate against the step.
 
     \b
       clrcore plot triangular2 --base-lr 0.001 --max-lr 0.006 --step-size 2000
@@ -132,7 +132,7 @@ def plot(
 
     A policy that has an end is drawn up to it, others up to the last of these ends or for five
     cycles, unless --total-steps says otherwise. Chains are given as --json.
-    """
+    """  # noqa: D301 - the backspace tells click to keep the lines
     total_steps = given["total_steps"]
     given = {name: value for name, value in given.items() if value is not None}
     policies = {}
