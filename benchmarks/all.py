@@ -51,8 +51,10 @@ nox -s benchmarks
 Times below a few percent are noise on a shared machine; look at the lowest and the highest. Both
 sides run with a heap that the C library keeps: otherwise what it gives back to the system and takes
 anew is most of the difference between two training loops. Instructions, where they are counted, do
-not depend on the load; torch-lr-finder's include its progress bar, ours is off there. How good the suggested bounds are, beside
-the rules of other finders, is in [the range test](range-test.md#how-good-it-is).
+not depend on the load; torch-lr-finder's include its progress bar, ours is off there.
+
+How good the suggested bounds are, beside the rules of other finders, is in
+[the range test](range-test.md#how-good-it-is).
 """
 
 

@@ -65,7 +65,7 @@ def suggest(
     as_json: bool,
     picture: Path | None,
 ) -> None:
-    r"""Between which learning rates to train, from range tests of any tool.
+    """Between which learning rates to train, from range tests of any tool.
 
     FILE holds one range test: a table (CSV) with a header and columns of rates and of losses or
     accuracies, or a JSON dictionary of such lists; - is the standard input. Several files are
@@ -74,7 +74,7 @@ def suggest(
     \b
       clrcore suggest seed0.csv seed1.csv seed2.csv --picture range-test.png
       clrcore suggest metrics.csv --lr lr-SGD --loss train_loss_step --json
-    """
+    """  # noqa: D301 - the backspace tells click to keep the lines
     _check_different(files)
     names = {"lr": lr, "loss": loss, "accuracy": accuracy}
     more = {"sweep": sweep, "steps_per_epoch": steps_per_epoch, "held_out": held_out}
