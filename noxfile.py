@@ -22,7 +22,7 @@ if "PIP_FIND_LINKS" in os.environ:
     os.environ.setdefault("UV_FIND_LINKS", os.environ["PIP_FIND_LINKS"])
 
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
-SOURCES = ["src", "tests", "benchmarks", "noxfile.py"]
+SOURCES = ["src", "tests", "benchmarks", "examples", "noxfile.py"]
 # Versions of the frameworks that are known to work together; users' ranges are wider.
 CONSTRAINTS = "constraints/ci.txt"
 
@@ -61,11 +61,11 @@ def arrays(session: nox.Session) -> None:
 @nox.session(python="3.11")
 def torch(session: nox.Session) -> None:
     """The PyTorch adapter: tests, examples and types."""
-    session.install("-e", ".[test,torch]", "-c", CONSTRAINTS, "mypy>=1.14")
+    session.install("-e", ".[test,torch,cli]", "-c", CONSTRAINTS, "mypy>=1.14")
     tests = sorted(str(path) for path in Path("tests/adapters").glob("test_torch_*.py"))
     pages = ["README.md", "docs/pytorch.md", "docs/migrating-from-pytorch.md"]
     pytest(session, *tests, *pages, "src/clr_adapters/torch")
-    session.run("mypy", "src/clr_adapters/torch")
+    session.run("mypy", "src/clr_adapters/torch", "examples")
 
 
 @nox.session(python="3.11")
