@@ -62,15 +62,21 @@ def policy(kind: str, plan: Plan, step_size: int) -> clrcore.Policy:
     return clrcore.triangular(low, high, step_size)
 
 
+def averaged_network(plan: Plan, loaded: Loaded, states: Sequence[State], seed: int) -> nn.Module:
+    """The network of the mean weights, its BatchNorm statistics of one epoch with them."""
+    mean = restored(plan, loaded.data.classes, averaged(states), loaded.train.device)
+    torch.manual_seed(seed)  # the order of the images
+    update_bn(Batches(loaded.train, plan.batch, seed, plan.augment), mean)
+    return mean
+
+
 def score(
     plan: Plan, loaded: Loaded, states: Sequence[State], seed: int
 ) -> tuple[list[float], float, float]:
     """Test accuracies: of every snapshot, of their ensemble, of their average."""
     device, classes = loaded.test.device, loaded.data.classes
     said = [probabilities(restored(plan, classes, each, device), loaded.test) for each in states]
-    mean = restored(plan, classes, averaged(states), device)
-    torch.manual_seed(seed)  # the order of the batches that the statistics are taken from
-    update_bn(Batches(loaded.train, plan.batch, seed, plan.augment), mean)
+    mean = averaged_network(plan, loaded, states, seed)
     return (
         [accuracy(each, loaded.test) for each in said],
         accuracy(torch.stack(said).mean(0), loaded.test),
@@ -144,7 +150,7 @@ def main(
         if ended.step < arm.total_steps:
             raise files.RunError(f"the run diverged after {ended.step} updates, nothing to average")
         paths = [job.folder / f"snapshot-{cycle}.pt" for cycle in range(cycles - last, cycles)]
-        states = [files.load(path, chosen) for path in paths]
+        states = [files.load(path) for path in paths]
         alone, together, mean = score(plan, loaded, states, seed)
     click.echo(f"Test accuracy, from the last {last} of {cycles} cycles:")
     click.echo("  snapshots          " + "  ".join(f"{100 * each:.2f} %" for each in alone))

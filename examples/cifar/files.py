@@ -96,10 +96,13 @@ def save_json(path: Path, data: dict[str, Any]) -> None:
     _replace(path, lambda file: file.write(text.encode("utf-8")))
 
 
-def load(path: Path, device: torch.device) -> dict[str, Any]:
-    """What `save` wrote, its tensors on the device. Raises RunError for anything else."""
+def load(path: Path) -> dict[str, Any]:
+    """What `save` wrote, its tensors on the CPU. Raises RunError for anything else.
+
+    Networks and optimizers take them to their own device, and leave some where they are.
+    """
     try:
-        state = torch.load(path, map_location=device, weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise RunError(
             f"{path} cannot be read ({type(error).__name__}: {error}); delete the run's folder "

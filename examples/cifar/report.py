@@ -47,10 +47,10 @@ class Result:
         return sum(not math.isfinite(rows[-1].loss) for rows in self.logs)
 
     def looks(self) -> list[int]:
-        """The steps of all looks."""
-        return sorted(
-            {row.step for rows in self.logs for row in rows if row.test_accuracy is not None}
-        )
+        """The steps of all looks, from where every seed has had one."""
+        steps = [[row.step for row in rows if row.test_accuracy is not None] for rows in self.logs]
+        first = max(own[0] for own in steps)
+        return sorted({step for own in steps for step in own if step >= first})
 
 
 def table(results: Sequence[Result]) -> list[str]:

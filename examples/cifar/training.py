@@ -149,12 +149,12 @@ class _Run:
 
     def restore(self) -> int:
         """Go to the checkpoint; returns the size of the log at the time."""
-        state = files.load(self.job.checkpoint, self.losses.device)
+        state = files.load(self.job.checkpoint)
         self.net.load_state_dict(state["net"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
         self.step, self.over, self.seconds = state["step"], state["over"], state["seconds"]
-        self.losses, self.count = state["losses"], state["count"]
+        self.losses, self.count = state["losses"].to(self.losses.device), state["count"]
         return int(state["log_size"])
 
     def save(self) -> None:
