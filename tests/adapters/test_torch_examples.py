@@ -658,6 +658,17 @@ def test_data_that_are_not_there_are_told_in_one_line(tmp_path, main):
     assert "Missing option '--data'" in command(main).output
 
 
+def test_ctrl_c_says_how_to_go_on(folder, tmp_path, monkeypatch):
+    class Pressed(Tiny):
+        def forward(self, x):
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(PLANS, "caffe", dataclasses.replace(TINY, network=Pressed))
+    result = command(cifar10.main, "--data", folder, "--out", tmp_path, "--arm", "fixed")
+    assert result.exit_code == 130
+    assert result.output.endswith("the same command goes on from the last checkpoint.\n")
+
+
 def test_the_plans_can_be_listed_without_data():
     result = command(cifar10.main, "--list", "--plan", "densenet")
     assert result.output.splitlines()[1].split() == ["fixed-0.1", "234300", "updates,", "sgd"]
