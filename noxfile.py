@@ -22,7 +22,7 @@ if "PIP_FIND_LINKS" in os.environ:
     os.environ.setdefault("UV_FIND_LINKS", os.environ["PIP_FIND_LINKS"])
 
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
-SOURCES = ["src", "tests", "docs", "benchmarks", "noxfile.py", "conftest.py"]
+SOURCES = ["src", "tests", "docs", "benchmarks", "examples", "noxfile.py", "conftest.py"]
 # Versions of the frameworks that are known to work together; users' ranges are wider.
 CONSTRAINTS = "constraints/ci.txt"
 
@@ -66,7 +66,7 @@ def torch(session: nox.Session) -> None:
     pages = ["pytorch", "start-pytorch", "migrating-from-pytorch", "migrating"]
     files = ["README.md", *(f"docs/{page}.md" for page in pages)]
     pytest(session, *tests, *files, "src/clr_adapters/torch")
-    session.run("mypy", "src/clr_adapters/torch")
+    session.run("mypy", "src/clr_adapters/torch", "examples")
 
 
 @nox.session(python="3.11")

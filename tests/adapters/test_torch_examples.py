@@ -1,0 +1,787 @@
+"""The examples on CIFAR, end to end, on tiny files of the same format."""
+
+import csv
+import dataclasses
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from torch import nn
+
+import clrcore
+from cifar_files import write
+from clr_adapters.torch import PolicyLR
+
+# The examples are scripts: they find their modules beside them.
+sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
+import cifar10
+import snapshots
+from cifar import bounds, files, report
+from cifar.caffe import CaffeNet, CaffeSGD, WithinChannelLRN, parameter_groups, sgd
+from cifar.data import DataError, Part, load
+from cifar.images import Batches, Images, Pixels, augmented, probabilities, standardised
+from cifar.networks import Block, DenseNet, ResNet
+from cifar.plans import PLANS, Arm
+from cifar.training import Cadence, Job, Loaded, train
+
+sys.path.pop(0)
+
+EXAMPLES = Path(cifar10.__file__).parent
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write(tmp_path_factory.mktemp("cifar"))
+
+
+@pytest.fixture(scope="module")
+def data(folder):
+    return load(folder)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def small(data, rows=60):
+    """The same images, a few of them."""
+    return data._replace(train=data.train.rows(0, rows), test=data.test.rows(0, 20))
+
+
+class Tiny(nn.Module):
+    """A network that the plans' rates suit and that takes no time."""
+
+    def __init__(self, classes):
+        super().__init__()
+        self.fc = nn.Linear(48, classes)
+
+    def forward(self, x):
+        return self.fc(nn.functional.avg_pool2d(x, 8).flatten(1) / 16)
+
+
+TINY = dataclasses.replace(
+    PLANS["caffe"],
+    network=Tiny,
+    optimizers={
+        "sgd": lambda net: CaffeSGD(net.parameters(), lr=1.0),
+        "adam": lambda net: torch.optim.Adam(net.parameters(), lr=1.0),
+    },
+    batch=20,
+)
+
+
+def rows(path):
+    """The log but for the time, which no two runs share."""
+    return [row[:-1] for row in files.read_log(path)]
+
+
+# The policies.
+
+CONSTANTS = (0.00025, 0.0005, 0.001, 0.002, 0.004, 0.008)
+# Numbers of updates, and the rates of updates, as the paper states them or as follows from it.
+CAFFE = {
+    "fixed": (
+        70_000,
+        {0: 0.001, 59_999: 0.001, 60_000: 1e-4, 64_999: 1e-4, 65_000: 1e-5, 69_999: 1e-5},
+    ),
+    "fixed-25k": (25_000, {21_428: 0.001, 21_429: 1e-4, 23_213: 1e-4, 23_214: 1e-5}),
+    "staged": (
+        25_000,
+        {
+            **{0: 0.001, 2000: 0.005, 6000: 0.003, 10_000: 0.002, 14_000: 0.0015},
+            **{4000: 0.001, 15_999: 0.00100025, 16_000: 0.0001},
+            **{17_000: 0.0005, 19_000: 0.0003, 21_000: 0.0002},
+            **{21_999: 0.0001001, 22_000: 0.00001},
+            **{22_500: 0.00005, 23_500: 0.00003, 24_500: 0.00002, 24_999: 0.00001002},
+        },
+    ),
+    "triangular": (24_000, {0: 0.001, 2000: 0.006, 3000: 0.0035, 4000: 0.001, 22_000: 0.006}),
+    "decay": (25_000, {0: 0.007, 2000: 0.004, 4000: 0.001, 24_999: 0.001}),
+    "exp": (70_000, {0: 0.001, 42_000: 0.001 * 0.99994**42_000}),
+    "exp-range-bounds": (
+        70_000,
+        {0: 0.001, 2000: 0.006 * 0.99994**2000, 40_000: 0.001 * 0.99994**40_000},
+    ),
+    "exp-range-amplitude": (
+        70_000,
+        {0: 0.001, 2000: 0.001 + 0.005 * 0.99994**2000, 40_000: 0.001},
+    ),
+    "linear": (25_000, {0: 0.006, 12_500: 0.003, 24_999: 0.006 / 25_000}),
+    **{f"constant-{lr:g}": (25_000, {0: lr, 24_999: lr}) for lr in CONSTANTS},
+    "adam-fixed": (70_000, {0: 0.0005, 59_999: 0.0005, 60_000: 5e-5, 65_000: 5e-6}),
+    "adam-triangular": (24_000, {0: 0.0005, 2000: 0.002, 4000: 0.0005}),
+}
+SUPER = {
+    "one-cycle": (10_000, {0: 0.1, 100: 0.158, 2500: 1.55, 5000: 3.0, 9900: 0.158}),
+    "fixed": (80_000, {0: 0.35, 49_999: 0.35, 50_000: 0.035, 70_000: 0.0035}),
+    "fixed-10k": (10_000, {6249: 0.35, 6250: 0.035, 8749: 0.035, 8750: 0.0035}),
+}
+
+
+@pytest.mark.parametrize(("plan", "table"), [("caffe", CAFFE), ("super", SUPER)])
+def test_the_arms_have_the_rates_that_the_paper_states(plan, table):
+    arms = {arm.name: arm for arm in PLANS[plan].arms(500, 1.0)}
+    assert list(arms) == list(table)
+    for name, (total, rates) in table.items():
+        assert arms[name].total_steps == total
+        for step, rate in rates.items():
+            # To the last digits: the tables are decimal.
+            assert arms[name].policy(step) == pytest.approx(rate, rel=1e-12), (name, step)
+
+
+def test_the_paper_s_decay_of_exp_range_is_met_at_its_best_step():
+    assert 0.99994**42_000 == pytest.approx(0.08045, rel=1e-3)
+    arms = {arm.name: arm for arm in PLANS["caffe"].arms(500, 1.0)}
+    assert arms["exp-range-bounds"].looks == arms["exp-range-amplitude"].looks == (42_000,)
+
+
+def test_the_stages_of_table_2_end_where_their_cycles_do():
+    arms = {arm.name: arm for arm in PLANS["caffe"].arms(500, 1.0)}
+    ends = arms["staged"].policy.cycle_ends(25_000)
+    assert ends == [
+        *range(4000, 16_001, 4000),
+        *range(18_000, 22_001, 2000),
+        23_000,
+        24_000,
+        25_000,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("plan", "epochs", "batch", "top"),
+    [
+        ("resnet", 164, 128, 0.3),
+        ("stochastic-depth", 500, 128, 0.3),
+        ("densenet", 300, 64, 0.2),
+    ],
+)
+def test_table_4_cycles_follow_the_drops_of_the_fixed_rates(plan, epochs, batch, top):
+    per_epoch = 50_000 // batch
+    arms = {arm.name: arm for arm in PLANS[plan].arms(per_epoch, 1.0)}
+    assert list(arms) == ["fixed-0.1", "fixed-0.2", "fixed-0.3", "clr"]
+    total = arms["clr"].total_steps
+    assert total == pytest.approx(epochs * per_epoch, abs=10)  # whole half cycles
+    assert {arm.total_steps for arm in arms.values()} == {total}
+    size = total // 20  # a cycle is a tenth of the run
+    plain = clrcore.triangular(0.1, top, size)
+    factor = clrcore.stepwise(1.0, [total // 2, total * 3 // 4])
+    steps = np.arange(total)
+    # The bounds are those of the paper times the fixed rates' drops, the cycles' count goes on.
+    np.testing.assert_allclose(arms["clr"].policy(steps), plain(steps) * factor(steps), rtol=1e-12)
+    fixed = arms["fixed-0.3"].policy
+    np.testing.assert_allclose(fixed(steps), 0.3 * factor(steps), rtol=1e-12)
+
+
+@pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
+@pytest.mark.parametrize("scale", [0.001, 0.0123, 0.5])
+def test_a_shortened_plan_keeps_its_shape(plan, scale):
+    whole, short = plan.arms(390, 1.0), plan.arms(390, scale)
+    for arm, shortened in zip(whole, short, strict=True):
+        total = shortened.total_steps
+        assert shortened.name == arm.name
+        # Lengths are rounded: by half a step for every part of a run.
+        assert total == pytest.approx(scale * arm.total_steps, abs=12)
+        if arm.policy.cycle_ends(arm.total_steps)[-1:] == [arm.total_steps]:
+            assert shortened.policy.cycle_ends(total)[-1:] == [total]
+        middle = shortened.policy(total // 2)
+        assert middle <= shortened.policy.values(0, total).max()
+
+
+# The networks.
+
+
+def parameters(net):
+    return sum(parameter.numel() for parameter in net.parameters())
+
+
+def test_the_caffe_network_has_the_shapes_of_its_description():
+    net = CaffeNet(10)
+    shapes = {name: tuple(parameter.shape) for name, parameter in net.named_parameters()}
+    assert shapes == {
+        "conv1.weight": (32, 3, 5, 5),
+        "conv1.bias": (32,),
+        "conv2.weight": (32, 32, 5, 5),
+        "conv2.bias": (32,),
+        "conv3.weight": (64, 32, 5, 5),
+        "conv3.bias": (64,),
+        "fc.weight": (10, 1024),
+        "fc.bias": (10,),
+    }
+    assert parameters(net) == 89_578
+    seen = []
+    for module in (net.largest, net.mean, net.norm):
+        module.register_forward_hook(lambda *call: seen.append(tuple(call[2].shape[1:])))
+    assert net(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+    half, quarter = (32, 16, 16), (32, 8, 8)
+    assert seen == [half, half, quarter, quarter, (64, 4, 4)]
+
+
+def test_the_caffe_network_begins_with_the_spreads_of_its_description():
+    torch.manual_seed(0)
+    net = CaffeNet(10)
+    for layer, std in ((net.conv1, 1e-4), (net.conv2, 0.01), (net.conv3, 0.01), (net.fc, 0.01)):
+        # 2400 numbers and more: a spread is met within 2 % or so, 5 % never missed.
+        assert layer.weight.std().item() == pytest.approx(std, rel=0.05)
+        assert not layer.bias.any()
+
+
+def test_normalisation_within_channels_is_that_of_its_formula():
+    torch.manual_seed(1)
+    x = 40 * torch.randn(2, 3, 6, 5)
+    expected = torch.empty_like(x)
+    for n, channel, i, j in np.ndindex(*x.shape):
+        around = x[n, channel, max(0, i - 1) : i + 2, max(0, j - 1) : j + 2]
+        scale = 1 + 5e-5 / 9 * float((around.double() ** 2).sum())
+        expected[n, channel, i, j] = x[n, channel, i, j] / scale**0.75
+    # float32 against float64.
+    torch.testing.assert_close(WithinChannelLRN(3, 5e-5, 0.75)(x), expected, rtol=1e-6, atol=1e-6)
+
+
+def test_rates_and_decays_have_caffe_s_multipliers():
+    net = CaffeNet(10)
+    optimizer = sgd(net)
+    PolicyLR(optimizer, clrcore.constant(0.001), proportional=True)
+    found = {
+        name: (group["lr"], group["weight_decay"])
+        for group in optimizer.param_groups
+        for name, parameter in net.named_parameters()
+        if any(parameter is each for each in group["params"])
+    }
+    assert found == {
+        "conv1.weight": (0.001, 0.004),
+        "conv1.bias": (0.002, 0.004),
+        "conv2.weight": (0.001, 0.004),
+        "conv2.bias": (0.002, 0.004),
+        "conv3.weight": (0.001, 0.004),
+        "conv3.bias": (0.001, 0.004),
+        "fc.weight": (0.001, 1.0),
+        "fc.bias": (0.002, 0.0),
+    }
+    assert sum(len(group["params"]) for group in parameter_groups(net)) == 8
+
+
+def test_caffe_s_momentum_has_the_rate_inside():
+    weight = nn.Parameter(torch.tensor([2.0], dtype=torch.float64))
+    optimizer = CaffeSGD([weight], lr=1.0, momentum=0.9, weight_decay=0.5)
+    expected, velocity = 2.0, 0.0
+    for lr in (0.1, 0.1, 0.01):
+        optimizer.param_groups[0]["lr"] = lr
+        weight.grad = 3 * weight.detach()
+        optimizer.step()
+        velocity = 0.9 * velocity + lr * (3 * expected + 0.5 * expected)
+        expected -= velocity
+        assert weight.item() == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("make", "millions"),  # as the papers state them
+    [
+        (partial(ResNet, depth=56), 0.85),
+        (partial(ResNet, depth=110, last_survival=0.5), 1.7),
+        (DenseNet, 1.0),
+    ],
+)
+def test_the_networks_of_table_4_have_the_size_of_their_papers(make, millions):
+    net = make(10)
+    assert parameters(net) / 1e6 == pytest.approx(millions, rel=0.02)
+    assert net.eval()(torch.zeros(1, 3, 32, 32)).shape == (1, 10)
+
+
+def test_bn_momentum_is_matched_in_both_arms_of_super_convergence():
+    found = {
+        module.momentum
+        for module in PLANS["super"].network(10).modules()
+        if isinstance(module, nn.BatchNorm2d)
+    }
+    assert found == {0.05}
+
+
+def test_survival_falls_to_that_of_the_last_block():
+    net = ResNet(10, depth=20, last_survival=0.5)
+    survivals = [block.survival for block in net.blocks]
+    np.testing.assert_allclose(np.diff(survivals), -0.5 / 9)
+    assert survivals[-1] == 0.5
+
+
+def test_a_block_is_left_out_as_often_as_it_says_and_weighted_in_evaluation():
+    torch.manual_seed(0)
+    block = Block(4, 4, 1, survival=0.5, momentum=0.1)
+    x = torch.rand(2, 4, 8, 8)
+    out = sum(torch.equal(block(x), x) for _ in range(200))
+    assert 70 < out < 130  # 4 standard deviations of a fair coin
+    block.eval()
+    torch.testing.assert_close(block(x), torch.relu(x + 0.5 * block.branch(x)))
+
+
+# The data.
+
+
+def test_images_and_labels_are_read_in_the_order_of_the_files(folder, data):
+    raw = np.fromfile(folder / "data_batch_3.bin", dtype=np.uint8).reshape(-1, 3073)
+    assert data.train.images.shape == (1000, 3, 32, 32)
+    assert data.train.labels[400:600].tolist() == raw[:, 0].tolist()
+    assert np.array_equal(data.train.images[400:600].reshape(200, -1), raw[:, 1:])
+    assert (len(data.test.labels), data.classes) == (200, 10)
+
+
+def test_the_folder_that_the_archive_unpacks_into_is_found(tmp_path):
+    write(tmp_path / "cifar-10-batches-bin")
+    assert len(load(tmp_path).train.labels) == 1000
+
+
+def test_cifar_100_is_read_by_its_fine_labels(tmp_path):
+    write(tmp_path, classes=100, label_bytes=2, train=["train.bin"], test="test.bin")
+    found = load(tmp_path, "cifar100")
+    assert (found.classes, len(found.train.labels)) == (100, 200)
+    assert found.train.labels.max() > 10
+
+
+def test_missing_files_are_named(tmp_path):
+    write(tmp_path)
+    (tmp_path / "data_batch_3.bin").unlink()
+    with pytest.raises(DataError, match=r"lacks data_batch_3\.bin of CIFAR-10.*unpack the binary"):
+        load(tmp_path)
+    (tmp_path / "data_batch_1").touch()
+    with pytest.raises(DataError, match="Python version"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("size", [0, 3072, 3073 * 7 + 1])
+def test_a_file_cut_short_is_refused(tmp_path, size):
+    write(tmp_path)
+    whole = (tmp_path / "test_batch.bin").read_bytes()
+    (tmp_path / "test_batch.bin").write_bytes(whole[:size])
+    with pytest.raises(DataError, match=rf"test_batch\.bin has {size} bytes.*3073.*unpack"):
+        load(tmp_path)
+
+
+def test_a_label_out_of_range_is_refused(tmp_path):
+    write(tmp_path)
+    path = tmp_path / "data_batch_2.bin"
+    damaged = bytearray(path.read_bytes())
+    damaged[3073 * 17] = 10
+    path.write_bytes(damaged)
+    with pytest.raises(DataError, match=r"data_batch_2\.bin has the label 10 at image 17.*0 to 9"):
+        load(tmp_path)
+
+
+def test_pixels_are_minus_the_mean_image_or_standardised(data):
+    kept, _ = Images(data.train, PLANS["caffe"].pixels(data.train), CPU)[:]
+    assert float(kept.mean(0).abs().max()) < 1e-3  # of a scale of 255, in float32
+    assert float(kept.std()) > 30
+    scaled, _ = Images(data.train, standardised(data.train), CPU)[:]
+    torch.testing.assert_close(scaled.std((0, 2, 3)), torch.ones(3), rtol=1e-4, atol=0)
+
+
+def test_every_epoch_has_every_image_once_in_an_order_of_its_own():
+    images = np.arange(10, dtype=np.uint8).repeat(3072).reshape(10, 3, 32, 32)
+    part = Part(images, np.arange(10))
+    plain = Pixels(torch.zeros(()), torch.ones(()))
+    batches = Batches(Images(part, plain, CPU), 3, seed=7, augment=False)
+    assert len(batches) == 3
+    orders = []
+    for epoch in range(2):
+        labels = torch.cat([batches.at(3 * epoch + i)[1] for i in range(3)]).tolist()
+        assert len(set(labels)) == 9
+        orders.append(labels)
+    assert orders[0] != orders[1]
+    assert batches.at(1)[1].tolist() == orders[0][3:6]  # back again, as a resumed run goes
+    inputs, labels = batches.at(4)
+    assert inputs[:, 0, 0, 0].tolist() == labels.tolist()
+
+
+def test_augmented_images_are_shifted_and_mirrored():
+    x = torch.arange(1.0, 2 * 3 * 32 * 32 + 1).reshape(2, 3, 32, 32)
+    padded = nn.functional.pad(x, (4,) * 4)
+    found = set()
+    for seed in range(20):
+        for i, image in enumerate(augmented(x, np.random.default_rng(seed))):
+            places = [
+                (down, right, mirrored)
+                for down in range(9)
+                for right in range(9)
+                for mirrored in (False, True)
+                for crop in [padded[i, :, down : down + 32, right : right + 32]]
+                if torch.equal(image, crop.flip(2) if mirrored else crop)
+            ]
+            assert len(places) == 1
+            found.add(places[0])
+    assert len(found) > 25
+
+
+# A run.
+
+
+def job(out, plan, policy, total, seed=0, cadence=None, **arm):
+    made = Arm("arm", policy, total, **arm)
+    return Job(out, plan, made, seed, cadence or Cadence(log=3, look=8, checkpoint=4))
+
+
+def test_the_log_has_the_rates_of_the_policy_and_looks_at_cycle_ends(data, tmp_path):
+    policy = clrcore.triangular(0.001, 0.006, 5)
+    run = job(tmp_path, TINY, policy, 23, looks=(14,))
+    train(run, Loaded.of(small(data), TINY, CPU))
+    found = files.read_log(run.log)
+    assert [row.lr for row in found] == [policy(row.step - 1) for row in found]
+    looks = [row.step for row in found if row.test_accuracy is not None]
+    assert looks == [8, 10, 14, 16, 20, 23]
+    assert [row.step for row in found] == sorted({*looks, *range(3, 24, 3)})
+    assert json.loads((run.folder / "run.json").read_text())["policy"] == policy.to_dict()
+
+
+class Stopped(Exception):
+    pass
+
+
+def stop_after(last):
+    def stop(cycle, net):
+        if cycle == last:
+            raise Stopped
+
+    return stop
+
+
+RANDOM = dataclasses.replace(
+    PLANS["stochastic-depth"], network=partial(ResNet, depth=8, last_survival=0.5), batch=10
+)
+
+
+@pytest.mark.parametrize(
+    ("plan", "optimizer"),
+    [(TINY, "sgd"), (TINY, "adam"), (RANDOM, "sgd")],
+    ids=["tiny-sgd", "tiny-adam", "stochastic-depth"],
+)
+def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(data, tmp_path, plan, optimizer):
+    loaded = Loaded.of(small(data), plan, CPU)
+    policy = clrcore.triangular(0.001, 0.1, 3)
+    cadence = Cadence(log=5, look=8, checkpoint=4)
+    whole = job(tmp_path / "whole", plan, policy, 20, cadence=cadence, optimizer=optimizer)
+    other = dataclasses.replace(whole, out=tmp_path / "other")
+    expected = train(whole, loaded).state_dict()
+    # After 6 and 18 updates; the checkpoints are after 4 and 16, and a row was logged after 5.
+    for cycle in (0, 2):
+        with pytest.raises(Stopped):
+            train(other, loaded, stop_after(cycle))
+    found = train(other, loaded).state_dict()
+    assert rows(other.log) == rows(whole.log)
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    before = other.log.read_bytes()
+    train(other, loaded)
+    assert other.log.read_bytes() == before  # a finished run stays as it is
+
+
+def test_a_loss_that_is_not_finite_ends_the_run(data, tmp_path):
+    run = job(tmp_path, TINY, clrcore.constant(1e38), 20)
+    train(run, Loaded.of(small(data), TINY, CPU))
+    last = files.read_log(run.log)[-1]
+    assert last.step < 20
+    assert not math.isfinite(last.loss)
+    assert last.test_accuracy is not None
+    result = report.Result(run.arm, (tuple(files.read_log(run.log)),))
+    assert result.diverged() == 1
+    assert "1 of 1 seeds diverged" in report.table([result])[1]
+
+
+def test_a_seed_that_diverged_keeps_its_last_accuracy_beside_the_others():
+    def row(step, accuracy, loss=1.0):
+        return files.Row(step, 0.1, loss, accuracy, 0.0)
+
+    arm = Arm("arm", clrcore.constant(0.1), 10)
+    good = (row(3, None), row(5, 0.5), row(10, 0.75))
+    diverged = (row(3, 0.25, math.nan),)
+    result = report.Result(arm, (good, diverged))
+    assert result.looks() == [5, 10]
+    assert [result.accuracy(step) for step in (5, 10, None)] == [[50, 25], [75, 25], [75, 25]]
+
+
+def test_a_folder_of_another_run_is_refused(data, tmp_path):
+    loaded = Loaded.of(small(data), TINY, CPU)
+    policy = clrcore.constant(0.01)
+    run = job(tmp_path, TINY, policy, 4)
+    train(run, loaded)
+    log = run.log.read_bytes()
+    with pytest.raises(files.RunError, match=r"total_steps=4, but now it is 8.*another --out"):
+        train(job(tmp_path, TINY, policy, 8), loaded)
+    other = Loaded.of(small(data, rows=40), TINY, CPU)
+    with pytest.raises(files.RunError, match="train='60 images"):
+        train(run, other)
+    assert run.log.read_bytes() == log
+
+
+def test_damaged_leavings_are_refused(data, tmp_path):
+    loaded = Loaded.of(small(data), TINY, CPU)
+    run = job(tmp_path, TINY, clrcore.constant(0.01), 4)
+    train(run, loaded)
+    log = run.log.read_bytes()
+    run.log.write_bytes(log[:-5])
+    with pytest.raises(files.RunError, match=r"log\.csv has .* delete the run's folder"):
+        train(run, loaded)
+    run.log.write_bytes(log)
+    run.checkpoint.write_bytes(b"half")
+    with pytest.raises(files.RunError, match=r"checkpoint\.pt cannot be read.*delete"):
+        train(run, loaded)
+
+
+def test_a_checkpoint_is_the_old_one_where_writing_fails(tmp_path):
+    path = tmp_path / "checkpoint.pt"
+    files.save(path, {"step": 0})
+    os.link(path, tmp_path / "before")
+    files.save(path, {"step": 1})
+    assert files.load(tmp_path / "before") == {"step": 0}  # replaced, not written over
+    with pytest.raises(Exception, match="pickle"):
+        files.save(path, {"step": 2, "bad": lambda: None})
+    assert files.load(path) == {"step": 1}
+
+
+def test_too_few_images_for_a_batch_are_refused(data, tmp_path):
+    loaded = Loaded.of(small(data), PLANS["super"], CPU)
+    with pytest.raises(DataError, match="batches of 1000, but there are only 60"):
+        train(job(tmp_path, PLANS["super"], clrcore.constant(0.1), 1), loaded)
+
+
+@pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
+def test_every_network_trains(data, tmp_path, plan):
+    plan = dataclasses.replace(plan, batch=4)
+    run = job(tmp_path, plan, clrcore.triangular(*plan.paper_bounds, 1), 2)
+    before = {name: value.clone() for name, value in fresh(plan).items()}
+    after = train(run, Loaded.of(small(data, rows=8), plan, CPU)).state_dict()
+    assert all(torch.isfinite(value).all() for value in after.values())
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+    assert len(files.read_log(run.log)) == 1
+    groups = files.load(run.checkpoint)["optimizer"]["param_groups"]
+    multipliers = [1, 2, 1, 2] if plan.name == "caffe" else [1]
+    assert [group["lr"] / groups[0]["lr"] for group in groups] == multipliers
+
+
+def fresh(plan):
+    torch.manual_seed(0)
+    return plan.network(10).state_dict()
+
+
+def test_the_range_test_gives_curves_of_held_out_images(data):
+    curves = bounds.measure(TINY, data, CPU, [0, 1], scale=0.5)
+    assert [len(curve) for curve in curves] == [180, 180]  # 8 epochs of 45 batches, halved
+    assert curves[0].held_out
+    assert curves[0].steps_per_epoch == 45
+    assert (curves[0].lr[0], curves[0].lr[-1]) == (0.0, 0.02)
+    assert curves[0] != curves[1]
+    found, text = bounds.read(TINY, curves)
+    assert "the paper's bounds: 0.001 to 0.006" in text
+    assert found is None or found.max_lr <= 0.02
+
+
+# The commands.
+
+
+def command(main, *arguments):
+    return CliRunner().invoke(main, [str(each) for each in arguments])
+
+
+def test_all_arms_run_and_are_reported(folder, tmp_path, monkeypatch):
+    monkeypatch.setitem(PLANS, "caffe", TINY)
+    options = ["--data", folder, "--out", tmp_path, "--scale", 0.001, "--range-test"]
+    result = command(cifar10.main, *options, "--seeds", 2)
+    assert result.exit_code == 0, result.output
+    names = [arm.name for arm in TINY.arms(50, 0.001)]
+    table = result.output[result.output.index("arm  ") :].splitlines()[1:]
+    # Three arms have a line for 42,000 updates too.
+    assert [line.split()[0] for line in table if " (sd " in line] == [
+        name for name in names for _ in range(1 + (name.startswith("exp")))
+    ]
+    assert "not the plan's run: lengths times 0.001, data of 1000 training" in result.output
+    assert "fixed ends in 80.5 to 82 %: not judged" in result.output
+    assert "staged ends at most 0.5 points below fixed: not judged" in result.output
+    for name in ("caffe-range-test", *(f"accuracy-{i}" for i in (1, 2, 3, 4)), "rates-1"):
+        assert (tmp_path / f"{name}.png").stat().st_size > 5000
+    first = (tmp_path / "caffe-staged-seed1" / "log.csv").read_text().splitlines()[0]
+    assert first.startswith("# not the plan's run")
+    with (tmp_path / "caffe-range-test-seed1.csv").open() as file:
+        assert next(csv.reader(file))[0] == "lr"
+
+
+def test_a_plan_is_judged_by_rules_stated_before(tmp_path):
+    def result(name, *ends):
+        logs = (((files.Row(5, 0.1, 1.0, end / 100, 1.0)),) for end in ends)
+        return report.Result(Arm(name, clrcore.constant(0.1), 5), tuple(logs))
+
+    held = report.verdict(
+        PLANS["caffe"], [result("fixed", 81, 82), result("staged", 81, 81.2)], None
+    )
+    assert held == [
+        "fixed ends in 80.5 to 82 %: held, the mean of 2 seeds is 81.50",
+        "staged ends at most 0.5 points below fixed: held, the mean of 2 seeds is -0.40",
+    ]
+    missed = report.verdict(PLANS["caffe"], [result("fixed", 80), result("staged", 79.4)], None)
+    assert [": did NOT hold" in line for line in missed] == [True, True]
+    assert report.verdict(PLANS["caffe"], [result("exp", 80)], None) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--arm", "fixd"], r"'fixd' is no arm of the plan caffe; its arms are fixed, fixed-25k"),
+        (["--plan", "vgg"], r"'vgg' is not one of 'caffe', 'super'"),
+        (["--scale", 2], "0.001<=x<=1.0"),
+        (["--device", "cuda"], "sees no GPU"),
+    ],
+)
+def test_wrong_options_are_refused_in_words(folder, tmp_path, options, message):
+    if "cuda" in options and torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    result = command(cifar10.main, "--data", folder, "--out", tmp_path / "out", *options)
+    assert result.exit_code == 2
+    assert message in " ".join(result.output.split())
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("main", [cifar10.main, snapshots.main])
+def test_data_that_are_not_there_are_told_in_one_line(tmp_path, main):
+    result = command(main, "--data", tmp_path, "--out", tmp_path / "out")
+    assert result.exit_code == 1
+    assert result.output.startswith(f"Error: {tmp_path} lacks data_batch_1.bin")
+    assert "Missing option '--data'" in command(main).output
+
+
+def test_ctrl_c_says_how_to_go_on(folder, tmp_path, monkeypatch):
+    class Pressed(Tiny):
+        def forward(self, x):
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(PLANS, "caffe", dataclasses.replace(TINY, network=Pressed))
+    result = command(cifar10.main, "--data", folder, "--out", tmp_path, "--arm", "fixed")
+    assert result.exit_code == 130
+    assert result.output.endswith("the same command goes on from the last checkpoint.\n")
+
+
+def test_the_plans_can_be_listed_without_data():
+    result = command(cifar10.main, "--list", "--plan", "densenet")
+    assert result.output.splitlines()[1].split() == ["fixed-0.1", "234300", "updates,", "sgd"]
+
+
+def test_killed_half_way_and_run_again_is_as_if_nothing_had_been(folder, tmp_path):
+    options = ["--data", folder, "--arm", "staged", "--seeds", 1, "--scale", 0.001, "--steps", 12]
+    options += ["--log-every", 1, "--look-every", 5, "--checkpoint-every", 4, "--device", "cpu"]
+    options = [str(option) for option in options]
+    inside = Path("caffe-staged-seed0", "log.csv")
+    log = tmp_path / "killed" / inside
+    with (tmp_path / "printed").open("w") as printed:
+        process = subprocess.Popen(
+            [sys.executable, EXAMPLES / "cifar10.py", *options, "--out", tmp_path / "killed"],
+            # Sums over another number of threads differ in their last bits.
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stdout=printed,
+            stderr=printed,
+        )
+        try:
+            while not (log.exists() and len(files.read_log(log)) >= 6):
+                assert process.poll() is None, (tmp_path / "printed").read_text()
+                time.sleep(0.01)
+        finally:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+    assert 6 <= len(rows(log)) < 12
+    for name in ("killed", "whole"):
+        result = command(cifar10.main, *options, "--out", tmp_path / name)
+        assert result.exit_code == 0, result.output
+    whole = rows(tmp_path / "whole" / inside)
+    assert len(whole) == 12
+    assert rows(log) == whole
+    found, expected = (
+        files.load((tmp_path / name / inside).with_name("checkpoint.pt"))["net"]
+        for name in ("killed", "whole")
+    )
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+# Snapshots.
+
+
+def test_snapshots_are_averaged_as_networks_and_as_answers(folder, data, tmp_path, monkeypatch):
+    plan = dataclasses.replace(PLANS["caffe"], batch=20)
+    monkeypatch.setitem(PLANS, "caffe", plan)
+    options = ["--cycles", 3, "--epochs", 1, "--last", 2, "--out", tmp_path]
+    result = command(snapshots.main, "--data", folder, *options)
+    assert result.exit_code == 0, result.output
+    loaded = Loaded.of(data, plan, CPU)
+    place = tmp_path / "caffe-snapshots-triangular-seed0"
+    states = [files.load(place / f"snapshot-{cycle}.pt") for cycle in range(3)]
+    said = []
+    for state in states[1:]:
+        net = CaffeNet(10)
+        net.load_state_dict(state)
+        said.append(probabilities(net, loaded.test))
+    net.load_state_dict({name: (states[1][name] + states[2][name]) / 2 for name in states[1]})
+    mean = probabilities(net, loaded.test)
+    labels = torch.from_numpy(data.test.labels)
+    shares = [
+        float((each.argmax(1) == labels).double().mean())
+        for each in (*said, said[1], said[0] + said[1], mean)
+    ]
+    lines = result.output.splitlines()
+    assert lines[-5] == "Test accuracy, from the last 2 of 3 cycles:"
+    printed = [float(word) for line in lines[-4:] for word in line.split() if "." in word]
+    assert printed == [round(100 * share, 2) for share in shares]
+    # The classes of the tiny files can be learned, and three cycles learn them.
+    assert shares[-2] > 0.9
+    last = files.read_log(place / "log.csv")[-1]
+    assert last.test_accuracy == shares[1]  # the last snapshot is the end of the run
+
+
+def test_snapshots_of_a_run_that_was_stopped_are_the_same(data, tmp_path):
+    loaded = Loaded.of(small(data), TINY, CPU)
+    made = job(tmp_path, TINY, clrcore.triangular(0.001, 0.006, 3), 18)
+    kept = {}
+
+    def keep(cycle, net):
+        state = {name: value.clone() for name, value in net.state_dict().items()}
+        if cycle in kept:
+            assert all(torch.equal(state[name], kept[cycle][name]) for name in state)
+        kept[cycle] = state
+        if len(kept) == 2 and not stopped:
+            stopped.append(cycle)
+            raise Stopped
+
+    stopped = []
+    with pytest.raises(Stopped):
+        train(made, loaded, keep)
+    train(made, loaded, keep)
+    assert list(kept) == [0, 1, 2]
+
+
+def test_statistics_are_taken_anew_for_averaged_weights(data):
+    plan = dataclasses.replace(PLANS["resnet"], network=partial(ResNet, depth=8), batch=20)
+    plan = dataclasses.replace(plan, augment=False)
+    loaded = Loaded.of(small(data), plan, CPU)
+    states = []
+    for seed in range(2):
+        torch.manual_seed(seed)
+        states.append(plan.network(10).state_dict())
+    net = snapshots.averaged_network(plan, loaded, states, seed=0)
+    for name, value in net.named_parameters():
+        torch.testing.assert_close(value, (states[0][name] + states[1][name]) / 2)
+    inputs, _ = loaded.train[:]
+    # One pass over all images in equal batches: the mean over batches is the mean over images.
+    expected = net.first[0](inputs).mean((0, 2, 3))
+    torch.testing.assert_close(net.first[1].running_mean, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_more_snapshots_than_cycles_are_refused(folder):
+    result = command(snapshots.main, "--data", folder, "--cycles", 2, "--last", 3)
+    assert result.exit_code == 2
+    assert "must be at most --cycles=2, got 3" in result.output
