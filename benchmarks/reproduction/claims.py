@@ -170,9 +170,7 @@ CLAIMS = (
         "0 is in the interval; otherwise it did not show.",
         ("relu-adam",),
         tuple(
-            ("little_gain", name, other)
-            for name in (STAGED, TRIANGULAR)
-            for other in (LONG, SHORT)
+            ("little_gain", name, other) for name in (STAGED, TRIANGULAR) for other in (LONG, SHORT)
         ),
     ),
     Claim(
