@@ -85,7 +85,8 @@ def whole(evidence: Plain) -> str:
         _text(
             f"NumPy {versions['numpy']}, Python {versions['python']}, clrcore "
             f"{versions['clrcore']}, {versions['machine']}, two threads; trained in "
-            f"{run['seconds'] / 60:.1f} minutes."
+            f"{run['seconds'] / 60:.1f} minutes, with {run['processor_seconds'] / 60:.1f} minutes "
+            "of processor time."
         ),
         "```sh\npip install -e '.[demo]'\npython benchmarks/reproduce.py --out reproduced\n```",
         _text(
