@@ -9,9 +9,9 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from clr_adapters.demo.experiment import LONG, STAGED
+from clr_adapters.demo.experiment import LONG, SHORT, STAGED
 
-from .arms import CASES
+from .arms import CASES, SHORT_MAX
 from .claims import BEST, CLAIMS, HELD, MEAN, NOT_SHOWN, TIED
 
 TITLES = {case.key: case.title for case in CASES}
@@ -142,7 +142,7 @@ def whole(evidence: Plain) -> str:
 
 
 def summary(cases: Mapping[str, Plain]) -> str:
-    """Which claims held, tied and did not show, and what C1' makes of C1."""
+    """Which claims held, tied and did not show, and the headline arm against its controls."""
     items = []
     for word in (HELD, TIED, NOT_SHOWN):
         places = [
@@ -152,17 +152,20 @@ def summary(cases: Mapping[str, Plain]) -> str:
             if verdict == word
         ]
         items.append(_item(f"**{word.capitalize()}**: {'; '.join(places) or 'nothing'}."))
-    against_best = [
-        f"{case['title']}: {versus(found['difference'])}, {_difference(found['difference'])}"
-        for case in cases.values()
-        for found in case["findings"]
-        if (found["claim"], found["arm"], found["against"]) == ("C2", STAGED, BEST)
-    ]
-    items.append(
-        _item(
-            "Staged triangular2 against the best constant of the grid, where a pilot with ten "
-            f"seeds had made a tie the expected result: {'; '.join(against_best)}."
+    for case in cases.values():
+        beside = {
+            found["against"]: f"{found['against']}: {versus(found['difference'])}, "
+            f"{_difference(found['difference'])}"
+            for found in case["findings"]
+            if found["arm"] == STAGED and found["against"] in (SHORT, SHORT_MAX, BEST)
+        }
+        items.append(
+            _item(
+                f"{case['title']}, staged triangular2 against {'; against '.join(beside.values())}."
+            )
         )
+    items.append(
+        _item("A pilot with ten seeds had made a tie with the best constant the expected result.")
     )
     return "\n".join(items)
 
