@@ -184,6 +184,14 @@ def benchmarks(session: nox.Session) -> None:
 
 
 @nox.session(python="3.11")
+def reproduce(session: nox.Session) -> None:
+    """The paper's claims on 20 seeds, then two of them through PyTorch; minutes."""
+    session.install("-e", ".[demo,torch]", "-c", CONSTRAINTS)
+    session.run("python", "benchmarks/reproduce.py", *session.posargs)
+    session.run("python", "benchmarks/reproduce.py", "--torch", *session.posargs)
+
+
+@nox.session(python="3.11")
 def mutation(session: nox.Session) -> None:
     """Mutants of the core, and whether a test kills them; takes long."""
     session.install("-e", ".[test]", "mutmut>=3.3")

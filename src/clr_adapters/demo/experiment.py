@@ -12,7 +12,7 @@ from typing import NamedTuple
 import clrcore
 
 from .data import TRAIN, Splits
-from .training import BATCH, History, Tick, range_test, train
+from .training import BATCH, DEMO, History, Setup, Tick, range_test, train
 
 EPOCH = TRAIN // BATCH
 RANGE_TEST_EPOCHS = 8
@@ -71,32 +71,56 @@ def arms(base_lr: float, max_lr: float, lr: float, settings: Settings) -> list[A
         training.
     """
     long, short, unit = settings.long, settings.short, settings.unit
-    # Table 2 of the paper, in epochs: step sizes 4, 2, 1 for 32, 12, 6 epochs, the bounds
-    # lowered tenfold from stage to stage.
-    staged = clrcore.chain(
+    return [
+        Arm(LONG, stepwise(base_lr, long), long),
+        Arm(SHORT, stepwise(base_lr, short), short),
+        *(Arm(constant_name(lr), clrcore.constant(lr), short) for lr in GRID),
+        Arm(FOUND, clrcore.constant(lr), short),
+        Arm(TRIANGULAR, clrcore.triangular(base_lr, max_lr, 5 * unit), short),
+        Arm(STAGED, staged(base_lr, max_lr, unit), short),
+    ]
+
+
+def stepwise(lr: float, total_steps: int) -> clrcore.Policy:
+    """The paper's baseline: a tenth at 6/7 and at 13/14 of the run (Caffe: 60k, 65k of 70k)."""
+    return clrcore.stepwise(lr, [total_steps * 12 // 14, total_steps * 13 // 14], factor=0.1)
+
+
+def staged(base_lr: float, max_lr: float, unit: int) -> clrcore.Policy:
+    """Table 2 of the paper: step sizes of 4, 2, 1 units for 32, 12, 6 units.
+
+    The bounds are lowered tenfold from stage to stage.
+    """
+    return clrcore.chain(
         [
             (clrcore.triangular2(base_lr * factor, max_lr * factor, size * unit), length * unit)
             for factor, size, length in ((1.0, 4, 32), (0.1, 2, 12), (0.01, 1, 6))
         ]
     )
-    return [
-        Arm(LONG, _stepwise(base_lr, long), long),
-        Arm(SHORT, _stepwise(base_lr, short), short),
-        *(Arm(constant_name(lr), clrcore.constant(lr), short) for lr in GRID),
-        Arm(FOUND, clrcore.constant(lr), short),
-        Arm(TRIANGULAR, clrcore.triangular(base_lr, max_lr, 5 * unit), short),
-        Arm(STAGED, staged, short),
-    ]
 
 
-def run_range_test(splits: Splits, settings: Settings, tick: Tick) -> list[clrcore.Curve]:
+def run_range_test(
+    splits: Splits,
+    settings: Settings,
+    tick: Tick,
+    *,
+    sweep: clrcore.Policy = SWEEP,
+    setup: Setup = DEMO,
+) -> list[clrcore.Curve]:
     """The range test on the first few seeds; it sees no test rows."""
     seeds = settings.seeds[:RANGE_TEST_SEEDS]
-    return range_test(SWEEP, splits.first(len(seeds)), seeds, look_every=RANGE_TEST_LOOK, tick=tick)
+    return range_test(
+        sweep,
+        splits.first(len(seeds)),
+        seeds,
+        look_every=RANGE_TEST_LOOK,
+        tick=tick,
+        setup=setup,
+    )
 
 
 def run_arms(
-    todo: Sequence[Arm], splits: Splits, settings: Settings, tick: Tick
+    todo: Sequence[Arm], splits: Splits, settings: Settings, tick: Tick, setup: Setup = DEMO
 ) -> dict[str, History]:
     """Train every arm; two at a time where there are two processors.
 
@@ -118,6 +142,7 @@ def run_arms(
             settings.seeds,
             look_every=settings.unit,
             tick=checked,
+            setup=setup,
         )
 
     with ThreadPoolExecutor(min(2, os.cpu_count() or 1)) as pool:
@@ -134,11 +159,6 @@ class _StoppedError(Exception):
     """Ends a thread whose result nobody waits for any more."""
 
 
-def best_constant(histories: Mapping[str, History]) -> float:
+def best_constant(histories: Mapping[str, History], grid: Sequence[float] = GRID) -> float:
     """The rate of the grid with the best mean validation accuracy; the lower one of equals."""
-    return max(GRID, key=lambda lr: (histories[constant_name(lr)].validation.mean(), -lr))
-
-
-def _stepwise(lr: float, total_steps: int) -> clrcore.Policy:
-    """The paper's baseline: a tenth at 6/7 and at 13/14 of the run (Caffe: 60k, 65k of 70k)."""
-    return clrcore.stepwise(lr, [total_steps * 12 // 14, total_steps * 13 // 14], factor=0.1)
+    return max(grid, key=lambda lr: (histories[constant_name(lr)].validation.mean(), -lr))

@@ -6,12 +6,14 @@ size one multiplication over all of them costs little more than one of a single 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
+
+from clrcore._checks import choice
 
 Floats = NDArray[np.floating[Any]]
 Labels = NDArray[np.int64]
@@ -19,19 +21,37 @@ Labels = NDArray[np.int64]
 SIZES = (196, 64, 64, 10)
 
 
+class Activation(NamedTuple):
+    """What stands between two layers; both functions write into their first argument.
+
+    apply: takes what leaves a layer. back: takes the error, and what `apply` made of it.
+    gain: the variance of a layer's initial weights times the number of its inputs.
+    """
+
+    apply: Callable[[Floats], object]
+    back: Callable[[Floats, Floats], object]
+    gain: int
+
+
 class Network:
-    """ReLU layers and a softmax, for several members at once.
+    """Layers with an activation between them and a softmax, for several members at once.
 
     sizes: units per layer, inputs first. members: number of networks.
     dtype: float32, as frameworks have it, takes half the time; float64 is for checks.
+    activation: "relu" or "sigmoid". Raises TypeError or ValueError for another.
 
     All parameters of a member lie in one row of `parameters`, and the gradient alike in
     `gradient`, so that an optimizer needs no loop over layers.
     """
 
     def __init__(
-        self, members: int, sizes: Sequence[int] = SIZES, dtype: DTypeLike = np.float32
+        self,
+        members: int,
+        sizes: Sequence[int] = SIZES,
+        dtype: DTypeLike = np.float32,
+        activation: str = "relu",
     ) -> None:
+        self._activation = ACTIVATIONS[choice("activation", activation, ACTIVATIONS)]
         shapes = list(pairwise(sizes))
         total = sum(inputs * outputs + outputs for inputs, outputs in shapes)
         self.parameters: Floats = np.zeros((members, total), dtype)
@@ -40,13 +60,16 @@ class Network:
         self._slopes = _views(self.gradient, shapes)
 
     def initialise(self, seeds: Sequence[int]) -> None:
-        """He's initial weights, one seed per member; biases 0."""
+        """Normal initial weights, one seed per member; biases 0.
+
+        Their variance is 2 / inputs for ReLU (He's) and 1 / inputs for the sigmoid (LeCun's).
+        """
         self.parameters[...] = 0
         for member, seed in enumerate(seeds):
             rng = np.random.default_rng((seed, 1))
             for weights, _ in self._layers:
                 _, inputs, outputs = weights.shape
-                scale = np.sqrt(2 / inputs)
+                scale = np.sqrt(self._activation.gain / inputs)
                 weights[member] = rng.standard_normal((inputs, outputs)) * scale
 
     def differentiate(self, images: Floats, labels: Labels) -> NDArray[np.float64]:
@@ -72,7 +95,7 @@ class Network:
             np.sum(error, axis=1, keepdims=True, out=bias_slope)
             if entered is not images:
                 error = error @ weights.swapaxes(1, 2)
-                error *= entered > 0
+                self._activation.back(error, entered)
         mean: NDArray[np.float64] = losses.mean(axis=1, dtype=np.float64)
         return mean
 
@@ -91,7 +114,7 @@ class Network:
         activations = [images]
         for i, (weights, biases) in enumerate(self._layers):
             if i:
-                np.maximum(activations[-1], 0, out=activations[-1])
+                self._activation.apply(activations[-1])
             leaving = activations[-1] @ weights
             leaving += biases
             activations.append(leaving)
@@ -127,6 +150,81 @@ class Momentum:
         self._velocity *= self._momentum
         self._velocity += scratch
         network.parameters -= self._velocity
+
+
+class Adam:
+    """Adam with bias correction and weight decay in the gradient, as in PyTorch's `Adam`.
+
+    g = gradient + weight_decay w; the rate enters nothing that is remembered.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        betas: tuple[float, float] = (0.9, 0.999),
+        weight_decay: float = 5e-4,
+        epsilon: float = 1e-8,
+    ) -> None:
+        self._network = network
+        self._betas = betas
+        self._weight_decay = weight_decay
+        self._epsilon = epsilon
+        self._made = 0
+        # Without the factors 1 - beta, which come in once at the end: fewer passes over memory.
+        self._first = np.zeros_like(network.parameters)
+        self._second = np.zeros_like(network.parameters)
+        self._scratch = np.empty_like(network.parameters)
+
+    def update(self, lr: float | NDArray[np.float64]) -> None:
+        """One update with the network's gradient.
+
+        lr: one rate for all members, or one for each, shape (members,).
+        """
+        network, scratch = self._network, self._scratch
+        beta1, beta2 = self._betas
+        self._made += 1
+        first = (1 - beta1) / (1 - beta1**self._made)
+        second = ((1 - beta2) / (1 - beta2**self._made)) ** 0.5
+        np.multiply(network.parameters, self._weight_decay, out=scratch)
+        scratch += network.gradient
+        self._first *= beta1
+        self._first += scratch
+        scratch *= scratch
+        self._second *= beta2
+        self._second += scratch
+        np.sqrt(self._second, out=scratch)
+        scratch += self._epsilon / second
+        np.divide(self._first, scratch, out=scratch)
+        rate = np.asarray(lr) * (first / second)
+        scratch *= rate.astype(scratch.dtype).reshape(-1, 1)
+        network.parameters -= scratch
+
+
+def _relu(leaving: Floats) -> None:
+    np.maximum(leaving, 0, out=leaving)
+
+
+def _relu_back(error: Floats, entered: Floats) -> None:
+    error *= entered > 0
+
+
+def _sigmoid(leaving: Floats) -> None:
+    # 1 / (1 + exp(-x)) by way of tanh, which cannot overflow.
+    leaving *= 0.5
+    np.tanh(leaving, out=leaving)
+    leaving *= 0.5
+    leaving += 0.5
+
+
+def _sigmoid_back(error: Floats, entered: Floats) -> None:
+    error *= entered
+    error *= 1 - entered
+
+
+ACTIVATIONS = {
+    "relu": Activation(_relu, _relu_back, gain=2),
+    "sigmoid": Activation(_sigmoid, _sigmoid_back, gain=1),
+}
 
 
 def _views(flat: Floats, shapes: Sequence[tuple[int, int]]) -> list[tuple[Floats, Floats]]:

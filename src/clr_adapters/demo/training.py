@@ -10,14 +10,42 @@ import numpy as np
 from numpy.typing import NDArray
 
 import clrcore
+from clrcore._checks import choice
 
 from .data import Part, Splits
-from .network import Momentum, Network
+from .network import Adam, Momentum, Network
 
 BATCH = 100
 
 Tick = Callable[[int], None]
 """Told how many updates were made since the last call; may raise to end the run."""
+
+
+OPTIMIZERS: dict[str, type[Momentum] | type[Adam]] = {"sgd": Momentum, "adam": Adam}
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What is trained: the network's activation, "relu" or "sigmoid", and the optimizer.
+
+    optimizer: "sgd", with momentum, or "adam".
+    """
+
+    activation: str = "relu"
+    optimizer: str = "sgd"
+
+    def start(self, seeds: Sequence[int]) -> tuple[Network, Momentum | Adam]:
+        """A network with one member per seed, initialised, and its optimizer.
+
+        Raises TypeError or ValueError for an activation or optimizer that is not known.
+        """
+        kind = OPTIMIZERS[choice("optimizer", self.optimizer, OPTIMIZERS)]
+        network = Network(len(seeds), activation=self.activation)
+        network.initialise(seeds)
+        return network, kind(network)
+
+
+DEMO = Setup()
 
 
 @dataclass(frozen=True)
@@ -55,16 +83,20 @@ def batches(
 
 
 def range_test(
-    sweep: clrcore.Policy, splits: Splits, seeds: Sequence[int], *, look_every: int, tick: Tick
+    sweep: clrcore.Policy,
+    splits: Splits,
+    seeds: Sequence[int],
+    *,
+    look_every: int,
+    tick: Tick,
+    setup: Setup = DEMO,
 ) -> list[clrcore.Curve]:
     """One range test per seed: the training loss of every update, and held-out accuracy.
 
     sweep: the rising rate; its total_steps is the number of updates.
     look_every: updates between two looks at the accuracy on the validation rows.
     """
-    network = Network(len(seeds))
-    network.initialise(seeds)
-    optimizer = Momentum(network)
+    network, optimizer = setup.start(seeds)
     rows = splits.train.labels.shape[1]
     tests = [clrcore.RangeTest(sweep, steps_per_epoch=rows / BATCH, held_out=True) for _ in seeds]
     handed_out = [iter(test) for test in tests]
@@ -99,15 +131,14 @@ def train(
     *,
     look_every: int,
     tick: Tick,
+    setup: Setup = DEMO,
 ) -> History:
     """Train one network per seed for `total_steps` updates under `policy`.
 
     look_every: updates between two looks at the accuracy on the test rows; the last step is
         always looked at. Nothing is chosen by what is seen there.
     """
-    network = Network(len(seeds))
-    network.initialise(seeds)
-    optimizer = Momentum(network)
+    network, optimizer = setup.start(seeds)
     scheduler = clrcore.Scheduler(policy)
     source = batches(splits.train, seeds)
     rates = np.empty(total_steps)

@@ -1,0 +1,254 @@
+"""The claims, their rules, and the verdicts; all of it was fixed before anything was trained.
+
+Accuracies are in percent here, differences in percentage points, intervals at 95 %.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clr_adapters.demo.experiment import FOUND, LONG, SHORT, STAGED, TRIANGULAR
+from clr_adapters.demo.statistics import Estimate, estimate
+
+from .arms import (
+    DECAY,
+    EXP,
+    EXP_RANGE_AMPLITUDE,
+    EXP_RANGE_BOUNDS,
+    PEAK,
+    SHORT_MAX,
+    TRIANGULAR2,
+)
+
+Floats = NDArray[np.float64]
+
+HELD, TIED, NOT_SHOWN = "held", "tied", "did not show"
+
+MARGIN = 0.5
+"""Percentage points that count as no worse, or as little."""
+
+COLLAPSED = 50.0
+"""Test accuracy in percent below which a seed counts as collapsed."""
+
+BEST = "constants, best"
+MEAN = "constants, mean"
+LAST_END, LAST_PEAK = "triangular, last cycle end", "triangular, last peak"
+ENDS, PEAKS = "triangular, ends around peaks", "triangular, peaks"
+
+# The rules.
+
+
+def superior(difference: Estimate) -> str:
+    """Held if the interval lies above 0, tied if 0 is in it."""
+    if difference.low > 0:
+        return HELD
+    return NOT_SHOWN if difference.high < 0 else TIED
+
+
+def non_inferior(difference: Estimate) -> str:
+    """Held if the interval lies above -MARGIN; a tie in the usual sense is not enough."""
+    return HELD if difference.low > -MARGIN else NOT_SHOWN
+
+
+def little_gain(difference: Estimate) -> str:
+    """Held if the interval lies below MARGIN; tied if it does not, but 0 is in it."""
+    if difference.high < MARGIN:
+        return HELD
+    return TIED if difference.low <= 0 else NOT_SHOWN
+
+
+def none_collapsed(collapsed: int) -> str:
+    """Held if no seed collapsed."""
+    return NOT_SHOWN if collapsed else HELD
+
+
+def overall(verdicts: Iterable[str]) -> str:
+    """A claim holds if all its lines hold; one line that did not show is enough against it."""
+    words = set(verdicts)
+    if NOT_SHOWN in words:
+        return NOT_SHOWN
+    return TIED if TIED in words else HELD
+
+
+RULES = {rule.__name__: rule for rule in (superior, non_inferior, little_gain)}
+COLLAPSE = "none_collapsed"
+
+# The claims.
+
+
+class Claim(NamedTuple):
+    """One claim: what it says, when it holds, and in which cases it is put to the test.
+
+    lines: (rule, arm, against); against is None where collapsed seeds are counted.
+    """
+
+    key: str
+    says: str
+    rule: str
+    cases: tuple[str, ...]
+    lines: tuple[tuple[str, str, str | None], ...]
+
+
+SGD = ("relu-sgd", "sigmoid-sgd")
+ALL = (*SGD, "relu-adam")
+
+
+def _usable(suffix: str) -> tuple[tuple[str, str, str | None], ...]:
+    """That no seed collapses, and that nothing is lost against the best constant."""
+    names = [name + suffix for name in (TRIANGULAR, TRIANGULAR2, STAGED)]
+    return (
+        *((COLLAPSE, name, None) for name in names),
+        *(("non_inferior", name, BEST) for name in names),
+    )
+
+
+CLAIMS = (
+    Claim(
+        "C1",
+        "The same accuracy in fewer updates: cycles of 50 epochs, and 8 of range test, do as "
+        "well as the paper's stepwise baseline of 140 epochs at base_lr.",
+        f"Held if the lower end of the interval is above -{MARGIN} points; otherwise it did not "
+        "show.",
+        SGD,
+        (("non_inferior", STAGED, LONG), ("non_inferior", TRIANGULAR2, LONG)),
+    ),
+    Claim(
+        "C1'",
+        "The control of C1: at 50 epochs the same cycles do better than the stepwise baseline "
+        "compressed to 50 epochs, at base_lr and at max_lr, and than the best constant rate of "
+        "the grid. If they tie, cycles match a tuned rate without tuning, no more.",
+        "Held if the interval lies above 0, tied if 0 is in it; otherwise it did not show.",
+        SGD,
+        tuple(
+            ("superior", name, other)
+            for name in (STAGED, TRIANGULAR2)
+            for other in (SHORT, SHORT_MAX, BEST)
+        ),
+    ),
+    Claim(
+        "C2",
+        "The range test gives usable bounds: with those of suggest_bounds no seed collapses, "
+        "and cycles do as well as the best constant of the grid.",
+        f"Held if no seed ends below {COLLAPSED:g} % and the lower end of the interval is above "
+        f"-{MARGIN} points; otherwise it did not show.",
+        ALL,
+        _usable(""),
+    ),
+    Claim(
+        "C2p",
+        "The same as C2 with the peak rule in place of suggest_bounds: max_lr = 0.8 of the "
+        "rate where the held-out accuracy peaks, base_lr = max_lr / 4.",
+        "As C2.",
+        ALL,
+        _usable(PEAK),
+    ),
+    Claim(
+        "C3",
+        "Less tuning: cycles, for 58 epochs in all, do better than a constant rate picked "
+        "blindly, which is the mean over the grid; the grid itself costs 300 epochs.",
+        "Held if the interval lies above 0, tied if 0 is in it; otherwise it did not show.",
+        ALL,
+        (("superior", STAGED, MEAN), ("superior", TRIANGULAR2, MEAN)),
+    ),
+    Claim(
+        "C4",
+        "The rise is needed: triangular does better than the paper's control decay, which "
+        "falls from max_lr to base_lr in 8 epochs and stays there.",
+        "Held if the interval lies above 0, tied if 0 is in it; otherwise it did not show.",
+        SGD,
+        (("superior", TRIANGULAR, DECAY),),
+    ),
+    Claim(
+        "C5",
+        "With Adam cycles gain little, against the baseline of 140 epochs and against the same "
+        "compressed to 50; nothing is said about losses.",
+        f"Held if the upper end of the interval is below {MARGIN} points; tied if it is not and "
+        "0 is in the interval; otherwise it did not show.",
+        ("relu-adam",),
+        tuple(
+            ("little_gain", name, other) for name in (STAGED, TRIANGULAR) for other in (LONG, SHORT)
+        ),
+    ),
+    Claim(
+        "C6",
+        "Stop at the end of a cycle: within the triangular run accuracy is higher at the last "
+        "end of a cycle (50 epochs) than at the last peak (45), and higher at ends than at the "
+        "peaks between them.",
+        "Held if the interval lies above 0, tied if 0 is in it; otherwise it did not show.",
+        ALL,
+        (("superior", LAST_END, LAST_PEAK), ("superior", ENDS, PEAKS)),
+    ),
+)
+
+FURTHER = (
+    (TRIANGULAR, LONG),
+    (SHORT, LONG),
+    (FOUND, BEST),
+    (TRIANGULAR, BEST),
+    (STAGED, DECAY),
+    (TRIANGULAR2, EXP),
+    (EXP_RANGE_BOUNDS, EXP),
+    (EXP_RANGE_AMPLITUDE, EXP),
+    (EXP_RANGE_BOUNDS, EXP_RANGE_AMPLITUDE),
+    (STAGED, STAGED + PEAK),
+)
+"""Differences that no claim is made about."""
+
+
+class Finding(NamedTuple):
+    """One line of a claim and its verdict.
+
+    difference: paired, arm less against, over the seeds; None where seeds are counted.
+    collapsed: number of seeds of the arm; None where a difference is judged.
+    """
+
+    claim: str
+    rule: str
+    arm: str
+    against: str | None
+    verdict: str
+    difference: Estimate | None
+    collapsed: int | None
+
+
+def judge(case: str, finals: Mapping[str, Floats]) -> list[Finding]:
+    """The verdict on every line of every claim that is made about a case.
+
+    finals: by name of the arm, one accuracy per seed.
+    """
+    findings = []
+    for claim in CLAIMS:
+        for rule, arm, against in claim.lines if case in claim.cases else ():
+            if against is None:
+                collapsed = count_collapsed(finals[arm])
+                verdict = none_collapsed(collapsed)
+                findings.append(Finding(claim.key, rule, arm, None, verdict, None, collapsed))
+            else:
+                difference = estimate(finals[arm] - finals[against])
+                verdict = RULES[rule](difference)
+                findings.append(Finding(claim.key, rule, arm, against, verdict, difference, None))
+    return findings
+
+
+def count_collapsed(accuracy: Floats) -> int:
+    """How many seeds have collapsed."""
+    return int((accuracy < COLLAPSED).sum())
+
+
+def around_peaks(test: Floats) -> dict[str, Floats]:
+    """Accuracies of the triangular run at ends and peaks of its five cycles.
+
+    test: shape (seeds, 50), one look per epoch; cycles take 10 epochs. Every peak but the
+    first stands against the mean of the two ends around it, which were trained as long.
+    """
+    ends, peaks = test[:, 9::10], test[:, 14::10]
+    return {
+        LAST_END: ends[:, -1],
+        LAST_PEAK: peaks[:, -1],
+        ENDS: (ends[:, 1:] + ends[:, :-1]).mean(axis=1) / 2,
+        PEAKS: peaks.mean(axis=1),
+    }
