@@ -55,7 +55,7 @@ def counted() -> None:
     """The three parts that are counted; valgrind runs this."""
     import torch
     from torch.nn.functional import cross_entropy
-    from torch_range_test import torch_lr_finder, training
+    from torch_range_test import bare_loop, torch_lr_finder, training
 
     import clrcore
     from clr_adapters.torch import range_test
@@ -64,13 +64,7 @@ def counted() -> None:
     model, optimizer, batches = training()
 
     def bare(updates: int) -> None:
-        for inputs, targets in batches[:updates]:
-            for group in optimizer.param_groups:
-                group["lr"] = 1e-6
-            optimizer.zero_grad()
-            loss = cross_entropy(model(inputs), targets)
-            loss.backward()
-            optimizer.step()
+        bare_loop(model, optimizer, batches, updates)
 
     def ours(updates: int) -> None:
         sweep = clrcore.exponential_sweep(1e-7, 1e-5, updates)

@@ -39,6 +39,20 @@ def training() -> tuple[nn.Module, torch.optim.Optimizer, Batches]:
     return model, torch.optim.Adam(model.parameters(), lr=1e-3), batches
 
 
+def bare_loop(
+    model: nn.Module, optimizer: torch.optim.Optimizer, batches: Batches, updates: int
+) -> None:
+    """What anybody writes who trains at one rate."""
+    for step in range(updates):
+        inputs, targets = batches[step % len(batches)]
+        for group in optimizer.param_groups:
+            group["lr"] = 1e-6
+        optimizer.zero_grad()
+        loss = cross_entropy(model(inputs), targets)
+        loss.backward()
+        optimizer.step()
+
+
 def torch_lr_finder(
     model: nn.Module, optimizer: torch.optim.Optimizer, batches: Batches
 ) -> Callable[..., object]:
@@ -138,14 +152,7 @@ def main() -> None:
     model, optimizer, batches = training()
 
     def bare() -> None:
-        for step in range(UPDATES):
-            inputs, targets = batches[step % len(batches)]
-            for group in optimizer.param_groups:
-                group["lr"] = 1e-6
-            optimizer.zero_grad()
-            loss = cross_entropy(model(inputs), targets)
-            loss.backward()
-            optimizer.step()
+        bare_loop(model, optimizer, batches, UPDATES)
 
     def ours(progress: bool = False) -> None:
         range_test(model, optimizer, batches, loss_fn=cross_entropy, sweep=SWEEP, progress=progress)

@@ -22,20 +22,9 @@ from clr_adapters import _files  # noqa: E402
 from clr_adapters.demo import data, experiment, page, report, training  # noqa: E402
 from clr_adapters.demo.network import Momentum, Network  # noqa: E402
 from clr_adapters.demo.statistics import Estimate, estimate, reached, student  # noqa: E402
+from demo_data import check_gradient, made_up_splits  # noqa: E402
 
 SIZES = (6, 5, 4, 3)
-
-
-def made_up_splits(seeds: int) -> data.Splits:
-    """Two easily told classes of pictures, a few of them."""
-    rng = np.random.default_rng(7)
-
-    def part(rows: int) -> data.Part:
-        labels = rng.integers(0, 2, (seeds, rows))
-        images = rng.random((seeds, rows, 196)) * 0.5 + 0.5 * labels[..., None]
-        return data.Part(images.astype(np.float32), labels)
-
-    return data.Splits(part(300), part(50), part(80))
 
 
 def nothing(steps: int) -> None:
@@ -105,18 +94,7 @@ class TestNetwork:
         return network
 
     def test_the_gradient_is_that_of_the_loss(self):
-        rng = np.random.default_rng(0)
-        images, labels = rng.standard_normal((2, 9, 6)), rng.integers(0, 3, (2, 9))
-        network = self.network()
-        network.differentiate(images, labels)
-        gradient = network.gradient.copy()
-        for i in range(network.parameters.shape[1]):
-            losses = []
-            for change in (1e-6, -1e-6):
-                network.parameters[:, i] += change
-                losses.append(network.differentiate(images, labels))
-                network.parameters[:, i] -= change
-            assert (losses[0] - losses[1]) / 2e-6 == pytest.approx(gradient[:, i], abs=1e-8)
+        check_gradient(self.network())
 
     def test_the_loss_is_the_cross_entropy(self):
         network = Network(1, SIZES)

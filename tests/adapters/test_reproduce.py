@@ -22,6 +22,7 @@ from reproduction import arms, claims, page, results  # noqa: E402
 from clr_adapters.demo import experiment, training  # noqa: E402
 from clr_adapters.demo.network import Adam, Momentum, Network  # noqa: E402
 from clr_adapters.demo.statistics import Estimate  # noqa: E402
+from demo_data import check_gradient  # noqa: E402
 
 DOCS = Path(__file__).parents[2] / "docs"
 BENCHMARKS = Path(reproduce.__file__).parent
@@ -236,19 +237,9 @@ class TestArms:
 
 class TestNetworks:
     def test_the_sigmoids_gradient_is_that_of_the_loss(self):
-        rng = np.random.default_rng(0)
-        images, labels = rng.standard_normal((2, 9, 6)), rng.integers(0, 3, (2, 9))
         network = Network(2, SIZES, np.float64, activation="sigmoid")
         network.initialise([1, 2])
-        network.differentiate(images, labels)
-        gradient = network.gradient.copy()
-        for i in range(network.parameters.shape[1]):
-            losses = []
-            for change in (1e-6, -1e-6):
-                network.parameters[:, i] += change
-                losses.append(network.differentiate(images, labels))
-                network.parameters[:, i] -= change
-            assert (losses[0] - losses[1]) / 2e-6 == pytest.approx(gradient[:, i], abs=1e-8)
+        check_gradient(network)
 
     def test_the_sigmoid_cannot_overflow(self):
         network = Network(1, SIZES, activation="sigmoid")

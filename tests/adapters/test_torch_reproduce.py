@@ -16,24 +16,13 @@ from reproduction import torch_check  # noqa: E402
 from reproduction.arms import CASES, DECAYING  # noqa: E402
 from reproduction.results import digest  # noqa: E402
 
-from clr_adapters.demo import data, training  # noqa: E402
+from clr_adapters.demo import training  # noqa: E402
 from clr_adapters.torch import PolicyLR  # noqa: E402
+from demo_data import made_up_splits  # noqa: E402
 
 EVIDENCE = Path(__file__).parents[2] / "docs" / "evidence.json"
 RESULT = json.loads(EVIDENCE.read_text())["result"]
 ARMS = [(case, name) for case in CASES for name in RESULT["cases"][case.key]["arms"]]
-
-
-def made_up_splits(seeds: int) -> data.Splits:
-    """Two easily told classes of pictures, a few of them."""
-    rng = np.random.default_rng(7)
-
-    def part(rows: int) -> data.Part:
-        labels = rng.integers(0, 2, (seeds, rows))
-        images = rng.random((seeds, rows, 196)) * 0.5 + 0.5 * labels[..., None]
-        return data.Part(images.astype(np.float32), labels)
-
-    return data.Splits(part(300), part(50), part(80))
 
 
 def scheduled(setup: training.Setup, policy: clrcore.Policy, total_steps: int):
