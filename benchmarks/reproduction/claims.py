@@ -189,6 +189,8 @@ FURTHER = (
     (SHORT, LONG),
     (FOUND, BEST),
     (TRIANGULAR, BEST),
+    (TRIANGULAR, SHORT_MAX),
+    (SHORT_MAX, DECAY),
     (STAGED, DECAY),
     (TRIANGULAR2, EXP),
     (EXP_RANGE_BOUNDS, EXP),
@@ -196,7 +198,7 @@ FURTHER = (
     (EXP_RANGE_BOUNDS, EXP_RANGE_AMPLITUDE),
     (STAGED, STAGED + PEAK),
 )
-"""Differences that no claim is made about."""
+"""Differences that no claim is made about; those with the stepwise run from max_lr came later."""
 
 
 class Finding(NamedTuple):

@@ -32,6 +32,7 @@ from .experiment import (
     GRID,
     LONG,
     RANGE_TEST_EPOCHS,
+    RANGE_TEST_SEEDS,
     SHORT,
     STAGED,
     SWEEP,
@@ -70,8 +71,9 @@ class Row:
     """One line of the table.
 
     accuracy: on the test rows after the last update, percent. difference: paired with the
-    baseline, seed by seed, None for the baseline itself. reached: updates to the target, None
-    where there is no single run. collapsed: number of seeds. tuning, training: epochs.
+    baseline, seed by seed, None for the baseline itself. reached: updates to the target, those
+    of tuning included, None where there is no single run. collapsed: number of seeds. tuning,
+    training: epochs.
     """
 
     name: str
@@ -114,7 +116,7 @@ def find(arms: Sequence[Arm], histories: Mapping[str, History], settings: Settin
             name,
             estimate(final[source]),
             None if source == LONG else estimate(final[source] - baseline),
-            reached(history.steps, 100 * history.test, target),
+            reached(history.steps + round(tuning * EPOCH), 100 * history.test, target),
             int((final[source] < COLLAPSED).sum()),
             tuning,
             steps / EPOCH,
@@ -207,14 +209,16 @@ def verdict(findings: Findings, settings: Settings) -> list[str]:
         assert there is not None  # these are runs too
         speeds.append(f"{name} {_updates(there)}")
     lines.append(
-        f"Updates until {findings.target:.2f} % on the test rows, the median over seeds: "
-        + "; ".join(speeds)
-        + "."
+        f"Updates until {findings.target:.2f} % on the test rows, tuning included, the median over "
+        "seeds: " + "; ".join(speeds) + "."
     )
     grid = findings.row(BEST)
+    ramps = min(len(settings.seeds), RANGE_TEST_SEEDS)
     lines.append(
         f"Cost: the range test takes {RANGE_TEST_EPOCHS} epochs per seed, trying the "
-        f"{len(GRID)} constants {grid.tuning + grid.training:g}, the chosen run included."
+        f"{len(GRID)} constants {grid.tuning + grid.training:g}, the chosen run included. The "
+        f"bounds are medians over the range tests of {ramps} seeds; who reads as many for one run "
+        "pays for each."
     )
     collapsed = [f"{row.name}: {row.collapsed}" for row in findings.rows if row.collapsed]
     lines.append(
@@ -238,7 +242,8 @@ def table(findings: Findings, settings: Settings, plus_minus: str = "+-") -> Tab
         title=f"{len(settings.seeds)} seeds; target: {findings.target:.2f} %, the mean of "
         f"{LONG!r} less {MARGIN}",
         caption="test %: mean with its 95 % interval. difference: paired with the first row, in "
-        "points. updates: median until the target; in brackets, seeds that never reach it. "
+        "points. updates: median until the target, tuning included; in brackets, seeds that never "
+        "reach it. "
         "epochs: tuning + training.",
         caption_justify="left",
         title_justify="left",
