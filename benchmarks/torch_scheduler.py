@@ -45,7 +45,11 @@ def steps() -> None:
             kind = "tensor" if tensor else "float"
             limit = TENSOR_LIMIT if tensor else LIMITS[tensor, groups]
             found = ratios(ours.step, theirs.step, STEPS)
-            row(f"step(), {kind} rates, {groups} groups, to CyclicLR", found, limit)
+            row(
+                f"step(), {kind} rates, {groups} group{'s' * (groups > 1)}, to CyclicLR",
+                found,
+                limit,
+            )
             if tensor:
                 bare = optimizer(groups, tensor).param_groups
 
@@ -54,7 +58,11 @@ def steps() -> None:
                         group["lr"].fill_(0.1)
 
                 found = ratios(ours.step, loop, STEPS)
-                row(f"step(), tensor rates, {groups} groups, to fill_()", found, LOOP_LIMIT)
+                row(
+                    f"step(), tensor rates, {groups} group{'s' * (groups > 1)}, to fill_()",
+                    found,
+                    LOOP_LIMIT,
+                )
 
 
 def others() -> None:
@@ -89,7 +97,11 @@ def momenta() -> None:
         for scheduler in (ours, theirs):
             scheduler.optimizer.step()
         found = ratios(ours.step, theirs.step, STEPS)
-        row(f"step(), with momenta, {groups} groups, to CyclicLR", found, LIMITS[False, groups])
+        row(
+            f"step(), with momenta, {groups} group{'s' * (groups > 1)}, to CyclicLR",
+            found,
+            LIMITS[False, groups],
+        )
 
 
 def jumps() -> None:
