@@ -50,17 +50,17 @@ nox -s benchmarks
 
 Differences of a few percent are noise on a shared machine; look at the lowest and the highest. Both
 sides run with a C library told to keep freed memory: otherwise handing it back to the system and
-taking it anew makes most of the difference between two training loops. Instructions, where they are counted, do
-not depend on the load; torch-lr-finder's include its progress bar, ours is off there.
+taking it anew makes most of the difference between two training loops. Instructions, where they are
+counted, do not depend on the load; torch-lr-finder's include its progress bar, ours is off there.
 
 How good the suggested bounds are, beside the rules of other finders, is in
 [the range test](range-test.md#how-good-it-is).
 
 What is MISSED, and why:
 
-- **Long arrays of rates** (`values` of cycles from about 500,000 updates on): the formula takes four
-  passes over the array, each about as dear as NumPy's fill. Faster ways round otherwise than the
-  formula for one step, and both are promised to agree bit for bit.
+- **Long arrays of rates** (`values` of cycles from about 500,000 updates on): the formula takes
+  four passes over the array, each about as dear as NumPy's fill. Faster ways round otherwise than
+  the formula for one step, and both are promised to agree bit for bit.
 - **A step of one tensor rate, to `fill_()`**: a call and some attributes around one `fill_` of less
   than a microsecond.
 - **Momentum**: the limits are those of rates alone; `CyclicLR` with momentum is what it is held to.
