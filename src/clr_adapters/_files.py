@@ -18,9 +18,11 @@ def write(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
     """
     target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f".{target.name}.{os.getpid()}.part")
+    # Chance keeps two writers apart, and a short name fits where the target's own just does.
+    draft = target.with_name(f".{os.urandom(8).hex()}.part")
+    file = draft.open("xb")  # outside: a draft that was there already is another's
     try:
-        with draft.open("xb") as file:
+        with file:
             fill(file)
         if target.exists():
             shutil.copymode(target, draft)

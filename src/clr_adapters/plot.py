@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import clrcore
-from clrcore._checks import integer, real, refuse
+from clrcore._checks import count, real, refuse
 
 try:
     import numpy as np
@@ -47,6 +47,8 @@ SHADE = (0.94, 0.89, 0.26)
 MOST_POINTS = 20_000
 # More marks than this on one line hide it.
 MOST_MARKS = 60
+# Ends of cycles that are listed from step 0 on, to mark the few of them in the picture.
+MOST_LISTED = 100_000
 
 # Inches: the size of the key's letters (10 points), and the length of its lines.
 EM = 10 / 72
@@ -67,8 +69,9 @@ def plot_policy(
 
     policies: one policy, a list of them, or a dictionary of them by label. In a list the
         label is the constructor's name.
-    total_steps: steps start <= t < total_steps are drawn. By default a policy that has an end
-        is drawn up to it, and the others up to the last of these ends, or for five cycles.
+    total_steps: steps start <= t < total_steps are drawn, at most 2**53. By default a policy
+        that has an end is drawn up to it, and the others up to the last of these ends, or for
+        five cycles.
     start: first step drawn, an integer >= 0.
     ax: where to draw; by default a new Figure.
     Returns the Axes. Raises TypeError or ValueError, naming the argument, for anything else.
@@ -80,10 +83,15 @@ def plot_policy(
     'learning rate'
     """
     named = _named_policies(policies)
-    start = integer("start", start)
-    stop = _default_stop(named) if total_steps is None else integer("total_steps", total_steps, 1)
+    start = count("start", start, 0)
+    if total_steps is None:
+        stop = _default_stop(named)
+        allowed = f"less than {stop}, where the picture ends unless total_steps is given"
+    else:
+        stop = count("total_steps", total_steps)
+        allowed = f"less than total_steps={stop}"
     if stop <= start:
-        refuse(ValueError, "start", f"less than total_steps={stop}", start)
+        refuse(ValueError, "start", allowed, start)
     ax = _axes(ax)
     any_ends = False
     for i, (label, policy) in enumerate(named.items()):
@@ -331,10 +339,15 @@ def _accuracy_limits(means: Sequence[Floats], target: float | None) -> tuple[flo
 
 def _marked_ends(policy: clrcore.Policy, start: int, stop: int) -> list[int]:
     """The cycle ends to be marked: none where there are too many to be seen."""
-    if policy.period is not None and (stop - start) // policy.period > MOST_MARKS:
+    period = policy.period
+    ends: Sequence[int]
+    if period is not None and policy.completes(2 * period) is not None:
+        ends = range((start // period + 1) * period, stop + 1, period)
+    elif policy.locate(stop).cycle > MOST_LISTED:
         return []
-    ends = [end for end in policy.cycle_ends(stop) if end > start]
-    return ends if len(ends) <= MOST_MARKS else []
+    else:
+        ends = [end for end in policy.cycle_ends(stop) if end > start]
+    return list(ends) if len(ends) <= MOST_MARKS else []
 
 
 def _steps(start: int, stop: int, ends: Sequence[int]) -> Steps:

@@ -75,6 +75,11 @@ def test_the_demo_runs_to_its_end(first_look):
     for name in FILES:
         assert f"Written: {out / name}" in done.stdout
     assert sorted(path.name for path in out.iterdir()) == FILES
+    (sentence,) = json.loads((out / "results.json").read_text())["verdict"]
+    assert sentence.startswith("2 seeds are too few to tell policies apart")
+    assert sentence in " ".join(done.stdout.split())
+    for words in (": higher (", ": lower (", ": a tie (", "(non-inferior)"):
+        assert words not in done.stdout
 
 
 def test_the_pictures_are_pictures(first_look):
@@ -246,6 +251,15 @@ def test_a_full_disk_is_told_in_one_line(total_steps):
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.skipif(os.name == "nt", reason="standard files of another kind there")
+@pytest.mark.parametrize("arguments", [["plot", "--json", "-"], ["suggest", "-"]])
+def test_a_closed_standard_input_is_told_in_one_line(arguments):
+    closed = [sys.executable, "-c", f"import sys; sys.stdin = None; {COMMAND[-1]}"]
+    done = subprocess.run([*closed, *arguments], capture_output=True, text=True, env=environment())
+    assert done.returncode == 1
+    assert done.stderr == "Error: standard input is closed\n"
+
+
 class TestOptions:
     def invoke(self, *arguments: object):
         return click_testing.CliRunner().invoke(main, [*map(str, arguments)])
@@ -291,4 +305,22 @@ class TestOptions:
         path.write_text("mine")
         result = self.invoke("demo", "--quick", "--out", path / "out")
         assert result.exit_code == 1
-        assert "Error:" in result.output
+        assert "cannot be written to" in result.output
+
+    @pytest.mark.parametrize("name", FILES)
+    def test_a_folder_in_the_place_of_a_file_is_told_before_the_work(self, tmp_path: Path, name):
+        pytest.importorskip("mlxtend")
+        (tmp_path / name).mkdir()
+        result = self.invoke("demo", "--quick", "--out", tmp_path)
+        assert result.exit_code == 1
+        assert f"{name} must be a file, but it is a folder" in result.output
+        assert "range test" not in result.output
+        assert [path.name for path in tmp_path.iterdir()] == [name]
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="no folder that nobody can write to")
+    def test_a_folder_that_cannot_be_written_to_is_told_before_the_work(self):
+        pytest.importorskip("mlxtend")
+        result = self.invoke("demo", "--quick", "--out", "/proc")
+        assert result.exit_code == 1
+        assert "/proc cannot be written to" in result.output
+        assert "range test" not in result.output

@@ -63,6 +63,10 @@ EXAMPLES = {
 }
 
 
+TRIANGULAR = ["triangular", "--base-lr", 1, "--max-lr", 2, "--step-size", 5]
+SWEEP = ["linear_sweep", "--min-lr", 0, "--max-lr", 1, "--num-steps", 5]
+
+
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -199,7 +203,10 @@ def test_numbers_need_no_matplotlib():
             "constant has no --gamma; it takes --lr",
         ),
         (["constant", "--lr", "nan", "--total-steps", 5], "--lr must be a finite number >= 0"),
-        (["decay", "--base-lr", 2, "--max-lr", 1, "--step-size", 5], "--max-lr must be >="),
+        (
+            ["decay", "--base-lr", 2, "--max-lr", 1, "--step-size", 5],
+            "--max-lr must be >= --base-lr, got --max-lr=1.0 < --base-lr=2.0;",
+        ),
         (["decay", "--base-lr", 0, "--max-lr", 1, "--step-size", 2.5], "'--step-size'"),
         (["stepwise", "--lr", 1, "--milestones", "3,x"], "'3,x' must be integers with commas"),
         (["constant", "--lr", 1], "--total-steps must be given"),
@@ -207,9 +214,19 @@ def test_numbers_need_no_matplotlib():
         (["constant", "--lr", 1, "--total-steps", 5, "--start", 5], "--start must be less than"),
         (
             ["constant", "--lr", 1, "--total-steps", 5, "--start", 5, "--values"],
-            "--start must be less than 5",
+            "--start must be less than 5, where the rates end",
+        ),
+        (
+            [*TRIANGULAR, "--start", 100],
+            "--start must be less than 50, where the picture ends unless --total-steps is given",
+        ),
+        (
+            [*SWEEP, "--start", 7, "--values"],
+            "--start must be less than 5, where the rates end unless --total-steps is given",
         ),
         (["constant", "--lr", 1, "--total-steps", 0], "--total-steps"),
+        (["constant", "--lr", 1, "--total-steps", 2**53 + 1], "'--total-steps'"),
+        (["constant", "--lr", 1, "--total-steps", 5, "--start", 2**63], "'--start'"),
         (["constant", "--lr", 1, "--out", "p.gif"], "'p.gif' must end in .png or .svg"),
         (["--json", "absent.json"], "absent.json"),
     ],
@@ -239,6 +256,11 @@ def test_refuses_files(folder, text, words):
     assert result.output.startswith("Error: bad.json: ")
     assert words in result.output
     assert [path.name for path in folder.iterdir()] == ["bad.json"]
+
+
+def test_the_last_steps_that_can_be_counted():
+    result = invoke("constant", "--lr", 1, "--start", 2**53 - 1, "--total-steps", 2**53, "--values")
+    assert result.output == "step,lr\n9007199254740991,1.0\n"
 
 
 def test_a_folder_is_no_picture(folder):

@@ -122,6 +122,11 @@ class TestFiles:
             ('{"lr": [1, -2], "loss": [1, 2]}', "entry 1: lr must be a finite number >= 0"),
             ('{"a": [1], "loss": [1]}', "file: no column of rates"),
             ("{}", "the file is empty"),
+            ('{"a": 1, "b": 2}', "no lists in it, only the keys 'a', 'b'"),
+            (json.dumps(dict.fromkeys("abcdefghijkl", 1)), "'j', ...; it must be"),
+            ("lr;loss\n0,1;2\n", "got '0,1'; write decimals with a point"),
+            ('{"lr": ["0,1"], "loss": [1]}', "got '0,1'; write decimals with a point"),
+            ("lr,loss\n0,1,2,3\n", "the header has 2; if these are decimals with a comma"),
             ("[1, 2]", "a JSON dictionary of lists"),
             ('{"lr": [', "line 1 column 9"),
             ('{"version": 2, "lr": [1]}', "data lacks"),
@@ -135,6 +140,19 @@ class TestFiles:
         assert result.stdout == ""
         assert result.stderr.startswith("Error: file: ")
         assert words in result.stderr
+
+    def test_a_line_with_too_few_cells_is_not_blamed_on_decimals(self):
+        Path("file").write_text("lr,loss\n0.1\n")
+        assert "decimals" not in invoke("file").stderr
+
+    @pytest.mark.parametrize("flag", ["--held-out", "--training"])
+    def test_what_an_accuracy_is_of_is_not_said_of_a_curve_without_one(self, flag):
+        curve().to_csv("a.csv")
+        Path("a.json").write_text(json.dumps(curve().to_dict()))
+        for file in ("a.csv", "a.json"):
+            result = invoke(file, flag)
+            assert result.exit_code == 2
+            assert f"{flag} says what an accuracy is of, but {file} has none" in result.stderr
 
     def test_text_in_another_encoding(self):
         Path("file").write_bytes(b"lr,loss\n0.1,\xff\n")
@@ -203,6 +221,18 @@ class TestAnswers:
         result = invoke(flat(), "--json")
         assert (result.exit_code, result.stdout) == (3, "")
 
+    def test_the_rules_beside_a_refusal_as_json(self):
+        result = invoke(flat(), "--compare", "--json")
+        assert result.exit_code == 3
+        data = json.loads(result.stdout)
+        assert list(data) == ["refusal", "files", "rules"]
+        assert data["refusal"] in result.stderr
+        assert data["files"] == ["flat.csv"]
+        assert list(data["rules"]) == list(RULES)
+        curve = clrcore.Curve.from_csv("flat.csv")
+        expected = clrcore.suggest_bounds(curve, rule="ktrain_minimum")
+        assert data["rules"]["ktrain_minimum"] == expected.to_dict()
+
     def test_a_curve_of_nothing(self):
         Path("a.csv").write_text("lr,loss\n")
         assert invoke("a.csv").exit_code == 3
@@ -217,11 +247,13 @@ class TestAnswers:
             (["absent.csv"], "absent.csv"),
             (["a.csv", "./a.csv"], "./a.csv is given twice"),
             (["-", "-"], "- is given twice"),
-            (["a.csv", "--rule", "best"], "rule must be one of 'auto', 'loss', "),
+            (["a.csv", "--rule", "best"], "Error: --rule must be one of 'auto', 'loss', "),
             (["a.csv", "--rule", "accuracy"], "'accuracy' needs accuracy"),
             (["a.csv", "--picture", "p.pdf"], "'p.pdf' must end in .png or .svg"),
             (["a.csv", "--sweep", "cubic"], "'cubic'"),
             (["a.csv", "--steps-per-epoch", 0], "--steps-per-epoch"),
+            (["a.csv", "--steps-per-epoch", "nan"], "'--steps-per-epoch': nan must be a finite"),
+            (["a.csv", "--steps-per-epoch", "inf"], "'--steps-per-epoch': inf must be a finite"),
             (["."], "is a directory"),
         ],
     )

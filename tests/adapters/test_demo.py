@@ -329,7 +329,7 @@ def made_up_histories(settings: experiment.Settings, finals: dict[str, float]):
 
 
 class TestReport:
-    SETTINGS = experiment.Settings((0, 1, 2, 3), unit=7)
+    SETTINGS = experiment.Settings((0, 1, 2, 3, 4), unit=7)
 
     def findings(self, **finals: float):
         names = {
@@ -358,20 +358,20 @@ class TestReport:
 
     def test_the_target_is_the_baselines_mean_less_the_margin(self):
         *_, findings = self.findings(long=0.95)
-        assert findings.target == pytest.approx(95.15 - 0.5)
+        assert findings.target == pytest.approx(95.2 - 0.5)
 
     def test_the_constant_is_chosen_on_validation_and_scored_on_test(self):
         *_, findings = self.findings(c3=0.99)
         assert findings.chosen == 0.03
-        assert findings.row(report.BEST).accuracy.mean == pytest.approx(90.15)
+        assert findings.row(report.BEST).accuracy.mean == pytest.approx(90.2)
 
     def test_collapsed_seeds_are_counted_and_kept(self):
         *_, findings = self.findings(c3=0.1)
         row = findings.row("constant 0.3")
-        assert row.collapsed == 4
-        assert row.accuracy.mean == pytest.approx(10.15)
-        assert findings.row(report.MEAN).collapsed == 4
-        assert "constant 0.3: 4" in " ".join(report.verdict(findings, self.SETTINGS))
+        assert row.collapsed == 5
+        assert row.accuracy.mean == pytest.approx(10.2)
+        assert findings.row(report.MEAN).collapsed == 5
+        assert "constant 0.3: 5" in " ".join(report.verdict(findings, self.SETTINGS))
 
     def test_differences_are_paired(self):
         arms, histories, _ = self.findings(long=0.9, staged=0.91)
@@ -391,6 +391,17 @@ class TestReport:
             in (text)
         )
 
+    @pytest.mark.parametrize("count", [2, 4])
+    def test_few_seeds_tell_nothing_even_where_they_agree(self, count):
+        settings = experiment.Settings(tuple(range(count)), unit=7)
+        finals = {experiment.TRIANGULAR: 0.92, experiment.STAGED: 0.88}
+        arms, histories = made_up_histories(settings, finals)
+        findings = report.find(arms, histories, settings)
+        difference = findings.row(experiment.STAGED).difference
+        assert report.versus(difference) == "lower"
+        (sentence,) = report.verdict(findings, settings)
+        assert sentence.startswith(f"{count} seeds are too few to tell policies apart")
+
     @pytest.mark.parametrize(("staged", "non_inferior"), [(0.896, True), (0.894, False)])
     def test_non_inferior_only_above_the_margin(self, staged, non_inferior):
         *_, findings = self.findings(long=0.9, staged=staged)
@@ -406,7 +417,7 @@ class TestReport:
         assert costs["constant 0.1"] == (0, 10)
         assert sum(costs[report.BEST]) == len(experiment.GRID) * 10
 
-    def results(self, warnings=(), **finals: float):
+    def results(self, warnings=(), seeds=SETTINGS.seeds, **finals: float):
         arms, histories, findings = self.findings(**finals)
         curve = clrcore.Curve([0.1, 0.2, 0.3], [1.0, 0.5, 0.2], sweep="linear")
         bounds = clrcore.Bounds(
@@ -419,7 +430,8 @@ class TestReport:
             reasons=["it fell & rose"],
             warnings=warnings,
         )
-        return report.results(arms, histories, [curve], bounds, findings, self.SETTINGS)
+        settings = experiment.Settings(seeds, self.SETTINGS.unit)
+        return report.results(arms, histories, [curve], bounds, findings, settings)
 
     def test_json_has_no_infinity(self, tmp_path):
         path = tmp_path / "results.json"
@@ -427,7 +439,7 @@ class TestReport:
         data = json.loads(path.read_text())
         row = next(row for row in data["rows"] if row["name"] == experiment.STAGED)
         assert row["updates_to_target"] is None
-        assert row["never_reached"] == 4
+        assert row["never_reached"] == 5
         policy = clrcore.policy_from_dict(data["runs"][experiment.STAGED]["policy"])
         arms = experiment.arms(0.02, 0.2, 0.1, self.SETTINGS)
         assert policy == dict((arm.name, arm.policy) for arm in arms)[experiment.STAGED]
@@ -462,6 +474,29 @@ class TestFiles:
         finally:
             os.umask(before)
         assert path.stat().st_mode & 0o777 == 0o640
+
+    def test_a_name_may_be_as_long_as_any(self, tmp_path):
+        path = tmp_path / ("x" * 255)
+        _files.write(path, lambda file: file.write(b"new"))
+        assert [one.name for one in tmp_path.iterdir()] == [path.name]
+
+    def test_the_draft_of_another_writer_is_left_alone(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(_files.os, "urandom", bytes)
+        draft = tmp_path / f".{bytes(8).hex()}.part"
+        draft.write_text("another's")
+        with pytest.raises(FileExistsError):
+            _files.write(tmp_path / "file", lambda file: file.write(b"new"))
+        assert [one.read_text() for one in tmp_path.iterdir()] == ["another's"]
+
+    def test_two_writers_of_one_process_do_not_meet(self, tmp_path):
+        path = tmp_path / "file"
+
+        def fill(file):
+            _files.write(path, lambda other: other.write(b"first"))
+            file.write(b"second")
+
+        _files.write(path, fill)
+        assert [one.read_text() for one in tmp_path.iterdir()] == ["second"]
 
     def test_an_interrupt_leaves_what_was_there(self, tmp_path):
         path = tmp_path / "file"
@@ -533,12 +568,18 @@ class TestPage:
             assert f"{name}{version}" in reader.text
         for run in results["runs"].values():
             assert repr(clrcore.policy_from_dict(run["policy"])) in reader.text
-        assert "4 seeds, 0 to 3" in reader.text
-        assert "never (4)" in reader.text
+        assert "5 seeds, 0 to 4" in reader.text
+        assert "never (5)" in reader.text
         assert report.ABOUT in reader.text
         classes = [attributes.get("class") for attributes in reader.named("td")]
         assert {"none", "higher", "lower", "tie"} <= set(classes)
         assert reader.text.count("\N{MINUS SIGN}70.00") == 1
+
+    def test_colours_no_difference_of_few_seeds(self):
+        _, reader = self.read(seeds=(0, 1, 2, 3), triangular=0.92, staged=0.2)
+        assert not {"higher", "lower"} & {one.get("class") for one in reader.named("td")}
+        assert "not coloured, as so few seeds cannot tell policies apart" in reader.text
+        assert "coloured where" not in reader.text
 
     def test_needs_no_other_file_and_no_network(self):
         text, reader = self.read()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+import tracemalloc
 from itertools import combinations
 
 import pytest
@@ -121,6 +122,28 @@ class TestPolicy:
         ax = plot_policy(clrcore.triangular(0.1, 0.4, 1), 10**7)
         assert "marks: ends of cycles" not in labels(ax)
 
+    @pytest.mark.parametrize(
+        ("policy", "ends"),
+        [
+            (TRIANGULAR, range(8, 50, 10)),
+            (clrcore.warm_restarts(0.1, 0.4, 10), range(8, 50, 10)),
+            (clrcore.chain([(clrcore.triangular(0.1, 0.4, 2), 5), (TRIANGULAR, None)]), [49]),
+            (clrcore.smith_one_cycle(0.1, 0.4, 5), [49]),  # the last step, for want of an end
+        ],
+    )
+    def test_far_from_the_start_no_more_is_listed_than_drawn(self, policy, ends):
+        start = 40_000_002
+        tracemalloc.start()
+        ax = plot_policy(policy, start + 50, start=start)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 10**7
+        assert marked(line(ax, policy.constructor)) == [start + end for end in ends]
+
+    def test_the_one_cycle_is_marked_once(self):
+        ax = plot_policy(clrcore.smith_one_cycle(0.1, 0.4, 5), 40)
+        assert marked(line(ax, "smith_one_cycle")) == [10]
+
     def test_curves_differ_without_colour(self):
         ax = plot_policy([clrcore.constant(0.1 * (i + 1)) for i in range(6)], 10)
         looks = {(a.get_linestyle(), str(a._dash_pattern), a.get_marker()) for a in ax.lines[:6]}
@@ -136,11 +159,18 @@ class TestPolicy:
             ({"policies": [0.1]}, TypeError, "policies.*a policy of clrcore"),
             ({"policies": {"a": lambda step: 0.1}}, TypeError, r"policies\['a'\]"),
             ({"policies": {1: TRIANGULAR}}, TypeError, "labels are strings"),
-            ({"total_steps": 0}, ValueError, "total_steps must be an integer >= 1"),
+            ({"total_steps": 0}, ValueError, "total_steps must be an integer from 1 to"),
+            ({"total_steps": 10**20}, ValueError, "total_steps must be an integer from 1 to"),
             ({"total_steps": 10.5}, ValueError, "total_steps must be an integer"),
             ({"total_steps": True}, TypeError, "total_steps must be an integer"),
-            ({"start": -1}, ValueError, "start must be an integer >= 0"),
-            ({"start": 10}, ValueError, "start must be less than"),
+            ({"start": -1}, ValueError, "start must be an integer from 0 to"),
+            ({"start": 10**20}, ValueError, "start must be an integer from 0 to"),
+            ({"start": 10}, ValueError, "start must be less than total_steps=10, got 10"),
+            (
+                {"start": 100, "total_steps": None},
+                ValueError,
+                "start must be less than 50, where the picture ends unless total_steps is given",
+            ),
             ({"ax": "no"}, TypeError, "ax must be None or a matplotlib Axes"),
         ],
     )

@@ -12,11 +12,16 @@ import click
 
 import clrcore
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from . import _input
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+# Keys of a dictionary that a message names.
+MOST_KEYS = 10
 # What a refusal says -> what to do about files that are known to end that way.
 ADVICE = {
+    r"number, got '[+-]?\d*,\d+'": "write decimals with a point",
     "wall_time": "TensorBoard exports one file per scalar: join those of the rate and of the loss "
     "by Step into one table with the columns lr and loss",
     "lr must be a number, got ''": "rate and loss must be on the same line: join the lines of a "
@@ -31,19 +36,27 @@ def read(file: str, names: Mapping[str, Any], more: Mapping[str, Any]) -> clrcor
         dictionary of lists: the history of a tool, or what `Curve.to_dict` makes.
     names: columns or keys that hold lr, loss and accuracy, None for the usual ones.
     more: further arguments of `Curve`, None where they are to be inferred.
-    Raises click.ClickException that names the file and, in tables, the line.
+    Raises click.ClickException that names the file and, in tables, the line; click.UsageError
+    where `held_out` is said of a curve without accuracy.
     """
-    name = "standard input" if file == "-" else click.format_filename(file)
+    name = _input.name(file)
     try:
-        with click.open_file(file, "rb") as stream:
-            content = stream.read()
+        content = _input.content(file)
         if content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"["):
-            return _from_json(content, names, more)
-        return clrcore.Curve.from_csv(io.BytesIO(content), **names, **more)
+            curve = _from_json(content, names, more)
+        else:
+            curve = clrcore.Curve.from_csv(io.BytesIO(content), **names, **more)
     except (OSError, TypeError, ValueError) as error:
         raise click.ClickException(f"{name}: {_as_options(str(error))}") from error
     except RecursionError:
         raise click.ClickException(f"{name}: nested too deeply to be a curve") from None
+    if more["held_out"] is not None and curve.accuracy is None:
+        flag = "--held-out" if more["held_out"] else "--training"
+        raise click.UsageError(
+            f"{flag} says what an accuracy is of, but {name} has none; name its column by "
+            "--accuracy, or leave the option out"
+        )
+    return curve
 
 
 def _from_json(content: bytes, names: Mapping[str, Any], more: Mapping[str, Any]) -> clrcore.Curve:
@@ -56,6 +69,11 @@ def _from_json(content: bytes, names: Mapping[str, Any], more: Mapping[str, Any]
         curve = clrcore.Curve.from_dict(data)
         recorded = {key: getattr(curve, key) for key in more}
     lists = {key: value for key, value in data.items() if isinstance(value, list)}
+    if data and not lists:
+        raise ValueError(
+            f"no lists in it, only the keys {_shown(list(data))}; "
+            'it must be as {"lr": [...], ...}'
+        )
     lengths = {key: len(value) for key, value in lists.items()}
     if len(set(lengths.values())) > 1:
         raise ValueError(f"the lists must be equally long, got {lengths}")
@@ -72,6 +90,11 @@ def _from_json(content: bytes, names: Mapping[str, Any], more: Mapping[str, Any]
         raise ValueError(re.sub(r"^line (\d+): ", _entry, str(error))) from error
 
 
+def _shown(keys: Sequence[str]) -> str:
+    """The first few keys of a dictionary."""
+    return ", ".join(map(repr, keys[:MOST_KEYS])) + (", ..." if len(keys) > MOST_KEYS else "")
+
+
 def _entry(line: re.Match[str]) -> str:
     """Which entry of the lists a line of the table is; nothing for the header."""
     number = int(line[1])
@@ -80,6 +103,9 @@ def _entry(line: re.Match[str]) -> str:
 
 def _as_options(message: str) -> str:
     """What is said of arguments, said of options, and advice for what is known."""
-    advice = [text for sign, text in ADVICE.items() if sign in message]
+    advice = [text for sign, text in ADVICE.items() if re.search(sign, message)]
+    cells = re.search(r"(\d+) cells, but the header has (\d+)", message)
+    if cells and int(cells[1]) > int(cells[2]):
+        advice.append("if these are decimals with a comma, write them with a point")
     message = re.sub(r"\b(lr|loss|accuracy)=\.\.\.", r"--\1 NAME", message)
     return "; ".join([message, *advice])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ import clrcore
 from . import _console, _ends
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from rich.console import Console
 
@@ -70,8 +71,8 @@ def _demo(out: Path, count: int, seed: int, quick: bool) -> None:
     except data.DataMissingError as error:
         raise click.ClickException(str(error)) from error
     console = Console(highlight=False)
-    out.mkdir(parents=True, exist_ok=True)
     files = {name: out / name for name in (*PICTURES, "results.json", "report.html")}
+    _check_writable(out, files.values())
     seeds = tuple(range(seed, seed + count))
     settings = (
         experiment.Settings(seeds, experiment.EPOCH // 5) if quick else experiment.Settings(seeds)
@@ -116,6 +117,24 @@ def _demo(out: Path, count: int, seed: int, quick: bool) -> None:
     for path in files.values():
         # Whole paths, however long, so that they can be copied.
         console.print(f"Written: {path}", markup=False, soft_wrap=True)
+
+
+def _check_writable(out: Path, files: Iterable[Path]) -> None:
+    """Make the folder, and refuse before the work what could only fail after it."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise click.ClickException(
+            f"{click.format_filename(out)} cannot be written to: {error}; give another --out"
+        ) from error
+    for path in files:
+        if path.is_dir():
+            raise click.ClickException(
+                f"{click.format_filename(path)} must be a file, but it is a folder; give another "
+                "--out"
+            )
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import sys
 from collections.abc import Mapping
 from inspect import Parameter, signature
@@ -15,9 +16,11 @@ import click
 import clrcore
 from clrcore.dictionary import CONSTRUCTORS
 
-from . import _pictures
+from . import _input, _pictures
 
 DEFAULT_OUT = Path("policy.png")
+# Steps are counted exactly up to here.
+LARGEST_COUNT = 2**53
 # Rows of numbers that are made at a time.
 BLOCK = 10_000
 
@@ -53,13 +56,25 @@ ARGUMENTS: dict[str, tuple[Any, str]] = {
     "anneal_strategy": (str, "cos (the default) or linear."),
     "div_factor": (float, "max_lr / first rate. [default: 25]"),
     "final_div_factor": (float, "First rate / last rate. [default: 10000]"),
-    "total_steps": (click.IntRange(1), "Steps up to which is drawn; of one_cycle, its length."),
+    "total_steps": (
+        click.IntRange(1, LARGEST_COUNT),
+        "Steps up to which is drawn; of one_cycle, its length.",
+    ),
 }
 
 
 def option(name: str) -> str:
     """The option for the argument `name`."""
     return "--" + name.replace("_", "-")
+
+
+# An argument in what is said of it: at the beginning, with its value, or no word of English.
+ARGUMENT = re.compile(
+    "|".join(
+        rf"\b{name}\b" if "_" in name else rf"^{name}\b(?= )|\b{name}(?==)"
+        for name in [*ARGUMENTS, "start"]
+    )
+)
 
 
 def _kinds() -> dict[str, dict[str, bool]]:
@@ -115,7 +130,9 @@ class Command(click.Command):
     help=f"The picture, .png or .svg. [default: {DEFAULT_OUT}; none with --values]",
 )
 @click.option("--values", is_flag=True, help="Print the rates, a line for every step.")
-@click.option("--start", type=click.IntRange(0), default=0, help="First step. [default: 0]")
+@click.option(
+    "--start", type=click.IntRange(0, LARGEST_COUNT), default=0, help="First step. [default: 0]"
+)
 def plot(
     kind: str | None,
     files: tuple[str, ...],
@@ -131,7 +148,8 @@ def plot(
       clrcore plot --json policy.json --json other.json --out both.svg
 
     A policy that has an end is drawn up to it, others up to the last of these ends or for five
-    cycles, unless --total-steps says otherwise. Chains are given as --json.
+    cycles, unless --total-steps says otherwise; where there is neither, it must be given. Chains
+    are given as --json.
     """  # noqa: D301 - the backspace tells click to keep the lines
     total_steps = given["total_steps"]
     given = {name: value for name, value in given.items() if value is not None}
@@ -188,10 +206,9 @@ def _refuse(kind: str, what: str) -> NoReturn:
 
 def _read(file: str) -> clrcore.Policy:
     """The policy in a file."""
-    name = "standard input" if file == "-" else click.format_filename(file)
+    name = _input.name(file)
     try:
-        with click.open_file(file, encoding="utf-8-sig") as stream:
-            return clrcore.policy_from_dict(json.load(stream))
+        return clrcore.policy_from_dict(json.loads(_input.content(file).decode("utf-8-sig")))
     except (OSError, TypeError, ValueError) as error:
         raise click.ClickException(f"{name}: {error}") from error
     except RecursionError:
@@ -211,7 +228,8 @@ def _print(policies: Mapping[str, clrcore.Policy], start: int, total_steps: int 
     if not stop:
         raise click.UsageError("--values needs --total-steps where no policy has an end")
     if start >= stop:
-        raise click.UsageError(f"--start must be less than {stop}, where the rates end")
+        more = " unless --total-steps is given" if total_steps is None else ""
+        raise click.UsageError(f"--start must be less than {stop}, where the rates end{more}")
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(["step", *(policies if len(policies) > 1 else ["lr"])])
     for first in range(start, stop, BLOCK):
@@ -221,6 +239,5 @@ def _print(policies: Mapping[str, clrcore.Policy], start: int, total_steps: int 
 
 
 def _as_options(message: str) -> str:
-    """What a constructor says of its arguments, said of the options."""
-    name, _, rest = message.partition(" ")
-    return f"{option(name)} {rest}" if name in {*ARGUMENTS, "start"} else message
+    """What is said of arguments, said of the options."""
+    return ARGUMENT.sub(lambda match: option(match[0]), message)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,13 @@ from . import _curves, _ends, _pictures
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+def finite(context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
+    """The number in an option; a refusal of nan and inf, which are no numbers of updates."""
+    if value is not None and not math.isfinite(value):
+        raise click.BadParameter(f"{value} must be a finite number > 0")
+    return value
 
 
 @click.command(short_help="Read learning rates off recorded range tests.")
@@ -36,6 +44,7 @@ if TYPE_CHECKING:
 @click.option(
     "--steps-per-epoch",
     type=click.FloatRange(min=0, min_open=True),
+    callback=finite,
     help="Updates in an epoch, if known.",
 )
 @click.option(
@@ -85,7 +94,9 @@ def suggest(
     except clrcore.NoBoundsError as error:
         refusal = error
     except ValueError as error:
-        raise click.UsageError(str(error)) from error
+        message = str(error)
+        of_rule = message.startswith("rule ")
+        raise click.UsageError(f"--{message}" if of_rule else message) from error
     if picture is not None:
         try:
             ax = _pictures.needs_plot().plot_range_test(curves, bounds)
@@ -93,8 +104,9 @@ def suggest(
             raise click.ClickException(str(error)) from error
         _pictures.save(ax, picture)
     rules = _all_rules(curves) if compare else None
-    if as_json and bounds is not None:
-        data: dict[str, Any] = {**bounds.to_dict(), "files": list(files)}
+    if as_json and (bounds is not None or rules is not None):
+        answer = {"refusal": str(refusal)} if bounds is None else bounds.to_dict()
+        data: dict[str, Any] = {**answer, "files": list(files)}
         if rules is not None:
             data["rules"] = {
                 name: {"refusal": said} if isinstance(said, str) else said.to_dict()

@@ -11,7 +11,7 @@ from jinja2 import Environment, StrictUndefined
 
 import clrcore
 
-from .report import versus
+from .report import too_few, versus
 from .statistics import Estimate
 
 TEMPLATE = "report.html.jinja"
@@ -35,8 +35,9 @@ def page(results: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str:
         "policy": lambda data: repr(clrcore.policy_from_dict(data)),
         "inline": lambda png: f"data:image/png;base64,{base64.b64encode(png).decode()}",
     }
+    few = too_few(results["settings"]["seeds"])
     source = files(__package__).joinpath(TEMPLATE).read_text(encoding="utf-8")
-    return environment.from_string(source).render(**results, pictures=pictures)
+    return environment.from_string(source).render(**results, pictures=pictures, few=few)
 
 
 def _estimate(interval: Mapping[str, float]) -> Estimate:

@@ -51,6 +51,10 @@ MARGIN = 0.5
 COLLAPSED = 50.0
 """Test accuracy in percent below which a seed counts as collapsed."""
 
+FEWEST_SEEDS = 5
+"""Seeds below which nothing is called higher or lower. Accuracies are counts of few rows: two
+seeds often differ by the same, which makes an interval of no width."""
+
 ABOUT = (
     f"{TRAIN + VALIDATION + TEST} digits of 14 x 14 pixels, split into {TRAIN} to train, "
     f"{VALIDATION} to validate, {TEST} to test; 196-64-64-10 ReLU, batches of {BATCH} "
@@ -161,6 +165,11 @@ def versus(difference: Estimate) -> str:
     return "lower" if difference.high < 0 else "a tie"
 
 
+def too_few(seeds: Sequence[int]) -> bool:
+    """Whether there are too few seeds to tell policies apart."""
+    return len(seeds) < FEWEST_SEEDS
+
+
 def shown_difference(difference: Estimate) -> str:
     """A paired difference with both ends of its interval."""
     return (
@@ -173,6 +182,12 @@ def verdict(findings: Findings, settings: Settings) -> list[str]:
     """What was measured, in sentences; wins, ties and losses alike."""
     long, short = settings.long / EPOCH, settings.short / EPOCH
     baseline = findings.row(LONG)
+    if too_few(settings.seeds):
+        return [
+            f"{len(settings.seeds)} seeds are too few to tell policies apart, whatever the "
+            "intervals look like, and nothing follows from them: run without --quick, or with "
+            f"--seeds {FEWEST_SEEDS} or more."
+        ]
     lines = [
         f"All of this is about one small network and {len(settings.seeds)} seeds, which split "
         "the same 5000 digits anew. A difference counts only if its interval leaves out 0; the "
