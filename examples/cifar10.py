@@ -5,8 +5,9 @@
     python examples/cifar10.py --data DIR --plan super       ResNet-56 in one cycle
     python examples/cifar10.py --list                        arms and budgets
 
-Needs PyTorch, click and matplotlib: pip install "clrcore[torch,cli]". DIR holds the binary version
-of CIFAR-10; nothing is downloaded. Run again after an interruption, it goes on.
+Needs PyTorch, click and matplotlib: in a copy of this repository, pip install ".[torch,cli]". DIR
+holds the binary version of CIFAR-10; nothing is downloaded. Run again after an interruption, it
+goes on.
 """
 
 from __future__ import annotations
@@ -25,18 +26,21 @@ from cifar.command import (
     device_option,
     pick_device,
     plain_errors,
+    set_precision,
     size_note,
 )
-from cifar.data import Cifar, load
+from cifar.data import FORMATS, Cifar, load
 from cifar.files import read_log
-from cifar.plans import PLANS, Arm, Plan
-from cifar.training import Cadence, Job, Loaded, train
+from cifar.plans import PLANS, SEEDS, Arm, Plan
+from cifar.training import Cadence, Job, Loaded, check, train
 
 from clr_adapters.plot import plot_range_test
 
 # Updates in an epoch are counted in these where no data are read.
 IMAGES = 50_000
 RANGE_TEST_SEEDS = 3
+# What the plans' claims are about.
+PUBLISHED = FORMATS["cifar10"].title
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -52,11 +56,16 @@ RANGE_TEST_SEEDS = 3
     show_default=True,
     help="Folder for logs, checkpoints and pictures.",
 )
-@click.option("--seeds", type=click.IntRange(1, 100), default=5, show_default=True)
+@click.option("--seeds", type=click.IntRange(1, 100), default=SEEDS, show_default=True)
 @click.option(
     "--seed", type=click.IntRange(0, 2**31), default=0, show_default=True, help="The first seed."
 )
-@click.option("--range-test", "sweep", is_flag=True, help="A range test first, beside the paper's.")
+@click.option(
+    "--range-test",
+    "sweep",
+    is_flag=True,
+    help=f"A range test first, of the first {RANGE_TEST_SEEDS} seeds, beside the paper's.",
+)
 @click.option(
     "--scale",
     type=click.FloatRange(0.001, 1.0),
@@ -95,7 +104,9 @@ def main(
     if data is None:
         raise click.UsageError("Missing option '--data': the folder with the binary files.")
     chosen = pick_device(device)
-    with plain_errors():
+    set_precision(plan)
+    jobs: list[Job] = []
+    with plain_errors(jobs):
         read = load(data, dataset)
         arms = _arms(plan, read, names, scale, steps)
         note = _note(read, scale, steps)
@@ -104,12 +115,14 @@ def main(
         )
         if note is not None:
             click.echo(f"Note: {note}")
-        out.mkdir(parents=True, exist_ok=True)
         several = range(seed, seed + seeds)
+        cadence = Cadence(log_every, look_every, checkpoint_every)
+        jobs += [Job(out, plan, arm, each, cadence, note) for each in several for arm in arms]
+        for job in jobs:  # all of them before the first is trained
+            check(job, read)
+        out.mkdir(parents=True, exist_ok=True)
         if sweep:
             _range_test(plan, read, chosen, several[:RANGE_TEST_SEEDS], scale, out)
-        cadence = Cadence(log_every, look_every, checkpoint_every)
-        jobs = [Job(out, plan, arm, each, cadence, note) for each in several for arm in arms]
         _train(jobs, Loaded.of(read, plan, chosen))
         _report(plan, arms, jobs, note, out)
 
@@ -140,7 +153,8 @@ def _arms(
 
 def _note(data: Cifar, scale: float, steps: int | None) -> str | None:
     """What makes these runs others than the plan's; None if nothing does."""
-    parts = [] if scale == 1.0 else [f"lengths times {scale:g}"]
+    parts = [] if data.title == PUBLISHED else [f"{data.title} for {PUBLISHED}"]
+    parts += [] if scale == 1.0 else [f"lengths times {scale:g}"]
     if steps is not None:
         parts.append(f"at most {steps} updates a run")
     size = size_note(data)
@@ -178,9 +192,10 @@ def _report(
         report.Result(arm, tuple(tuple(read_log(job.log)) for job in jobs if job.arm is arm))
         for arm in arms
     ]
-    for line in (*report.table(results), *report.verdict(plan, results, note)):
+    lines = [*report.table(results), *report.verdict(plan, results, note)]
+    for line in (*lines, *report.contrasts(plan, results)):
         click.echo(line)
-    for path in report.pictures(results, out):
+    for path in report.pictures(plan, results, out):
         click.echo(f"Written: {path}")
 
 

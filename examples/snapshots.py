@@ -10,6 +10,7 @@ their mean weights, whose BatchNorm statistics are then taken anew (Izmailov et 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from cifar.command import (
     device_option,
     pick_device,
     plain_errors,
+    set_precision,
     size_note,
 )
 from cifar.data import load
@@ -96,7 +98,7 @@ def score(
     "--epochs", type=click.IntRange(1), default=8, show_default=True, help="Epochs in a cycle."
 )
 @click.option(
-    "--last", type=click.IntRange(1), default=3, show_default=True, help="Snapshots used."
+    "--last", type=click.IntRange(1), help="Snapshots used. [default: 3, or all of fewer cycles]"
 )
 @click.option("--seed", type=click.IntRange(0, 2**31), default=0, show_default=True)
 @click.option(
@@ -115,7 +117,7 @@ def main(
     kind: str,
     cycles: int,
     epochs: int,
-    last: int,
+    last: int | None,
     seed: int,
     out: Path,
     checkpoint_every: int,
@@ -124,12 +126,15 @@ def main(
     """Train once; score the last network, an ensemble and an average of its cycle ends."""
     if data is None:
         raise click.UsageError("Missing option '--data': the folder with the binary files.")
+    last = min(3, cycles) if last is None else last
     if last > cycles:
         raise click.BadParameter(
-            f"must be at most --cycles={cycles}, got {last}", param_hint="last"
+            f"must be at most --cycles={cycles}, got {last}", param_hint="'--last'"
         )
     plan, chosen = PLANS[plan_name], pick_device(device)
-    with plain_errors():
+    set_precision(plan)
+    jobs: list[Job] = []
+    with plain_errors(jobs):
         loaded = Loaded.of(load(data, dataset), plan, chosen)
         per_epoch = len(Batches(loaded.train, plan.batch, seed, plan.augment))
         step_size = max(1, per_epoch * epochs // 2)
@@ -140,6 +145,7 @@ def main(
             click.echo(f"Note: {note}")
         arm = Arm(f"snapshots-{kind}", policy(kind, plan, step_size), budget.total_steps)
         job = Job(out, plan, arm, seed, Cadence(checkpoint=checkpoint_every), note)
+        jobs.append(job)
 
         def keep(cycle: int, net: nn.Module) -> None:
             files.save(job.folder / f"snapshot-{cycle}.pt", net.state_dict())
@@ -147,7 +153,7 @@ def main(
 
         train(job, loaded, keep)
         ended = files.read_log(job.log)[-1]
-        if ended.step < arm.total_steps:
+        if not math.isfinite(ended.loss):  # at the last update too
             raise files.RunError(f"the run diverged after {ended.step} updates, nothing to average")
         paths = [job.folder / f"snapshot-{cycle}.pt" for cycle in range(cycles - last, cycles)]
         states = [files.load(path) for path in paths]

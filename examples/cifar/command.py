@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,6 +11,8 @@ import torch
 
 from .data import FORMATS, Cifar, DataError
 from .files import RunError
+from .plans import Plan
+from .training import Job
 
 INTERRUPTED = 130
 # The images of the data sets as they are published.
@@ -37,8 +39,15 @@ def pick_device(name: str) -> torch.device:
     """The device of that name; auto is the GPU if there is one."""
     there = torch.cuda.is_available()
     if name == "cuda" and not there:
-        raise click.BadParameter("PyTorch sees no GPU here; pass --device cpu", param_hint="device")
+        raise click.BadParameter(
+            "PyTorch sees no GPU here; pass --device cpu", param_hint="'--device'"
+        )
     return torch.device("cuda" if there and name != "cpu" else "cpu")
+
+
+def set_precision(plan: Plan) -> None:
+    """Let cuDNN's convolutions have TF32, or not, as the plan says; for the whole process."""
+    torch.backends.cudnn.allow_tf32 = plan.tf32
 
 
 def describe(device: torch.device) -> str:
@@ -57,12 +66,26 @@ def size_note(data: Cifar) -> str | None:
 
 
 @contextmanager
-def plain_errors() -> Iterator[None]:
-    """Say in one line what is wrong with the data or a run's folder; let Ctrl-C end quietly."""
+def plain_errors(jobs: Sequence[Job]) -> Iterator[None]:
+    """Say in one line what is wrong with data, folders or memory; let Ctrl-C end quietly.
+
+    jobs: those of the command, which may be added within.
+    """
     try:
         yield
     except (DataError, RunError, OSError) as error:
         raise click.ClickException(str(error)) from error
+    except torch.OutOfMemoryError as error:
+        raise click.ClickException(
+            "the GPU has too little free memory for this plan: end what else uses it, pass a "
+            f"smaller --plan, or lower its batch in examples/cifar/plans.py ({error})"
+        ) from error
     except KeyboardInterrupt:
-        click.echo("Interrupted; the same command goes on from the last checkpoint.", err=True)
+        written = any(job.checkpoint.exists() for job in jobs)
+        after = (
+            "goes on from the last checkpoint"
+            if written
+            else "starts anew: no checkpoint was written"
+        )
+        click.echo(f"Interrupted; the same command {after}.", err=True)
         raise SystemExit(INTERRUPTED) from None

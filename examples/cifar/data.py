@@ -61,8 +61,9 @@ class Part(NamedTuple):
         return Part(self.images[start:stop], self.labels[start:stop])
 
     def fingerprint(self) -> str:
-        """A short text that tells these images from others."""
-        return f"{len(self.labels)} images, crc {zlib.crc32(self.images.tobytes()):08x}"
+        """A short text that tells these images and labels from others."""
+        crc = zlib.crc32(self.labels.tobytes(), zlib.crc32(self.images.tobytes()))
+        return f"{len(self.labels)} images, crc {crc:08x}"
 
 
 class Cifar(NamedTuple):
@@ -92,21 +93,26 @@ def load(folder: Path, dataset: str = "cifar10") -> Cifar:
 def _find(folder: Path, form: Format) -> Path:
     """The folder that has all files."""
     places = [folder, folder / form.folder]
-    lacking = {
-        place: [name for name in form.train + form.test if not (place / name).is_file()]
-        for place in places
-    }
+    lacking = {place: _lacking(place, form) for place in places}
     place = min(places, key=lambda place: len(lacking[place]))
     if not lacking[place]:
         return place
+    other = places[1] if place == folder else folder
+    both = f", and so does {other}" if other.is_dir() else ""
     message = (
-        f"{place} lacks {', '.join(lacking[place])} of {form.title}, and so does "
-        f"{places[1] if place == folder else folder}; unpack the binary version from {SOURCE} and "
-        "pass the folder with its files"
+        f"{place} lacks {', '.join(lacking[place])} of {form.title}{both}; unpack the binary "
+        f"version from {SOURCE} and pass the folder with its files"
     )
+    for name, another in FORMATS.items():
+        if not all(_lacking(each, another) for each in (folder, folder / another.folder)):
+            message += f" ({another.title} is there: pass --dataset {name} to train on it)"
     if any((each / "data_batch_1").is_file() for each in (*places, folder / "cifar-10-batches-py")):
         message += " (files without .bin are the Python version, which is not read)"
     raise DataError(message)
+
+
+def _lacking(place: Path, form: Format) -> list[str]:
+    return [name for name in form.train + form.test if not (place / name).is_file()]
 
 
 def _read(path: Path, form: Format) -> Part:

@@ -42,7 +42,7 @@ class Log:
         if there < size:
             raise RunError(
                 f"{path} has {there} bytes, but its checkpoint was made after {size}: it was cut "
-                "by something else; delete the run's folder to start it anew"
+                f"by something else; delete {path.parent} to start it anew"
             )
         self._file = path.open("ab")
         self._file.truncate(size)
@@ -105,11 +105,11 @@ def load(path: Path) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise RunError(
-            f"{path} cannot be read ({type(error).__name__}: {error}); delete the run's folder "
+            f"{path} cannot be read ({type(error).__name__}: {error}); delete {path.parent} "
             "to start it anew"
         ) from error
     if not isinstance(state, dict):
-        raise RunError(f"{path} holds no checkpoint; delete the run's folder to start it anew")
+        raise RunError(f"{path} holds no checkpoint; delete {path.parent} to start it anew")
     return state
 
 
@@ -118,7 +118,9 @@ def check_settings(path: Path, settings: dict[str, Any]) -> None:
     try:
         before = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise RunError(f"{path} cannot be read ({error}); delete the run's folder") from error
+        raise RunError(
+            f"{path} cannot be read ({error}); delete {path.parent} to start it anew"
+        ) from error
     # As they come back from a file: tuples are lists there.
     now = json.loads(json.dumps(settings))
     differing = sorted(
@@ -128,7 +130,8 @@ def check_settings(path: Path, settings: dict[str, Any]) -> None:
         name = differing[0]
         raise RunError(
             f"{path.parent} holds a run with {name}={before.get(name)!r:.200}, but now it is "
-            f"{now.get(name)!r:.200}: pass the same options again, another --out, or delete it"
+            f"{now.get(name)!r:.200}: pass the same options again, another --out, or delete "
+            f"{path.parent}"
         )
 
 

@@ -26,6 +26,8 @@ from .networks import DenseNet, ResNet
 SUPER_BN_MOMENTUM = 0.05
 CONSTANTS = (0.00025, 0.0005, 0.001, 0.002, 0.004, 0.008)
 GAMMA = 0.99994
+# Repetitions of every arm that a claim is about.
+SEEDS = 5
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class Claim:
-    """What is to be seen, stated beforehand: a mean over seeds, in per cent, from low to high.
+    """What is to be seen, stated beforehand: a mean over SEEDS seeds, in per cent, low to high.
 
     arm: whose final test accuracy; less that of `minus`, seed by seed, where one is named.
     """
@@ -57,13 +59,23 @@ class Claim:
 
 
 @dataclass(frozen=True)
+class Contrast:
+    """What an arm is set against, without a verdict: the best of `others` on the test images."""
+
+    arm: str
+    others: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Plan:
     """Arms that share a network, and everything else that is not the policy.
 
     network: makes it for a number of classes. batch: images in an update. pixels: what is done
     to them. arms: makes the arms from the updates in an epoch and a scale in (0, 1], which
     shortens everything alike. sweep_to: the range test's last rate. paper_bounds: base_lr and
-    max_lr as the paper read them. claims: what is to be seen at full length.
+    max_lr as the paper read them. claims: what is to be seen at full length on CIFAR-10.
+    contrasts: what is printed beside the claims. tf32: whether a GPU may round what goes into its
+    convolutions to 10 bits, as PyTorch lets it by default.
     """
 
     name: str
@@ -77,11 +89,18 @@ class Plan:
     sweep_to: float
     paper_bounds: tuple[float, float]
     claims: tuple[Claim, ...] = ()
+    contrasts: tuple[Contrast, ...] = ()
+    tf32: bool = True
 
 
 def scaled(scale: float, steps: int) -> int:
     """A length of the paper's, shortened, at least one step."""
     return max(1, round(steps * scale))
+
+
+def constant(lr: float) -> str:
+    """The name of a constant rate's arm."""
+    return f"constant-{lr:g}"
 
 
 def staged(scale: float) -> Arm:
@@ -126,7 +145,7 @@ def caffe_arms(_: int, scale: float) -> list[Arm]:
         exp_range("bounds"),
         exp_range("amplitude"),
         Arm("linear", clrcore.decay(0.006, 0.0, short), short),
-        *(Arm(f"constant-{lr:g}", clrcore.constant(lr), short) for lr in CONSTANTS),
+        *(Arm(constant(lr), clrcore.constant(lr), short) for lr in CONSTANTS),
         Arm("adam-fixed", clrcore.stepwise(0.0005, drops), long, "adam"),
         Arm("adam-triangular", clrcore.triangular(0.0005, 0.002, size), 12 * size, "adam"),
     ]
@@ -146,21 +165,23 @@ def table4_arms(epochs: int, max_lr: float, steps_per_epoch: int, scale: float) 
     """Table 4: three stepwise rates, and cycles between 0.1 and max_lr of a tenth of the run.
 
     All drop tenfold at 1/2 and at 3/4 of the run, as the networks' own papers do. The cycles are
-    counted through the drops: the second one comes at a peak, 7.5 cycles in.
+    counted through the drops: the second one comes at a peak, 7.5 cycles in. The rate moves at
+    every update; in the paper's own runs on Torch it moved once an epoch.
     """
     size = scaled(scale, round(epochs * steps_per_epoch / 20))
     drops, total = [10 * size, 15 * size], 20 * size
     high, middle, low = (
         clrcore.triangular(0.1 * factor, max_lr * factor, size) for factor in (1.0, 0.1, 0.01)
     )
-    # The half cycle from the peak of the second drop down, then whole cycles again.
+    # The half cycle from the peak of the second drop down, then whole cycles again. Its end is the
+    # end of a cycle, but not of one that the chain knows, hence the look.
     falling = clrcore.decay(max_lr * 0.01, 0.1 * 0.01, size)
     cycles = clrcore.chain(
         [(high, 10 * size), (middle, 5 * size), (falling, size), (low, 4 * size)]
     )
     return [
         *(Arm(f"fixed-{lr:g}", clrcore.stepwise(lr, drops), total) for lr in (0.1, 0.2, 0.3)),
-        Arm("clr", cycles, total),
+        Arm("clr", cycles, total, looks=(16 * size,)),
     ]
 
 
@@ -206,6 +227,11 @@ PLANS = {
             sweep_to=0.02,
             paper_bounds=(0.001, 0.006),
             claims=(Claim("fixed", 80.5, 82.0), Claim("staged", -0.5, 100.0, minus="fixed")),
+            contrasts=(
+                Contrast("staged", ("fixed-25k",)),
+                Contrast("staged", tuple(constant(lr) for lr in CONSTANTS)),
+            ),
+            tf32=False,  # the paper's GPUs had none
         ),
         Plan(
             name="super",

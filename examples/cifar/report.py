@@ -15,7 +15,7 @@ import clrcore
 from clr_adapters.plot import plot_comparison, plot_policy
 
 from .files import Row
-from .plans import Arm, Claim, Plan
+from .plans import SEEDS, Arm, Claim, Plan
 
 # More lines than these cannot be told apart in one picture.
 MOST_LINES = 6
@@ -78,7 +78,10 @@ def table(results: Sequence[Result]) -> list[str]:
 
 
 def verdict(plan: Plan, results: Sequence[Result], note: str | None) -> list[str]:
-    """A line for every claim of the plan whose arms were run."""
+    """A line for every claim of the plan whose arms were run.
+
+    A claim is not judged where a note says why, or with fewer seeds than it is about.
+    """
     by_name = {result.arm.name: result for result in results}
     lines = []
     for claim in plan.claims:
@@ -88,6 +91,9 @@ def verdict(plan: Plan, results: Sequence[Result], note: str | None) -> list[str
             lines.append(f"{_stated(claim)}: not judged; {note}")
             continue
         found = by_name[claim.arm].accuracy()
+        if len(found) < SEEDS:
+            lines.append(f"{_stated(claim)}: not judged: {len(found)} of {SEEDS} seeds")
+            continue
         if claim.minus is not None:
             others = by_name[claim.minus].accuracy()
             found = [a - b for a, b in zip(found, others, strict=True)]
@@ -96,6 +102,26 @@ def verdict(plan: Plan, results: Sequence[Result], note: str | None) -> list[str
             f"{_stated(claim)}: {'held' if held else 'did NOT hold'}, the mean of {len(found)} "
             f"seeds is {mean(found):.2f}"
         )
+    return lines
+
+
+def contrasts(plan: Plan, results: Sequence[Result]) -> list[str]:
+    """A line for every contrast of the plan whose arms were run: seed by seed, as in the table.
+
+    The best of several is picked by the test accuracies that it is then compared by, for want of
+    a validation split, which favours it.
+    """
+    by_name = {result.arm.name: result for result in results}
+    lines = []
+    for contrast in plan.contrasts:
+        run = [by_name[name] for name in contrast.others if name in by_name]
+        if contrast.arm not in by_name or not run:
+            continue
+        best = max(run, key=lambda result: mean(result.accuracy()))
+        line = _difference(by_name[contrast.arm].accuracy(), best.accuracy())
+        lines.append(f"{contrast.arm} less {best.arm.name}: {line}")
+        if len(contrast.others) > 1:
+            lines[-1] += f"; the best on the test images of {len(run)} of {len(contrast.others)}"
     return lines
 
 
@@ -108,7 +134,7 @@ def write(ax: Axes, path: Path) -> Path:
     return path
 
 
-def pictures(results: Sequence[Result], out: Path) -> list[Path]:
+def pictures(plan: Plan, results: Sequence[Result], out: Path) -> list[Path]:
     """Draw accuracies and rates, the first arm beside a few others in every picture."""
     others = list(results[1:])
     sheets = [others[i : i + MOST_LINES - 1] for i in range(0, len(others), MOST_LINES - 1)]
@@ -116,13 +142,13 @@ def pictures(results: Sequence[Result], out: Path) -> list[Path]:
     for number, sheet in enumerate(sheets or [[]], 1):
         shown = [results[0], *sheet]
         ax = plot_comparison({result.arm.name: _looked(result) for result in shown})
-        written.append(write(ax, out / f"accuracy-{number}.png"))
+        written.append(write(ax, out / f"{plan.name}-accuracy-{number}.png"))
         # A chain of one stage ends where the run does, and the picture's line with it.
         rates = {
             each.arm.name: clrcore.chain([(each.arm.policy, each.arm.total_steps)])
             for each in shown
         }
-        written.append(write(plot_policy(rates), out / f"rates-{number}.png"))
+        written.append(write(plot_policy(rates), out / f"{plan.name}-rates-{number}.png"))
     return written
 
 

@@ -21,6 +21,7 @@ from .images import Batches, Images, Pixels, accuracy, draw, probabilities
 from .plans import Arm, Plan
 
 AtCycleEnd = Callable[[int, nn.Module], None]
+DESCRIBED = "run.json"
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,13 @@ class Loaded:
         )
 
 
+def check(job: Job, data: Cifar) -> None:
+    """Raise RunError if the job's folder holds a run of other settings; nothing is written."""
+    described = job.folder / DESCRIBED
+    if described.exists():
+        files.check_settings(described, job.settings(data))
+
+
 def train(job: Job, loaded: Loaded, at_cycle_end: AtCycleEnd | None = None) -> nn.Module:
     """Train to the end, from the beginning or from the last checkpoint.
 
@@ -114,13 +122,11 @@ def train(job: Job, loaded: Loaded, at_cycle_end: AtCycleEnd | None = None) -> n
     Returns the trained network. A loss that is no longer finite ends the run at the next row of
     the log, whose accuracy is then its last. Raises RunError for a folder of another run's.
     """
+    check(job, loaded.data)
     job.folder.mkdir(parents=True, exist_ok=True)
-    described = job.folder / "run.json"
-    settings = job.settings(loaded.data)
-    if described.exists():
-        files.check_settings(described, settings)
-    else:
-        files.save_json(described, settings)
+    described = job.folder / DESCRIBED
+    if not described.exists():
+        files.save_json(described, job.settings(loaded.data))
     run = _Run(job, loaded)
     try:
         run.go(at_cycle_end)
