@@ -230,6 +230,21 @@ def test_tensor_rates_are_filled_in_place(kind):
     assert rates(opt) == [0.1, 0.1]
 
 
+def test_tensor_rates_of_many_groups_are_filled_in_place_and_floats_stay_floats():
+    opt = optimizer(*[0.5] * 30, tensor=True)
+    opt.param_groups[7]["lr"] = 0.5
+    before = [group["lr"] for group in opt.param_groups]
+    scheduler = PolicyLR(opt, TRIANGULAR)
+    run(opt, scheduler, 4)
+
+    assert rates(opt) == [0.1] * 30
+    assert type(opt.param_groups.pop(7)["lr"]) is float
+    del before[7]
+    assert all(group["lr"] is lr for group, lr in zip(opt.param_groups, before, strict=True))
+    assert not any(lr.is_inference() for lr in before)
+    before[0] *= 2  # autograd still lets it be changed
+
+
 def test_tensor_betas_are_filled_in_place():
     betas = (torch.tensor(0.9), torch.tensor(0.999))
     opt = torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))], lr=torch.tensor(0.1), betas=betas)

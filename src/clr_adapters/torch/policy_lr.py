@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, inference_mode
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -21,6 +21,8 @@ from . import _groups
 from ._plan import Momentum, Plan, read_momenta, read_policies
 
 VERSION = 1
+# From here on, entering a mode of its own is cheaper than what it spares.
+MANY_GROUPS = 20
 
 
 class PolicyLR(LRScheduler):
@@ -117,12 +119,16 @@ class PolicyLR(LRScheduler):
         if epoch is None and 0 <= place < len(plan.alike) and len(groups) == plan.count:
             # The common case, kept short: the same for all groups, and at hand.
             rate = plan.alike[place]
-            for group in groups:
-                lr = group["lr"]
-                if type(lr) is not float and isinstance(lr, Tensor):
-                    lr.fill_(rate)
-                else:
-                    group["lr"] = rate
+            if plan.count >= MANY_GROUPS and isinstance(groups[0]["lr"], Tensor):
+                with inference_mode():  # spares each fill what autograd would note of it
+                    _groups.set_rates(groups, [rate] * plan.count)
+            else:
+                for group in groups:
+                    lr = group["lr"]
+                    if type(lr) is not float and isinstance(lr, Tensor):
+                        lr.fill_(rate)
+                    else:
+                        group["lr"] = rate
             if plan.momenta_alike is not None:
                 _groups.set_momenta(groups, [plan.momenta_alike[place]] * plan.count)
             self.last_epoch = step
