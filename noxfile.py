@@ -61,7 +61,9 @@ def arrays(session: nox.Session) -> None:
 @nox.session(python="3.11")
 def torch(session: nox.Session) -> None:
     """The PyTorch adapter: tests, examples and types."""
-    session.install("-e", ".[test,torch,demo]", "-c", CONSTRAINTS, "mypy>=1.14")
+    # torch-lr-finder: one page says what changes for those who come from it.
+    packages = ["mypy>=1.14", "torch-lr-finder"]
+    session.install("-e", ".[test,torch,demo]", "-c", CONSTRAINTS, *packages)
     tests = sorted(str(path) for path in Path("tests/adapters").glob("test_torch_*.py"))
     pages = ["pytorch", "start-pytorch", "migrating-from-pytorch", "migrating"]
     files = ["README.md", *(f"docs/{page}.md" for page in pages)]

@@ -69,7 +69,7 @@ def read(
 ) -> tuple[dict[str, list[float]], bool | None]:
     """The columns lr, loss and accuracy of a file, and whether its accuracy is held out.
 
-    text: the file's text; cells parted by comma, semicolon or tab, a header first.
+    text: the file's text; cells separated by comma, semicolon or tab, a header first.
     where: what errors say before a line's number. names: columns asked for, None for the
     usual ones. Raises ValueError that names the line.
     """
@@ -111,7 +111,8 @@ def write(path: str | os.PathLike[str], columns: Mapping[str, Sequence[float]]) 
     if os.path.exists(target) and not os.path.isfile(target):
         _rows(target, "w", columns)  # a device or a pipe cannot be replaced
         return
-    draft = f"{target}.{os.getpid()}.part"
+    # Chance keeps two writers apart, and a short name fits where the target's own just does.
+    draft = os.path.join(os.path.dirname(target), f".{os.urandom(8).hex()}.part")
     try:
         _rows(draft, "x", columns)
         if os.path.exists(target):

@@ -156,7 +156,7 @@ class Curve(Value):
     ) -> Curve:
         """Read a curve from a file of columns with a header line, ours or another tool's.
 
-        path: a path, or an open file; UTF-8, cells parted by comma, semicolon or tab. Lines
+        path: a path, or an open file; UTF-8, cells separated by comma, semicolon or tab. Lines
             that begin with # are left out.
         lr, loss, accuracy: names of the columns; by default the usual ones, in any case and
             order (lr, learning_rate, loss, train_loss, accuracy, val_acc, ...). Other columns

@@ -228,7 +228,7 @@ def test_other_tools_files_are_read():
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
-def test_cells_are_parted_by_what_the_header_uses(delimiter):
+def test_cells_are_separated_by_what_the_header_uses(delimiter):
     text = "lr,acc\n0.1,0.5\n0.2,0.6\n".replace(",", delimiter)
 
     assert read(text).accuracy.tolist() == [0.5, 0.6]
@@ -381,6 +381,22 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
 
     assert sorted(os.listdir(tmp_path)) == ["curve.csv", "old.csv"]
     assert (tmp_path / "old.csv").read_text() == "old"
+
+
+def test_two_writers_of_one_file_do_not_meet(tmp_path, monkeypatch):
+    path = tmp_path / ("c" * 246 + ".csv")  # as long as a name may be, nearly
+    replace = os.replace
+
+    def replace_after_another(*paths):
+        monkeypatch.setattr(os, "replace", replace)
+        Curve([0.2], loss=[2.0]).to_csv(path)
+        replace(*paths)
+
+    monkeypatch.setattr(os, "replace", replace_after_another)
+    Curve([0.1], loss=[1.0]).to_csv(path)
+
+    assert Curve.from_csv(path) == Curve([0.1], loss=[1.0])
+    assert os.listdir(tmp_path) == [path.name]
 
 
 def interrupt(*paths):
