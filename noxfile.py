@@ -100,6 +100,17 @@ def keras(session: nox.Session, backend: str) -> None:
 
 
 @nox.session(python="3.11")
+@nox.parametrize("backend", ["tensorflow", "jax"])
+def oldest_keras(session: nox.Session, backend: str) -> None:
+    """The tests of the Keras adapter with the oldest Keras that it allows."""
+    package = {"tensorflow": "tensorflow-cpu"}.get(backend, backend)
+    session.install("-e", ".[test,keras,demo]", "keras==3.12.0", package)
+    session.env["KERAS_BACKEND"] = backend
+    files = sorted(str(path) for path in Path("tests/adapters").glob("test_keras*.py"))
+    pytest(session, *files)
+
+
+@nox.session(python="3.11")
 def pictures(session: nox.Session) -> None:
     """The pictures of the pages, drawn anew by the code on them."""
     session.install("-e", ".[plot]")

@@ -6,9 +6,14 @@ SGD leaves weight[t] == -(rate at batch t), in float32 and with no callback read
 
 import keras
 import numpy as np
+import pytest
 
 # Of the amplitude; float32 itself is good for 6e-8 of the rate.
 TOLERANCE = 5e-7
+
+needs_several_optimizers = pytest.mark.skipif(
+    not hasattr(keras.optimizers, "OptimizerMap"), reason="Keras 3.15 brought MultiOptimizer"
+)
 
 
 def prediction(target, predicted):

@@ -9,7 +9,16 @@ import pytest
 
 import clrcore
 from clr_adapters.keras import CycleEnds, PolicySchedule, RateLogger
-from keras_probe import array, check, data, fit, prediction, probe, rates
+from keras_probe import (
+    array,
+    check,
+    data,
+    fit,
+    needs_several_optimizers,
+    prediction,
+    probe,
+    rates,
+)
 
 BACKEND = keras.backend.backend()
 ON_TORCH = BACKEND == "torch"
@@ -208,6 +217,7 @@ def test_a_second_fit_goes_on_where_the_first_ended():
     assert [end["updates"] for end in ends.ends] == [10, 20]
 
 
+@needs_several_optimizers
 def test_several_optimizers_are_lowered_together():
     model = classifier(sgd())
     first, second = sgd(), keras.optimizers.Adam(PolicySchedule(clrcore.triangular(0.0, 0.01, 5)))

@@ -12,7 +12,16 @@ import pytest
 
 import clrcore
 from clr_adapters.keras import PolicySchedule
-from keras_probe import array, check, data, fit, prediction, probe, rates
+from keras_probe import (
+    array,
+    check,
+    data,
+    fit,
+    needs_several_optimizers,
+    prediction,
+    probe,
+    rates,
+)
 
 BACKEND = keras.backend.backend()
 ON_TORCH = BACKEND == "torch"
@@ -130,6 +139,7 @@ def two_layers(first, second):
     return model, keras.optimizers.MultiOptimizer(mapped)
 
 
+@needs_several_optimizers
 def test_a_policy_for_each_optimizer_of_several():
     one, other = POLICIES["hann"], POLICIES["triangular2"]
     model, optimizer = two_layers(sgd(one), sgd(other))
