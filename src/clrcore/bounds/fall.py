@@ -27,9 +27,11 @@ FEW_POINTS = 60
 WIDE_STEP = 0.12
 
 # Baseline: this part of the points of an exponential sweep, which crosses decades that do
-# nothing first; a linear one learns at once, so only its first few points are untrained.
+# nothing first; a linear one learns at once, so only its first few points are untrained. The
+# median of five bears a spike of two points, that of three one.
 BASELINE_PART = 0.1
-BASELINE_LEAST = 3
+BASELINE_LEAST = 5
+BASELINE_LINEAR = 3
 # Of a linear sweep measured now and then, at most one in so many points is untrained.
 SPARSE = 30
 # A few points may be low by chance. A loss that has not fallen yet is as high over a longer
@@ -50,6 +52,8 @@ POWER = 6
 # so that how high a blow-up goes has no influence.
 LEARNED = 4.0
 HIGHEST = 0.5
+# All of a fall is lost where less than this part of it is left.
+LOST = 0.1
 
 # A fall is its noise's work unless it exceeds the noise of one value and this many standard
 # errors of the difference between baseline and bottom.
@@ -102,12 +106,14 @@ class Fall:
         made = int(updates[self.points - 1] - updates[0])
         self.decades_per_update = (self.edges[1] - self.edges[0]) / made
 
-        lead, longer = self._baselines()
+        lead, longer = self._baselines(made + 1 == self.points)
         start = float(max(np.median(turned[:lead]), np.median(turned[:longer])))
         window = WINDOWS[metric]
         self.x, raw = smoothing.thin(rates, turned)
-        # A single low value is nobody's fall; a high one is cut below.
-        y = np.concatenate([raw[:1], _medians_of_three(raw), raw[-1:]])
+        # A single low value is nobody's fall, the first one neither; a high one is cut below.
+        middle = _medians_of_three(raw)
+        first = middle[:1] if raw[0] < raw[1:].min() else raw[:1]
+        y = np.concatenate([first, middle, raw[-1:]])
         # Twice, because how far above the start values may stand is measured in falls.
         lowest = float(smoothing.local_lines(self.x, np.minimum(y, start), *window).min())
         highest = start + HIGHEST * (start - lowest)
@@ -119,11 +125,14 @@ class Fall:
         self._check_place()
         self.fraction: Floats = (start - self.smoothed) / self.depth
 
-    def _baselines(self) -> tuple[int, int]:
-        """How many of the first points are untrained, and how many may be."""
+    def _baselines(self, dense: bool) -> tuple[int, int]:
+        """How many of the first points are untrained, and how many may be.
+
+        dense: whether there is a point for every update, which learns little in a few.
+        """
         if self.linear:
             few = self.points // SPARSE
-            lead = max(1, min(BASELINE_LEAST, few))
+            lead = BASELINE_LINEAR if dense else max(1, min(BASELINE_LINEAR, few))
             return lead, max(lead, min(LONGER_LEAST, few))
         return (
             max(BASELINE_LEAST, round(BASELINE_PART * self.points)),
@@ -147,10 +156,12 @@ class Fall:
     def end(self) -> float:
         """Log10 rate at which the fall is lost again, on average over its levels.
 
-        The levels go from the bottom to as far above the start as values count; those that are
-        not reached again are lost at the last rate.
+        The levels go from the bottom to as far above the start as values count. Those that are
+        not reached again are lost at the last rate, or with all of the fall, where it is lost.
         """
         kept = np.minimum.accumulate(self.fraction[self.bottom :])
+        if kept[-1] < LOST:  # however long it then stays where it began
+            kept[kept < kept[-1] + LOST] = -HIGHEST
         part = np.clip((kept + HIGHEST) / (1.0 + HIGHEST), 0.0, 1.0)
         x = self.x[self.bottom :]
         return float(x[0] + np.sum(0.5 * (part[1:] + part[:-1]) * np.diff(x)))

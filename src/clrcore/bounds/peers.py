@@ -85,7 +85,7 @@ def ignite(curve: Curve) -> Reading:
             "too few points: this rule wants 3 up to the lowest smoothed loss, got "
             f"{end}; lower the sweep's start"
         )
-    chosen = int(np.argmin(np.gradient(loss[:end])))
+    chosen = 1 + int(np.argmin(loss[2:end] - loss[: end - 2]))
     return _reading(lr, float(lr[chosen]), "the smoothed loss falls fastest there, per point")
 
 
@@ -134,11 +134,42 @@ def keras_lr_finder(curve: Curve) -> Reading:
 
 def pytorch_forecasting(curve: Curve) -> Reading:
     """pytorch-forecasting's: Lightning's loss smoothed over the rate itself, then steepest."""
-    lr, loss = _kept(curve, _late, skip=(0, 1), fewest=13)
+    lr, loss = _kept(curve, _late, fewest=13)
     at, kept = smoothing.thin(lr, loss)
-    smooth = np.interp(lr, at, smoothing.local_lines(at, kept, 0.1))
-    chosen = 10 + int(np.argmin(np.gradient(smooth[10:])))
+    smooth = np.interp(lr, at, _lowess(at, kept, 0.1))
+    chosen = 10 + int(np.argmin(np.gradient(smooth[10:-1])))
     return _reading(lr, float(lr[chosen]), "the smoothed loss falls fastest there, per point")
+
+
+def _lowess(x: Floats, y: Floats, span: float) -> Floats:
+    """Cleveland's smoother as statsmodels has it: outliers are judged by all residuals.
+
+    x: rising, shape (n,). y: finite, shape (n,). span: part of the points in a window.
+    """
+    n, k = x.size, int(span * x.size + 1e-10)
+    # As in smoothing.local_lines, the k nearest of a point are neighbours in rank.
+    window = np.searchsorted(x[: n - k] + x[k:], 2.0 * x)[:, None] + np.arange(k)
+    distance, values = x[window] - x[:, None], y[window]
+    reach = np.max(np.abs(distance), axis=1, keepdims=True)
+    near = (1.0 - np.abs(distance / np.where(reach > 0.0, reach, 1.0)) ** 3) ** 3
+    weight, fitted = near, y
+    for _ in range(4):
+        # One point is no line, and keeps its value.
+        several = np.count_nonzero(weight > 1e-12, axis=1) > 1
+        part = weight / np.where(several, weight.sum(axis=1), 1.0)[:, None]
+        centre = (part * distance).sum(axis=1, keepdims=True)
+        off = distance - centre
+        # The least spread is absolute there: among rates of 1e-6 lines are level.
+        spread = np.maximum((part * off * off).sum(axis=1, keepdims=True), 1e-12)
+        tilt = 1.0 - centre * off / spread
+        fitted = np.where(several, (part * tilt * values).sum(axis=1), y)
+        residual = np.abs(y - fitted)
+        typical = float(np.median(residual))
+        if typical == 0.0:
+            break
+        judged = (1.0 - np.minimum(residual / (6.0 * typical), 1.0) ** 2) ** 2
+        weight = near * judged[window]
+    return fitted
 
 
 def neuralprophet(curve: Curve) -> Reading:
