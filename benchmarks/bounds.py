@@ -32,6 +32,8 @@ NEAR = 0.05
 CONSTANTS = {"sgd": 0.01, "mom": 0.01, "adam": 1e-3, "adamw": 1e-3}
 # Sweeps that the paper's accuracy rule is scored on, with the shares of the table below it.
 ACCURACY_SWEEPS = ("lin300", "exp300")
+# Sweeps that are scored alone and with all, but not with those of usual length.
+SHORT_SWEEPS = ("exp40",)
 CYCLE_SWEEPS = ("exp100", "exp300", "lin300")
 COLLAPSED = 0.5
 PANELS = (
@@ -136,6 +138,15 @@ class Tally:
         together = _answered(answer, curves)
         self.five.append(together is not None and setting.regret(together.lr) <= NEAR)
 
+    @classmethod
+    def of(cls, tallies: Iterable["Tally"]) -> "Tally":
+        """What several sweeps give together."""
+        whole = cls()
+        for tally in tallies:
+            for name, counts in vars(tally).items():
+                getattr(whole, name).extend(counts)
+        return whole
+
     def line(self) -> str:
         """The shares in percent, and the median spread."""
         shares = (self.good, self.five, self.above, self.refused, self.covered, self.top_covered)
@@ -180,15 +191,21 @@ def constant(optimizer: str) -> Answer:
 
 
 def score(settings: list[Measured], rules: list[str]) -> None:
-    """Print one table per sweep, and the accuracy rule's."""
+    """Print one table per sweep and of sweeps together, and the accuracy rule's."""
     sweeps = list(settings[0].losses)
-    for sweep in sweeps:
-        print(f"\n{sweep}, {len(settings)} settings x {SEEDS} seeds\n{'rule':24}{HEADER}")
-        for rule in [*rules, "constant"]:
-            tally = Tally()
+    scored: dict[str, dict[str, Tally]] = {rule: {} for rule in [*rules, "constant"]}
+    for rule, tallies in scored.items():
+        for sweep in sweeps:
+            tallies[sweep] = Tally()
             for setting in settings:
-                tally.add(setting, setting.losses[sweep], _by(rule, setting))
-            print(f"{rule:24}{tally.line()}")
+                tallies[sweep].add(setting, setting.losses[sweep], _by(rule, setting))
+    long = [sweep for sweep in sweeps if sweep not in SHORT_SWEEPS]
+    together = [group for group in (long, sweeps) if len(group) > 1]
+    for group in [*([sweep] for sweep in sweeps), *together]:
+        print(f"\n{' + '.join(group)}, {len(settings)} settings x {SEEDS} seeds")
+        print(f"{'rule':24}{HEADER}")
+        for rule, tallies in scored.items():
+            print(f"{rule:24}{Tally.of(tallies[sweep] for sweep in group).line()}")
     print(
         "\nthe paper's rule, from held-out accuracy alone: share of curves with both bounds where"
     )
@@ -229,14 +246,20 @@ def cycles(measured: list[Measured], rules: list[str]) -> None:
     from settings import SETTINGS, updates
 
     known = {setting.name: setting for setting in SETTINGS}
+    trained = [setting for setting in measured if setting.name in known]
+    if len(trained) < len(measured):
+        print(
+            f"left out, as settings.py does not say how they are trained: "
+            f"{', '.join(setting.name for setting in measured if setting.name not in known)}"
+        )
+    if not trained:
+        return
     print(f"\ntwo triangular cycles, {measure.CYCLE_SEEDS} seeds, median of their final losses")
     print(f"{'rule':24} sweep   settings  within 5 % of the best constant  runs collapsed")
     for rule in rules:
         for sweep in CYCLE_SWEEPS:
             near, collapsed = [], []
-            for setting in measured:
-                if setting.name not in known:
-                    continue
+            for setting in trained:
                 bounds = _answered(_by(rule, setting), setting.losses[sweep])
                 if bounds is None:
                     near.append(False)

@@ -17,10 +17,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 # What tools call these columns, the likelier first; held-out accuracy before the batch's own,
-# as it is what the paper reads.
+# as it is what the paper reads, and the batch's loss before a held-out one, which is rarer.
 USUAL = {
     "lr": ("lr", "learning_rate", "lrs", "rate"),
-    "loss": ("loss", "train_loss", "training_loss", "losses"),
+    "loss": (
+        "loss",
+        "train_loss",
+        "training_loss",
+        "losses",
+        "val_loss",
+        "valid_loss",
+        "validation_loss",
+        "test_loss",
+    ),
     "accuracy": (
         "val_accuracy",
         "val_acc",

@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import clrcore
-from clrcore import smoothing
 from clrcore.bounds import RULES, Bounds, suggest_bounds
 from clrcore.curve import Curve
 from clrcore.errors import NoBoundsError
@@ -307,6 +306,9 @@ class TestAccuracyRule:
         for part in ("linear ramp", "several epochs", "held-out data", "200 updates (1.33 epochs)"):
             assert warned(bounds, part)
         assert warned(suggest_bounds(ramp(steps_per_epoch=None)), "ramp of 300 updates:")
+        assert warned(bounds, "not known to be of held-out data")
+        training = Curve(lr, accuracy=accuracies(lr), held_out=False)
+        assert warned(suggest_bounds(training), "accuracy is of the training data")
 
     def test_takes_the_constant_rate_from_the_loss(self):
         both = suggest_bounds(ramp(loss=True))
@@ -534,7 +536,7 @@ class TestRefusals:
             suggest_bounds(Curve(lr, loss))
 
     def test_an_empty_accuracy(self):
-        with pytest.raises(NoBoundsError, match="no finite accuracy"):
+        with pytest.raises(NoBoundsError, match=r"no finite accuracy .* \(20 points\)"):
             suggest_bounds(Curve([0.1] * 20, accuracy=[np.nan] * 20))
 
     @pytest.mark.parametrize(

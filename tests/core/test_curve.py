@@ -383,6 +383,16 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     assert (tmp_path / "old.csv").read_text() == "old"
 
 
+def test_a_held_out_loss_serves_where_there_is_no_other():
+    assert read("lr,val_loss\n0.1,2\n0.2,1\n").loss.tolist() == [2.0, 1.0]
+    assert read("lr,val_loss,loss\n0.1,2,3\n0.2,1,4\n").loss.tolist() == [3.0, 4.0]
+
+
+def test_what_is_masked_is_missing():
+    loss = np.ma.masked_array([1, 2, 3], mask=[False, True, False])
+    assert Curve([0.1, 0.2, 0.3], loss=loss) == Curve([0.1, 0.2, 0.3], loss=[1.0, np.nan, 3.0])
+
+
 def test_two_writers_of_one_file_do_not_meet(tmp_path, monkeypatch):
     path = tmp_path / ("c" * 246 + ".csv")  # as long as a name may be, nearly
     replace = os.replace

@@ -134,6 +134,10 @@ def _ramp_warnings(curve: Curve) -> dict[str, str]:
         found["epochs"] = (
             f"the accuracy rule is made for ramps of several epochs, and this one has {length}"
         )
-    if curve.held_out is not True:
+    if curve.held_out is None:
         found["held_out"] = "the accuracy is not known to be of held-out data"
+    elif not curve.held_out:
+        found["held_out"] = (
+            "the accuracy is of the training data, and the rule is made for held-out data"
+        )
     return found

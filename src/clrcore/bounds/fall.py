@@ -97,6 +97,11 @@ class Fall:
         self.points = _usable(turned) if metric == "loss" else turned.size
         self.cut = lost or self.points < turned.size
         if self.points < FEWEST_POINTS:
+            if not np.isfinite(turned).any():
+                raise NoBoundsError(
+                    f"no finite {metric} was recorded ({len(curve)} points): check the training "
+                    "step, and that the metric is recorded at the rates it belongs to"
+                )
             _refuse_short(lr, turned, self.points, metric, self.start_lower())
         lr, turned = lr[: self.points], turned[: self.points]
         rates = smoothing.log_rates(lr)
@@ -365,11 +370,6 @@ def _medians_of_three(y: Floats) -> Floats:
 
 def _refuse_short(lr: Floats, y: Floats, usable: int, metric: str, start_lower: str) -> None:
     """Say why there are too few points."""
-    if not np.isfinite(y).any():
-        raise NoBoundsError(
-            f"no finite {metric} was recorded ({y.size} points): check the training step, and "
-            "that the metric is recorded at the rates it belongs to"
-        )
     if usable < y.size:
         raise NoBoundsError(
             f"already diverging at the first rates: the {metric} is lost from "
