@@ -140,7 +140,10 @@ def main(
         step_size = max(1, per_epoch * epochs // 2)
         budget = clrcore.whole_cycles(step_size=step_size, cycles=cycles)
         note = size_note(loaded.data)
-        click.echo(f"{plan.about}, {kind}, {budget.reason}, on {describe(chosen)}")
+        click.echo(
+            f"One training of plan {plan.name}'s network, {kind}: {budget.reason}; "
+            f"snapshots at their ends, the last {last} scored; on {describe(chosen)}"
+        )
         if note is not None:
             click.echo(f"Note: {note}")
         arm = Arm(f"snapshots-{kind}", policy(kind, plan, step_size), budget.total_steps)

@@ -27,7 +27,7 @@ from clr_adapters.demo.experiment import (
 from clr_adapters.demo.statistics import Estimate, estimate, reached
 from clr_adapters.demo.training import History
 
-from .arms import Case, peak_rule
+from .arms import Case, above_name, peak_rule
 from .claims import (
     BEST,
     CLAIMS,
@@ -60,11 +60,13 @@ def of_case(
     """Rows, verdicts and differences of a case; every choice follows rules that were fixed."""
     final = {name: 100 * history.test[:, -1] for name, history in histories.items()}
     grid = [constant_name(lr) for lr in case.grid]
+    above = [above_name(lr) for lr in case.above]
     chosen = best_constant(histories, case.grid)
     final[BEST] = final[constant_name(chosen)]
     final[MEAN] = np.mean([final[name] for name in grid], axis=0)
     target = float(final[LONG].mean()) - MARGIN
-    stable = [lr for lr in case.grid if not count_collapsed(final[constant_name(lr)])]
+    tried = zip((*case.grid, *case.above), (*grid, *above), strict=True)
+    stable = [lr for lr, name in tried if not count_collapsed(final[name])]
     test = RANGE_TEST_EPOCHS * EPOCH
 
     def row(name: str, source: str | None, tuning: int, steps: int) -> Plain:
@@ -72,7 +74,8 @@ def of_case(
             name, final, tuning, steps, None if source is None else histories[source], target
         )
 
-    rows = [row(a.name, a.name, 0 if a.name in grid else test, a.total_steps) for a in arms]
+    untuned = {*grid, *above}
+    rows = [row(a.name, a.name, 0 if a.name in untuned else test, a.total_steps) for a in arms]
     after = 1 + max(i for i, arm in enumerate(arms) if arm.name in grid)
     # The choice on the validation rows replaces the tuning: the chosen run is one of the grid's.
     cost = (len(grid) - 1) * settings.short
@@ -88,6 +91,7 @@ def of_case(
         "peak": {"lr": peak, **peak_rule(peak)._asdict()},
         "eye": case.eye._asdict(),
         "grid": list(case.grid),
+        "above": list(case.above),
         "chosen": chosen,
         "largest_stable": max(stable, default=None),
         "target": target,

@@ -207,6 +207,21 @@ class TestArms:
         ratios = np.diff(np.log10(case.grid))
         assert ratios == pytest.approx([0.5] * len(ratios), abs=0.03)  # 1, 3, 10, ...
 
+    @pytest.mark.parametrize("case", arms.CASES, ids=lambda case: case.key)
+    def test_the_constants_above_carry_the_grid_on(self, case):
+        ratios = np.diff(np.log10((case.grid[-1], *case.above)))
+        assert len(ratios) >= 2
+        assert ratios == pytest.approx([0.5] * len(ratios), abs=0.03)
+        policies = {arm.name: arm.policy for arm in made_up_arms(case, 1)}
+        for lr in case.above:
+            assert policies[arms.above_name(lr)] == clrcore.constant(lr)
+
+    @pytest.mark.parametrize("case", arms.CASES, ids=lambda case: case.key)
+    def test_no_claim_and_no_difference_names_a_constant_above(self, case):
+        named = {name for claim in claims.CLAIMS for line in claim.lines for name in line[1:]}
+        named |= {name for pair in claims.FURTHER for name in pair}
+        assert not named & {arms.above_name(lr) for lr in case.above}
+
     def test_the_papers_factor_is_kept_per_epoch(self):
         assert arms.gamma(35) ** 35 == pytest.approx(0.99994**500)
         assert arms.gamma(500) == 0.99994
@@ -233,6 +248,90 @@ class TestArms:
             for n in (101, 70)
         ]
         assert arms.peak_of(curves) == pytest.approx(0.4, abs=0.02)
+
+
+def made_up_case(test: dict[float, float], validation: dict[float, float]):
+    """A case of made-up histories: final accuracies of two seeds, 0 to 1, by constant rate.
+
+    test: of the worse seed; the other has 0.9. validation: of both; 0.5 where none is given.
+    """
+    case, settings = arms.CASES[0], experiment.Settings((0, 1), 1)
+    todo = made_up_arms(case, 1)
+
+    def history(arm: experiment.Arm) -> training.History:
+        lr = arm.policy(0)
+        found = np.full((2, arm.total_steps), 0.9)
+        chosen = 0.5
+        if arm.name.startswith("constant "):
+            found[0, -1] = test.get(lr, 0.9)
+            chosen = validation.get(lr, 0.5)
+        steps = np.arange(1, arm.total_steps + 1)
+        return training.History(np.full(len(steps), lr), steps, found, np.full(2, chosen))
+
+    lr = np.linspace(0.0, 1.0, 101)
+    curve = clrcore.Curve(lr, accuracy=np.exp(-((lr - 0.45) ** 2) / 0.02), held_out=True)
+    bounds = clrcore.suggest_bounds(curve)
+    histories = {arm.name: history(arm) for arm in todo}
+    return results.of_case(case, [curve], bounds, 0.45, todo, histories, settings)
+
+
+class TestConstantsAbove:
+    """They say which rates are stable, and nothing else."""
+
+    def test_they_change_no_other_number(self):
+        plain = made_up_case({}, {0.1: 0.9})
+        other = made_up_case({1.0: 0.1, 3.0: 0.2}, {0.1: 0.9, 1.0: 1.0, 3.0: 1.0})
+        above = {arms.above_name(lr) for lr in (1.0, 3.0)}
+        assert plain["chosen"] == other["chosen"] == 0.1
+        assert [plain[key] for key in ("findings", "further", "verdicts", "target")] == [
+            other[key] for key in ("findings", "further", "verdicts", "target")
+        ]
+        rows, others = (
+            [row for row in some["rows"] if row["name"] not in above] for some in (plain, other)
+        )
+        assert rows == others
+        assert len(plain["rows"]) == len(rows) + 2
+
+    def test_the_best_constant_costs_the_other_five_of_the_grid(self):
+        rows = {row["name"]: row for row in made_up_case({}, {0.1: 0.9})["rows"]}
+        assert rows[claims.BEST]["tuning"] == 5 * 50
+        assert rows[arms.above_name(3.0)]["tuning"] == 0
+
+    @pytest.mark.parametrize(
+        ("collapsed", "stable", "says"),
+        [
+            (
+                (),
+                3.0,
+                "0.45, is 0.15 times the largest constant rate at which no seed collapsed, 3;"
+                " none above that was run.",
+            ),
+            (
+                (3.0,),
+                1.0,
+                "is 0.45 times the largest constant rate at which no seed collapsed, 1;"
+                " at the next, 3, 1 did.",
+            ),
+            (
+                (1.0, 3.0),
+                0.3,
+                "is 1.5 times the largest constant rate at which no seed collapsed,"
+                " 0.3; at the next, 1, 1 did.",
+            ),
+            ((0.3, 1.0, 3.0), 0.1, "no seed collapsed, 0.1; at the next, 0.3, 1 did."),
+            ((0.1, 3.0), 1.0, "no seed collapsed, 1; at the next, 3, 1 did."),
+            (
+                (*arms.CASES[0].grid, 1.0, 3.0),
+                None,
+                "Seeds collapsed at every constant rate; the range test's peak is 0.45.",
+            ),
+        ],
+    )
+    def test_the_peak_is_set_against_the_largest_stable_one(self, collapsed, stable, says):
+        case = made_up_case(dict.fromkeys(collapsed, 0.1), {0.1: 0.9})
+        assert case["largest_stable"] == stable
+        assert page.peak_text(case).endswith(says)
+        assert page.peak_text(case) in page.case_text(case).replace("\n", " ")
 
 
 class TestNetworks:
@@ -433,6 +532,11 @@ class TestPage:
             assert [arm.name for arm in made] == list(kept)
             for arm in made:
                 assert arm.policy == clrcore.policy_from_dict(kept[arm.name]["policy"])
+
+    def test_its_constants_reach_twice_the_peak(self, evidence):
+        for case in arms.CASES:
+            peak = evidence["result"]["cases"][case.key]["peak"]["lr"]
+            assert max(case.grid) < peak <= max(case.above) / 2
 
     def test_its_pictures_are_there(self):
         text = (DOCS / "evidence.md").read_text()

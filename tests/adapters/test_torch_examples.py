@@ -151,6 +151,26 @@ def test_the_paper_s_decay_of_exp_range_is_met_at_its_best_step():
     assert arms["exp-range-bounds"].looks == arms["exp-range-amplitude"].looks == (42_000,)
 
 
+def test_exp_range_alone_ends_at_a_peak_and_is_looked_at_before(tmp_path):
+    def ends(arm):
+        return arm.policy.cycle_ends(arm.total_steps)
+
+    arms = {arm.name: arm for arm in PLANS["caffe"].arms(500, 1.0)}
+    elsewhere = {
+        name for name, arm in arms.items() if ends(arm)[-1:] not in ([], [arm.total_steps])
+    }
+    assert elsewhere == {"exp-range-bounds", "exp-range-amplitude"}
+    for name in elsewhere:
+        arm = arms[name]
+        assert ends(arm)[-1] == 68_000
+        assert max(end for end in ends(arm) if end <= 42_000) == 40_000
+        for peak in (42_000, 70_000):  # higher than a while before and after
+            assert arm.policy(peak) > max(arm.policy(peak - 100), arm.policy(peak + 100))
+        cadence = Cadence(look=9999)
+        looks = Job(tmp_path, PLANS["caffe"], arm, 0, cadence).looks
+        assert {40_000, 42_000, 68_000, 70_000} <= looks
+
+
 def test_the_stages_of_table_2_end_where_their_cycles_do():
     arms = {arm.name: arm for arm in PLANS["caffe"].arms(500, 1.0)}
     ends = arms["staged"].policy.cycle_ends(25_000)
@@ -902,6 +922,10 @@ def test_snapshots_are_averaged_as_networks_and_as_answers(folder, data, tmp_pat
         for each in (*said, said[1], said[0] + said[1], mean)
     ]
     lines = result.output.splitlines()
+    assert lines[0].startswith(
+        "One training of plan caffe's network, triangular: 3 cycles of 50 steps are 150 steps; "
+        "snapshots at their ends, the last 2 scored; on "
+    )
     assert lines[-5] == "Test accuracy, from the last 2 of 3 cycles:"
     printed = [float(word) for line in lines[-4:] for word in line.split() if "." in word]
     assert printed == [round(100 * share, 2) for share in shares]
