@@ -166,7 +166,7 @@ def plot_range_test(
             axis.tick_params(axis="y", colors=colour)
     rates = np.concatenate([curve.lr for curve in seeds])
     ax.set_xlabel(LR_LABEL)
-    if rates.size:
+    if rates.min() < rates.max():  # else there is no range, and limits are made around the rate
         ax.set_xlim(rates.min(), rates.max())
     marks = [] if bounds is None else _bounds(ax, bounds)
     both = dict.fromkeys((ax, right))  # one and the same where there is only accuracy

@@ -199,6 +199,13 @@ class TestRangeTest:
     def test_the_rate_has_the_scale_of_the_sweep(self, kind, scale):
         assert plot_range_test(curve(kind=kind)).get_xscale() == scale
 
+    @pytest.mark.parametrize("sweep", ["linear", "exponential"])
+    @pytest.mark.parametrize("rates", [[0.1], [0.1, 0.1, 0.1]])
+    def test_a_rate_that_stands_still_is_in_sight(self, rates, sweep):
+        ax = plot_range_test(clrcore.Curve(rates, [1.0] * len(rates), sweep=sweep))
+        low, high = ax.get_xlim()
+        assert low < 0.1 < high
+
     def test_bounds_are_shaded_and_marked(self):
         ax = plot_range_test(curve(), BOUNDS)
         (shade,) = ax.patches
