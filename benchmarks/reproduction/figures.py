@@ -91,9 +91,8 @@ def accuracy(cases: list[Any]) -> Figure:
     figure = Figure(figsize=(8, 4.4 * len(cases)), dpi=DPI, layout="constrained")
     for case, ax in zip(cases, figure.subplots(len(cases), 1, squeeze=False)[:, 0], strict=True):
         names = (LONG, SHORT, constant_name(case["chosen"]), TRIANGULAR, STAGED)
-        runs = {name: case["runs"][name] for name in names}
         plot_comparison(
-            {name: {"steps": run["steps"], "accuracy": run["test"]} for name, run in runs.items()},
+            {name: _looked(case["runs"][name], case["arms"][name]) for name in names},
             target=case["target"] / 100,
             ax=ax,
         )
@@ -102,6 +101,12 @@ def accuracy(cases: list[Any]) -> Figure:
             case["title"], (0.99, 0.03), xycoords="axes fraction", ha="right", weight="bold"
         )
     return figure
+
+
+def _looked(run: Mapping[str, Any], arm: Mapping[str, Any]) -> dict[str, Any]:
+    """A run's accuracies, and where its cycles ended."""
+    ends = clrcore.policy_from_dict(arm["policy"]).cycle_ends(arm["total_steps"])
+    return {"steps": run["steps"], "accuracy": run["test"], "cycle_ends": ends}
 
 
 def _accuracy_alone(plain: dict[str, Any]) -> clrcore.Curve:

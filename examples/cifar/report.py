@@ -155,7 +155,8 @@ def pictures(plan: Plan, results: Sequence[Result], out: Path) -> list[Path]:
 def _looked(result: Result) -> dict[str, object]:
     steps = result.looks()
     accuracy = np.array([result.accuracy(step) for step in steps]).T / 100
-    return {"steps": steps, "accuracy": accuracy}
+    ends = result.arm.policy.cycle_ends(result.arm.total_steps)
+    return {"steps": steps, "accuracy": accuracy, "cycle_ends": ends}
 
 
 def _spread(found: Sequence[float]) -> str:

@@ -2,8 +2,9 @@
 
 Every function draws on the Axes it is given, or on a new Figure of its own outside pyplot, and
 returns the Axes: save with `ax.figure.savefig(...)`, or pass `ax=plt.subplots()[1]` to see it
-in a window. Curves differ by colour (Okabe and Ito's, which the colour-blind can tell apart),
-by line style and by marker, so that they survive a black-and-white printer.
+in a window. Lines differ by colour (Okabe and Ito's, which the colour-blind can tell apart) and
+by line style or width, so that they survive a black-and-white printer. A mark on a line is the end
+of a cycle; policies without cycles bear none.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ DASHES: tuple[Any, ...] = (
     (0, (10, 3)),
     (0, (3, 1, 1, 1, 1, 1)),
 )
+# For more lines than there are line styles.
+WIDTHS = (1.8, 1.0, 2.8)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 SHADE = (0.94, 0.89, 0.26)
@@ -56,6 +59,7 @@ KEY_LINE = 3.2 * EM
 
 LR_LABEL = "learning rate"
 STEP_LABEL = "step (updates)"
+MARKS_LABEL = "marks: ends of cycles"
 
 
 def plot_policy(
@@ -66,6 +70,9 @@ def plot_policy(
     ax: Axes | None = None,
 ) -> Axes:
     """The learning rate against the step, with a mark at every end of a cycle.
+
+    A line without marks is of a policy without cycles, or of one with more than 60 in the
+    picture.
 
     policies: one policy, a list of them, or a dictionary of them by label. In a list the
         label is the constructor's name.
@@ -93,24 +100,21 @@ def plot_policy(
     if stop <= start:
         refuse(ValueError, "start", allowed, start)
     ax = _axes(ax)
-    any_ends = False
+    marked = 0
     for i, (label, policy) in enumerate(named.items()):
         last = policy.total_steps if total_steps is None and policy.total_steps else stop
         if last <= start:
             continue
         ends = _marked_ends(policy, start, last)
         steps = _steps(start, last, ends)
-        # A policy without cycles bears its mark at its last step: the key shows one too.
-        marks = np.searchsorted(steps, ends if ends else [last - 1]).tolist()
-        # Policies with the same cycles have marks in the same places: the later, the smaller.
-        look = _look(i) | {"markersize": max(4.5, 8.5 - i)}
-        ax.plot(steps, policy(steps), label=label, markevery=marks, clip_on=False, **look)
-        any_ends = any_ends or bool(ends)
+        look = _look(i) | _marks(i, marked, np.searchsorted(steps, ends).tolist())
+        ax.plot(steps, policy(steps), label=label, clip_on=False, **look)
+        marked += bool(ends)
         if len(named) == 1:
             for end in ends:
                 ax.axvline(end, color="0.7", linewidth=0.8, zorder=0.5)
-    if any_ends:
-        ax.plot([], [], " ", label="marks: ends of cycles")
+    if marked:
+        _explain_marks(ax)
     ax.set_xlabel(STEP_LABEL)
     ax.set_ylabel(LR_LABEL)
     ax.set_ylim(bottom=0)
@@ -166,7 +170,7 @@ def plot_range_test(
             axis.tick_params(axis="y", colors=colour)
     rates = np.concatenate([curve.lr for curve in seeds])
     ax.set_xlabel(LR_LABEL)
-    if rates.size:
+    if rates.min() < rates.max():  # else there is no range, and limits are made around the rate
         ax.set_xlim(rates.min(), rates.max())
     marks = [] if bounds is None else _bounds(ax, bounds)
     both = dict.fromkeys((ax, right))  # one and the same where there is only accuracy
@@ -184,10 +188,13 @@ def plot_comparison(
 
     results: by label, {"steps": shape (looks,), "accuracy": shape (looks,) or (seeds, looks)};
         steps are updates made, accuracies from 0 to 1 or in percent. The band is the mean's
-        standard error on either side; without several seeds there is none.
+        standard error on either side; without several seeds there is none. Where the training
+        had cycles, "cycle_ends" says after which updates, as `Policy.cycle_ends` returns them.
     target: an accuracy to be marked by a horizontal line, in the same unit.
     ax: where to draw; by default a new Figure.
 
+    A mark is the end of a cycle: of those in "cycle_ends" that are among the steps, none where
+    there are more than 60. A training without cycles bears no marks.
     The lowest accuracies, of the first steps, are cut off so that the ends can be told apart.
     Returns the Axes. Raises TypeError or ValueError, naming the argument, for anything else.
     """
@@ -196,13 +203,13 @@ def plot_comparison(
         target = real("target", target)
     ax = _axes(ax)
     means = []
-    for i, (label, (steps, accuracy)) in enumerate(arms.items()):
+    marked = 0
+    for i, (label, (steps, accuracy, ends)) in enumerate(arms.items()):
         mean = accuracy.mean(axis=0)
         means.append(mean)
-        # Shifted against each other, or the marks of lines close together hide one another.
-        every = max(1, steps.size // 8)
-        place = (i * every // max(1, len(arms)), every)
-        ax.plot(steps, mean, label=label, markevery=place, **_look(i))
+        marks = _marks(i, marked, np.flatnonzero(np.isin(steps, ends)).tolist())
+        ax.plot(steps, mean, label=label, **_look(i) | marks)
+        marked += bool(marks)
         if len(accuracy) > 1:
             error = accuracy.std(axis=0, ddof=1) / len(accuracy) ** 0.5
             ax.fill_between(
@@ -213,6 +220,8 @@ def plot_comparison(
                 alpha=0.2,
                 linewidth=0,
             )
+    if marked:
+        _explain_marks(ax)
     ax.set_xlabel(STEP_LABEL)
     ax.set_ylabel("accuracy")
     ax.set_xlim(left=0)
@@ -241,7 +250,7 @@ def plot_comparison(
 def _metric(ax: Axes, curves: Sequence[clrcore.Curve], metric: str, number: int) -> None:
     """Raw points, smoothed lines and their mean."""
     look = _look(number)
-    colour, marker = look["color"], look["marker"]
+    colour, marker = look["color"], MARKERS[number]
     smoothed = [curve.smoothed(metric) for curve in curves]
     for curve in curves:
         raw = getattr(curve, metric)
@@ -387,12 +396,30 @@ def _look(i: int) -> dict[str, Any]:
     return {
         "color": COLOURS[i % len(COLOURS)],
         "linestyle": DASHES[i % len(DASHES)],
+        "linewidth": WIDTHS[i // len(DASHES) % len(WIDTHS)],
+    }
+
+
+def _marks(i: int, before: int, places: list[int]) -> dict[str, Any]:
+    """Marks at some points of line i: none at all where there are too many to be seen.
+
+    before: how many lines have marks already.
+    """
+    if not 0 < len(places) <= MOST_MARKS:
+        return {}
+    return {
         "marker": MARKERS[i % len(MARKERS)],
-        "markersize": 5.5,
+        "markevery": places,
+        # Policies with the same cycles have marks in the same places: the later, the smaller.
+        "markersize": max(4.0, 7.0 - before),
         "markeredgecolor": "white",
         "markeredgewidth": 0.8,
-        "linewidth": 1.8,
     }
+
+
+def _explain_marks(ax: Axes) -> None:
+    """An entry of the key that says what marks are."""
+    ax.plot([], [], " ", label=MARKS_LABEL)
 
 
 def _axes(ax: Axes | None) -> Axes:
@@ -503,7 +530,8 @@ def _curves(curves: object) -> list[clrcore.Curve]:
     return list(curves)
 
 
-def _results(results: object) -> dict[str, tuple[Floats, Floats]]:
+def _results(results: object) -> dict[str, tuple[Floats, Floats, Floats]]:
+    """By label: steps, accuracy of shape (seeds, looks), and ends of cycles."""
     if not isinstance(results, Mapping):
         refuse(TypeError, "results", "a dictionary of trainings by label", results)
     if not results:
@@ -520,7 +548,11 @@ def _results(results: object) -> dict[str, tuple[Floats, Floats]]:
         if accuracy.ndim != 2 or not accuracy.size or accuracy.shape[1] != steps.size:
             allowed = f"of shape ({steps.size},) or (seeds, {steps.size})"
             refuse(ValueError, f'{name}["accuracy"]', allowed, f"shape {accuracy.shape}")
-        arms[str(label)] = (steps, accuracy)
+        ends = _array(f'{name}["cycle_ends"]', result.get("cycle_ends", []))
+        if ends.ndim != 1 or not (ends == np.floor(ends)).all() or (ends < 1).any():
+            allowed = "a list of integers >= 1, as policy.cycle_ends(total_steps) returns them"
+            refuse(ValueError, f'{name}["cycle_ends"]', allowed, result["cycle_ends"])
+        arms[str(label)] = (steps, accuracy, ends)
     return arms
 
 

@@ -54,6 +54,26 @@ def test_the_commands_print_what_the_page_shows_and_draw_its_pictures(folder, mo
         assert abs(drawn - kept).mean() < 0.01
 
 
+def meaning(code: int) -> str:
+    """What the page says of an exit code."""
+    (row,) = [line for line in PAGE.splitlines() if line.startswith(f"| {code} | ")]
+    return row
+
+
+@pytest.mark.parametrize("command", [["suggest"], ["plot", "--json"]])
+def test_files_end_it_as_the_page_says(folder, command):
+    (folder / "bad").write_text("nothing")
+    for file, code, words in (
+        ("missing", 2, "a file to read that is missing or a folder"),
+        (".", 2, "a file to read that is missing or a folder"),
+        ("bad", 1, "a file's content cannot be used"),
+    ):
+        done = run(*command, file, folder=folder)
+        assert done.returncode == code
+        assert file in done.stderr
+        assert words in meaning(code)
+
+
 def test_every_exit_code_is_on_the_page(folder):
     (folder / "short.csv").write_text("lr,loss\n0.1,1\n")
     ends = {
@@ -64,5 +84,5 @@ def test_every_exit_code_is_on_the_page(folder):
     }
     for code, done in ends.items():
         assert done.returncode == code
-        assert f"\n| {code} | " in PAGE
-    assert "\n| 130 | " in PAGE
+        assert meaning(code)
+    assert meaning(130)

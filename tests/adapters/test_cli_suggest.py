@@ -217,6 +217,14 @@ class TestAnswers:
         assert Path("p.png").exists()
         assert "ktrain_minimum" in result.stdout
 
+    def test_rates_that_stand_still_are_drawn_without_a_warning(self):
+        Path("const.csv").write_text("lr,loss\n" + "0.1,1.5\n" * 30)
+        done = run("suggest", "const.csv", "--picture", "p.png")
+        assert done.returncode == 3
+        assert done.stderr.startswith("Written: p.png\nError: ")
+        assert "Warning" not in done.stderr
+        assert Path("p.png").stat().st_size > 5_000
+
     def test_a_refusal_is_no_json(self):
         result = invoke(flat(), "--json")
         assert (result.exit_code, result.stdout) == (3, "")

@@ -365,6 +365,34 @@ class TestReport:
         assert findings.chosen == 0.03
         assert findings.row(report.BEST).accuracy.mean == pytest.approx(90.2)
 
+    def test_marks_are_the_ends_of_cycles_in_both_panels(self):
+        arms, _, findings = self.findings()
+        histories = {}
+        for arm in arms:  # looked at as often as in the demo
+            steps = np.arange(7, arm.total_steps + 1, 7)
+            seen = np.full((5, steps.size), 0.9)
+            rates = arm.policy.values(0, arm.total_steps)
+            histories[arm.name] = training.History(rates, steps, seen, seen[:, -1])
+        figure = report.comparison_figure(arms, histories, findings)
+        ends = {
+            experiment.LONG: [],
+            experiment.SHORT: [],
+            "constant 0.03": [],
+            experiment.TRIANGULAR: [70, 140, 210, 280, 350],
+            experiment.STAGED: [56, 112, 168, 224, 252, 280, 308, 322, 336, 350],
+        }
+        for ax in figure.axes:
+            marked = {
+                line.get_label(): line.get_xdata()[line.get_markevery()].tolist()
+                if line.get_marker() != "None"
+                else []
+                for line in ax.lines
+            }
+            assert {name: marked[name] for name in ends} == ends
+        above, below = figure.axes
+        assert above.get_legend().get_texts()[-1].get_text() == "marks: ends of cycles"
+        assert below.get_legend() is None
+
     def test_collapsed_seeds_are_counted_and_kept(self):
         *_, findings = self.findings(c3=0.1)
         row = findings.row("constant 0.3")

@@ -36,7 +36,13 @@ def labels(ax: Axes) -> list[str]:
 
 
 def marked(line) -> list[int]:
-    return line.get_xdata()[line.get_markevery()].tolist()
+    bare = line.get_marker() in ("None", "", " ")
+    return [] if bare else line.get_xdata()[line.get_markevery()].tolist()
+
+
+def looks(lines) -> set[object]:
+    """How lines differ on a black-and-white printer, marks left out."""
+    return {(line.get_linestyle(), str(line._dash_pattern), line.get_linewidth()) for line in lines}
 
 
 def png(ax: Axes) -> bytes:
@@ -87,8 +93,13 @@ class TestPolicy:
         assert x[inside].tolist() == list(range(50))
         assert np.array_equal(y[inside], policy.values(0, 50))
         ends = policy.cycle_ends(50)
-        assert marked(drawn) == (ends or [49])
+        assert marked(drawn) == ends
         assert ("marks: ends of cycles" in labels(ax)) == bool(ends)
+
+    def test_only_cyclic_policies_bear_marks(self):
+        ax = plot_policy([clrcore.constant(0.3), TRIANGULAR, clrcore.stepwise(0.1, [30])], 50)
+        assert [marked(drawn) for drawn in ax.lines[:3]] == [[], [10, 20, 30, 40, 50], []]
+        assert labels(ax)[-1] == "marks: ends of cycles"
 
     def test_axes_say_what_they_measure(self):
         ax = plot_policy(TRIANGULAR)
@@ -120,6 +131,7 @@ class TestPolicy:
 
     def test_many_cycles_are_drawn_without_marks(self):
         ax = plot_policy(clrcore.triangular(0.1, 0.4, 1), 10**7)
+        assert marked(line(ax, "triangular")) == []
         assert "marks: ends of cycles" not in labels(ax)
 
     @pytest.mark.parametrize(
@@ -127,8 +139,8 @@ class TestPolicy:
         [
             (TRIANGULAR, range(8, 50, 10)),
             (clrcore.warm_restarts(0.1, 0.4, 10), range(8, 50, 10)),
-            (clrcore.chain([(clrcore.triangular(0.1, 0.4, 2), 5), (TRIANGULAR, None)]), [49]),
-            (clrcore.smith_one_cycle(0.1, 0.4, 5), [49]),  # the last step, for want of an end
+            (clrcore.chain([(clrcore.triangular(0.1, 0.4, 2), 5), (TRIANGULAR, None)]), []),
+            (clrcore.smith_one_cycle(0.1, 0.4, 5), []),
         ],
     )
     def test_far_from_the_start_no_more_is_listed_than_drawn(self, policy, ends):
@@ -145,10 +157,9 @@ class TestPolicy:
         assert marked(line(ax, "smith_one_cycle")) == [10]
 
     def test_curves_differ_without_colour(self):
-        ax = plot_policy([clrcore.constant(0.1 * (i + 1)) for i in range(6)], 10)
-        looks = {(a.get_linestyle(), str(a._dash_pattern), a.get_marker()) for a in ax.lines[:6]}
-        assert len(looks) == 6
-        assert all(a != b for a, b in combinations([x.get_color() for x in ax.lines[:6]], 2))
+        ax = plot_policy([clrcore.constant(0.1 * (i + 1)) for i in range(9)], 10)
+        assert len(looks(ax.lines)) == 9
+        assert all(a != b for a, b in combinations([x.get_color() for x in ax.lines[:7]], 2))
 
     @pytest.mark.parametrize(
         ("arguments", "error", "words"),
@@ -198,6 +209,13 @@ class TestRangeTest:
     @pytest.mark.parametrize(("kind", "scale"), [("exponential", "log"), ("linear", "linear")])
     def test_the_rate_has_the_scale_of_the_sweep(self, kind, scale):
         assert plot_range_test(curve(kind=kind)).get_xscale() == scale
+
+    @pytest.mark.parametrize("sweep", ["linear", "exponential"])
+    @pytest.mark.parametrize("rates", [[0.1], [0.1, 0.1, 0.1]])
+    def test_a_rate_that_stands_still_is_in_sight(self, rates, sweep):
+        ax = plot_range_test(clrcore.Curve(rates, [1.0] * len(rates), sweep=sweep))
+        low, high = ax.get_xlim()
+        assert low < 0.1 < high
 
     def test_bounds_are_shaded_and_marked(self):
         ax = plot_range_test(curve(), BOUNDS)
@@ -314,6 +332,32 @@ class TestComparison:
         assert labels(ax) == ["long", "short"]
         assert png(ax)
 
+    def test_marks_are_the_ends_of_cycles_that_were_looked_at(self):
+        ax = plot_comparison(
+            {
+                "cyclic": {
+                    "steps": self.STEPS,
+                    "accuracy": self.SEEDS,
+                    "cycle_ends": [20, 35, 40, 60],
+                },
+                "late": {"steps": self.STEPS, "accuracy": self.SEEDS, "cycle_ends": [5]},
+                "stepwise": {"steps": self.STEPS, "accuracy": self.SEEDS, "cycle_ends": []},
+                "constant": {"steps": self.STEPS, "accuracy": self.SEEDS},
+            }
+        )
+        assert [marked(drawn) for drawn in ax.lines[:4]] == [[20, 40], [], [], []]
+        assert labels(ax)[-1] == "marks: ends of cycles"
+        assert len(looks(ax.lines[:4])) == 4
+
+    def test_many_cycles_are_not_marked(self):
+        steps = list(range(1, 62))
+        given = {"steps": steps, "accuracy": [0.5] * 61, "cycle_ends": steps}
+        ax = plot_comparison({"a": given})
+        assert marked(line(ax, "a")) == []
+        assert labels(ax) == ["a"]
+        ax = plot_comparison({"a": given | {"cycle_ends": steps[1:]}})
+        assert marked(line(ax, "a")) == steps[1:]
+
     @pytest.mark.parametrize(
         ("results", "error", "words"),
         [
@@ -325,6 +369,15 @@ class TestComparison:
             ({"a": {"steps": [1, 2], "accuracy": [0.1]}}, ValueError, r"of shape \(2,\)"),
             ({"a": {"steps": [1], "accuracy": ["x"]}}, TypeError, "an array of numbers"),
             ({"a": {"steps": [1], "accuracy": [np.nan]}}, ValueError, "finite"),
+            *(
+                ({"a": {"steps": [1], "accuracy": [0.1], "cycle_ends": ends}}, error, words)
+                for ends, error, words in (
+                    ([10.5], ValueError, r'\["cycle_ends"\] must be a list of integers >= 1'),
+                    ([0], ValueError, "integers >= 1"),
+                    (10, ValueError, "integers >= 1"),
+                    ("x", TypeError, r'\["cycle_ends"\] must be an array of numbers'),
+                )
+            ),
         ],
     )
     def test_refuses(self, results, error, words):

@@ -23,8 +23,8 @@ from ._ends import Group
 def main() -> None:
     """Cyclical learning rates and the range test.
 
-    Ends with 0 when all is done, 1 if it failed, 2 for wrong options, 3 if the curves carry no
-    bounds, 130 if it was interrupted.
+    Ends with 0 when all is done, 1 if it failed, 2 for wrong options or files that are not there,
+    3 if the curves carry no bounds, 130 if it was interrupted.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A character the terminal's encoding lacks must not end a run of two minutes.

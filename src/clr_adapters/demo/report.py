@@ -289,7 +289,7 @@ def table(findings: Findings, settings: Settings, plus_minus: str = "+-") -> Tab
 
 def range_test_figure(curves: Sequence[clrcore.Curve], bounds: clrcore.Bounds) -> Figure:
     """The range test with its bounds."""
-    figure = Figure(figsize=(8, 4.6), dpi=150, layout="constrained")
+    figure = Figure(figsize=(6, 4.2), dpi=200, layout="constrained")
     plot_range_test(curves, bounds, ax=figure.subplots())
     return figure
 
@@ -300,7 +300,7 @@ def comparison_figure(
     """The policies above, the test accuracy they lead to below."""
     best = constant_name(findings.chosen)
     shown = [arm for arm in arms if arm.name in (LONG, SHORT, best, TRIANGULAR, STAGED)]
-    figure = Figure(figsize=(8, 7.6), dpi=150, layout="constrained")
+    figure = Figure(figsize=(6, 6.4), dpi=200, layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2, 3))
     # A chain of one stage is the same policy with an end: each is drawn as long as it ran.
     plot_policy(
@@ -309,7 +309,11 @@ def comparison_figure(
     above.set_xlabel("")
     plot_comparison(
         {
-            arm.name: {"steps": histories[arm.name].steps, "accuracy": histories[arm.name].test}
+            arm.name: {
+                "steps": histories[arm.name].steps,
+                "accuracy": histories[arm.name].test,
+                "cycle_ends": arm.policy.cycle_ends(arm.total_steps),
+            }
             for arm in shown
         },
         target=findings.target / 100,
@@ -317,7 +321,7 @@ def comparison_figure(
     )
     below.set_ylabel("test accuracy")
     legend = below.get_legend()
-    if legend is not None:  # the one above names the same lines
+    if legend is not None:  # the one above names the same lines and marks
         legend.remove()
     return figure
 
