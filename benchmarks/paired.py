@@ -1,6 +1,7 @@
 """Ratios of time taken in one process, the sides taking turns, and the lines that report them."""
 
 import argparse
+import datetime
 import json
 import math
 import os
@@ -125,7 +126,7 @@ def command(description: str | None, measure: Callable[[], None], *packages: str
             "python": platform.python_version(),
             "versions": versions,
             "machine": processor(),
-            "runs": RUNS,
+            "date": datetime.date.today().isoformat(),
             "rows": [{**asdict(row), "verdict": row.verdict} for row in _rows],
         }
         target.write_text(json.dumps(found, indent=1) + "\n")
