@@ -67,10 +67,10 @@ What is MISSED, and why:
   than a microsecond.
 - **Momentum**: the limits are those of rates alone; `CyclicLR` with momentum is what it is held to.
 - **The range test in JAX, to one bare scan**: updates take a tenth of a millisecond here, and the
-  test stacks the batches of each block and looks at its losses between blocks; the bare scan has all
-  its batches stacked beforehand.
-- **hann in a scan, to optax's cosine**: both take one cosine, but ours of a phase that is worked out
-  from integers, so that it stays exact at large steps: 20 ns of an update that takes 200.
+  test stacks the batches of each block and looks at its losses between blocks; the bare scan has
+  all its batches stacked beforehand.
+- **hann in a scan, to optax's cosine**: both take one cosine, but ours of a phase worked out from
+  integers, so that it stays exact at large steps: 20 ns of an update that takes 200.
 - Where the limit lies between the lowest and the highest, the run decides which side it falls on:
   other finders' range tests, which do the same work, and a step of Keras.
 
@@ -116,7 +116,8 @@ def _section(part: dict[str, Any]) -> Iterator[str]:
         yield f"`benchmarks/{part['file']}` was not run: {part['not_run']}.\n"
         return
     versions = ", ".join(f"{name} {number}" for name, number in part["versions"].items())
-    yield f"`benchmarks/{part['file']}`; Python {part['python']}, {versions}; {part['machine']}, {part['date']}.\n"
+    where = f"Python {part['python']}, {versions}; {part['machine']}, {part['date']}"
+    yield f"`benchmarks/{part['file']}`; {where}.\n"
     yield "| what | median | lowest, highest | limit | |"
     yield "|---|---|---|---|---|"
     for row in part["rows"]:
