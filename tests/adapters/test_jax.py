@@ -598,6 +598,22 @@ def test_no_more_batches_are_taken_than_the_sweep_has_updates():
     assert len(list(source)) == 2
 
 
+def test_a_loader_may_fill_one_buffer_again_and_again():
+    def loader():
+        buffer, k = np.zeros((2, 3), np.float32), 0
+        while True:
+            buffer[:] = k
+            k += 1
+            yield {"images": buffer, "labels": buffer[:, 0]}
+
+    def update(state, batch, lr):
+        return state, {"loss": batch["images"].mean() + batch["labels"].mean()}
+
+    curve = range_test(update, 0, loader(), sweep=SWEEP, stop=False)
+
+    assert curve.loss.tolist() == [2.0 * k for k in range(60)]
+
+
 @pytest.mark.parametrize("convert", [jnp.asarray, lambda x: x.tolist(), lambda x: x.astype("f8")])
 def test_batches_may_be_of_other_arrays(convert):
     batches = [{"images": convert(images), "labels": labels} for images, labels in BATCHES]
