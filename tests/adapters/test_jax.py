@@ -343,6 +343,23 @@ def test_held_out_accuracy_is_measured_after_every_so_many_updates():
     assert np.flatnonzero(np.isfinite(curve.accuracy)).tolist() == list(range(5, len(curve), 6))
 
 
+@pytest.mark.parametrize("every", [25, 90])
+def test_held_out_accuracy_is_measured_after_the_last_update_too(every):
+    curve = range_test(
+        only_loss,
+        start(),
+        BATCHES,
+        sweep=SWEEP,
+        validate=lambda state: jnp.float32(0.5),
+        validate_every=every,
+        block_size=7,
+        stop=False,
+    )
+
+    looked = np.flatnonzero(np.isfinite(curve.accuracy)).tolist()
+    assert looked == [*range(every - 1, 60, every), 59]
+
+
 def test_losses_alone_are_enough():
     curve = range_test(only_loss, start(), BATCHES, sweep=SWEEP)
 
