@@ -236,6 +236,24 @@ def test_several_optimizers_are_lowered_together():
         assert logged == pytest.approx(exact, rel=1e-6)
 
 
+@needs_several_optimizers
+def test_several_optimizers_that_accumulate_differently_are_refused():
+    model = classifier(sgd())
+    mapped = keras.optimizers.OptimizerMap(sgd())
+    schedule = PolicySchedule(POLICY, gradient_accumulation_steps=4)
+    mapped[f".*{model.layers[-1].name}/.*"] = keras.optimizers.SGD(
+        schedule, gradient_accumulation_steps=4
+    )
+    model.compile(keras.optimizers.MultiOptimizer(mapped), loss=model.loss)
+    before = [array(variable) for variable in model.variables]
+
+    with pytest.raises(
+        ValueError, match=r"MultiOptimizer must accumulate the same number.*\[4, 1\]"
+    ):
+        train(model, [CycleEnds(validation_data=(X, Y))])
+    assert all((array(v) == b).all() for v, b in zip(model.variables, before, strict=True))
+
+
 def test_the_state_is_plain_and_resumes_monitor_and_bounds():
     def make(seen):
         return CycleEnds(Scripted(POLICY, seen), validation_data=(X, Y))

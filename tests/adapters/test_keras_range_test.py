@@ -267,6 +267,21 @@ def test_several_optimizers_get_the_same_rate():
     )
 
 
+@needs_several_optimizers
+def test_several_optimizers_that_accumulate_differently_are_refused():
+    model = classifier()
+    mapped = keras.optimizers.OptimizerMap(keras.optimizers.SGD(0.1))
+    last = keras.optimizers.SGD(0.7, gradient_accumulation_steps=4)
+    mapped[f".*{model.layers[-1].name}/.*"] = last
+    model.compile(keras.optimizers.MultiOptimizer(mapped), loss=model.loss)
+
+    with pytest.raises(
+        ValueError, match=r"MultiOptimizer must accumulate the same number.*\[4, 1\]"
+    ):
+        run(model)
+    assert not model.optimizer.built
+
+
 # Endings; after each the model is what it was.
 
 

@@ -329,6 +329,7 @@ def _check_model(model: Any) -> None:
             f"{model.steps_per_execution}: a rate would last for that many updates; compile it "
             "anew for the range test"
         )
+    optimizers.batches_per_update(optimizer)  # refuses parts that differ
     for part in optimizers.parts(optimizer):
         source = optimizers.rate_source(part)
         if not isinstance(source, keras.Variable):
