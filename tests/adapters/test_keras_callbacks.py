@@ -114,6 +114,23 @@ def test_evaluating_with_an_active_dropout_leaves_no_trace_in_the_training():
         assert (array(one) == array(other)).all()
 
 
+@pytest.mark.skipif(BACKEND == "jax", reason="steps on JAX may not draw unseeded numbers")
+def test_evaluating_with_unseeded_noise_leaves_no_trace_in_the_training():
+    class Noise(keras.layers.Layer):
+        def call(self, inputs):
+            return inputs + keras.random.normal(keras.ops.shape(inputs))
+
+    def losses(callbacks):
+        keras.utils.clear_session()
+        keras.utils.set_random_seed(1)
+        model = keras.Sequential([keras.Input((4,)), Noise(), keras.layers.Dense(2)])
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(sgd(), loss=loss, metrics=["accuracy"])
+        return train(model, callbacks).history
+
+    assert losses([CycleEnds(validation_data=(X, Y))]) == losses([])
+
+
 @pytest.mark.parametrize("every", [1, 4])
 def test_lowered_bounds_are_used_from_the_next_update_on(every):
     policy = clrcore.triangular(0.001, 0.006, 5)

@@ -442,6 +442,87 @@ def test_training_goes_on_as_if_there_had_been_no_test():
         assert array(one).tobytes() == array(other).tobytes()
 
 
+class Noise(keras.layers.Layer):
+    """Draws from Keras's global seed generator, which JAX allows only outside of its steps."""
+
+    def call(self, inputs):
+        if BACKEND == "jax":
+            return inputs
+        return inputs + keras.random.normal(keras.ops.shape(inputs))
+
+
+def noisy(failure=None):
+    if BACKEND != "jax":
+        return Rows() if failure is None else Breaks(failure)
+
+    def batches():
+        while True:
+            for i, (x, y) in enumerate(2 * BATCHES):
+                if failure is not None and i == 25:
+                    failure()
+                yield x + np.asarray(keras.random.normal(x.shape)), y
+
+    return batches()
+
+
+def ends_with_noise(model):
+    assert len(run(model, noisy(), None)) == 40
+
+
+def is_interrupted_with_noise(model):
+    with pytest.raises(KeyboardInterrupt):
+        run(model, noisy(ctrl_c), None)
+
+
+def fails_with_noise(model):
+    with pytest.raises(Exception, match="crash"):
+        run(model, noisy(crash), None)
+
+
+def is_held_out_with_noise(model):
+    run(model, noisy(), None, validation_data=(X, Y), validate_every=10)
+
+
+def has_seeds_with_noise(model):
+    first, second = run(model, noisy(), None, seeds=2, sweep=GENTLE)
+    assert first.loss.tolist() != second.loss.tolist()
+
+
+@pytest.mark.parametrize(
+    ("ending", "used", "seed"),
+    [
+        (ends_with_noise, False, None),
+        (ends_with_noise, True, None),
+        (ends_with_noise, True, 5),
+        (is_interrupted_with_noise, False, None),
+        (fails_with_noise, True, None),
+        (is_held_out_with_noise, False, None),
+        (has_seeds_with_noise, False, None),
+        (has_seeds_with_noise, True, None),
+    ],
+)
+def test_unseeded_random_numbers_go_on_as_if_there_had_been_no_test(ending, used, seed):
+    """used: whether Keras's global seed generator exists before. seed: set before training."""
+
+    def trained(test):
+        keras.utils.clear_session()
+        keras.utils.set_random_seed(1)
+        layers = [keras.Input((4,)), Noise(), keras.layers.Dense(2)]
+        model = keras.Sequential(layers)
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(adam(), loss=loss, metrics=["accuracy"])
+        if used:
+            keras.random.normal((2,))
+        if test:
+            ending(model)
+        if seed is not None:
+            keras.utils.set_random_seed(seed)
+        history = model.fit(noisy(), shuffle=False, steps_per_epoch=17, verbose=0).history
+        return history, array(keras.random.SeedGenerator().state).tolist(), random.random()
+
+    assert trained(True) == trained(False)
+
+
 @pytest.mark.skipif(not ON_TORCH, reason="modules of PyTorch are layers there only")
 def test_modules_of_pytorch_are_left_as_they_were():
     import torch

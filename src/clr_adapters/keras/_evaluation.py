@@ -9,7 +9,7 @@ import keras
 
 from clrcore._checks import refuse
 
-from ._snapshot import torch_state, values
+from ._snapshot import global_seeds, torch_state, values
 
 # tf.data.INFINITE_CARDINALITY, without importing TensorFlow.
 INFINITE = -1
@@ -50,7 +50,8 @@ def evaluate(model: Any, data: Any, batch_size: int | None) -> dict[str, float]:
     """
     x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
     # Seed generators are among them: a dropout that is active in evaluation draws numbers, too.
-    with torch_state(model), values([*model.non_trainable_variables, *model.metrics_variables]):
+    variables = [*model.non_trainable_variables, *model.metrics_variables, *global_seeds()]
+    with torch_state(model), values(variables):
         result = model.evaluate(
             x, y, sample_weight=weight, batch_size=batch_size, verbose=0, return_dict=True
         )

@@ -19,7 +19,7 @@ from .._interrupts import Interrupts
 from .._sweep import default_sweep
 from . import _optimizers as optimizers
 from ._evaluation import check_held_out, evaluate, pick
-from ._snapshot import untouched
+from ._snapshot import global_seeds, untouched
 
 # Batches in a row without an update, after which gradients will not become finite any more.
 MOST_SKIPPED = 200
@@ -76,10 +76,11 @@ def range_test(
     Raises TypeError or ValueError, naming the argument, for what cannot be tested; whatever
     else `fit` raises.
 
-    However it ends, Ctrl-C included, weights, statistics, metrics, seed generators, and the
-    optimizer's slots, counter and rate are bit for bit as before, and so are the states of
-    Python's and NumPy's generators; on PyTorch also gradients, the mode of every module and the
-    global generators. With `seeds`, the global seeds of Keras and TensorFlow stay at the last.
+    However it ends, Ctrl-C included, weights, statistics, metrics, seed generators (Keras's global
+    one included), and the optimizer's slots, counter and rate are bit for bit as before, and so are
+    the states of Python's and NumPy's generators; on PyTorch also gradients, the mode of every
+    module and the global generators. With `seeds`, the global seeds of Keras and TensorFlow stay at
+    the last.
 
     >>> import clrcore, keras, numpy as np
     >>> from clr_adapters.keras import range_test
@@ -383,6 +384,6 @@ def _sow(model: Any, seed: int) -> None:
     """Start every generator that Keras knows from `seed`, those of the layers included."""
     keras.utils.set_random_seed(seed)
     states = np.random.default_rng(seed)
-    for variable in model.variables:
+    for variable in [*model.variables, *global_seeds()]:
         if variable.name == "seed_generator_state":
             variable.assign(np.array([states.integers(LARGEST_SEED), 0]))
