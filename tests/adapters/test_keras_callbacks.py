@@ -325,6 +325,8 @@ def test_wrong_states_are_refused(state, kind, message):
         ({"snapshots": 3}, TypeError, "snapshots must be a path"),
         ({"snapshots": "model.h5"}, ValueError, "snapshots must be a path ending in .keras"),
         ({"snapshots": "{epoch}.keras"}, ValueError, "no fields but {cycle} and {updates}"),
+        ({"snapshots": "{cycle.foo}.keras"}, ValueError, "no fields but {cycle} and {updates}"),
+        ({"snapshots": "{cycle[0]}.keras"}, ValueError, "no fields but {cycle} and {updates}"),
         ({"validation_data": (X, Y), "batch_size": 0}, ValueError, "batch_size must be"),
         ({"validation_data": (X, Y), "verbose": 2}, ValueError, "verbose must be"),
         ({"validation_data": iter([(X, Y)])}, ValueError, "gone through at every look"),

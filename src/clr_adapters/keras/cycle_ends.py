@@ -298,7 +298,7 @@ def _template(snapshots: str | os.PathLike[str]) -> str:
         refuse(ValueError, "snapshots", allowed, path)
     try:
         path.format(cycle=0, updates=0)
-    except (KeyError, IndexError, ValueError):
+    except (AttributeError, LookupError, TypeError, ValueError):
         refuse(ValueError, "snapshots", allowed, path)
     return path
 

@@ -18,7 +18,7 @@ from clrcore._checks import flag, integer, real, refuse
 from .._interrupts import Interrupts
 from .._sweep import default_sweep
 from . import _optimizers as optimizers
-from ._evaluation import check_held_out, evaluate, pick
+from ._evaluation import check_held_out, evaluate, is_data, pick
 from ._snapshot import global_seeds, untouched
 
 # Batches in a row without an update, after which gradients will not become finite any more.
@@ -94,7 +94,8 @@ def range_test(
     """
     _check_model(model)
     sweep = default_sweep() if sweep is None else sweep
-    held_out = _check_validation(validation_data, validate_every)
+    _check_data(x, sample_weight)
+    held_out = _check_validation(validation_data, validate_every, labelled=y is not None)
     if accuracy is not None and not isinstance(accuracy, str):
         refuse(TypeError, "accuracy", "the name of a metric or None", accuracy)
     if steps_per_epoch is not None:
@@ -345,13 +346,23 @@ def _check_model(model: Any) -> None:
             )
 
 
-def _check_validation(data: Any, every: int) -> bool:
+def _check_data(x: Any, sample_weight: Any) -> None:
+    if not is_data(x):
+        allowed = "arrays, a PyDataset, a DataLoader, a tf.data.Dataset or an endless generator"
+        refuse(TypeError, "x", allowed, x)
+    if any(tuple(getattr(one, "shape", ()))[:1] == (0,) for one in keras.tree.flatten(x)):
+        raise ValueError(EMPTY)
+    if sample_weight is not None and not is_data(sample_weight):
+        refuse(TypeError, "sample_weight", "an array with a weight per sample", sample_weight)
+
+
+def _check_validation(data: Any, every: int, *, labelled: bool) -> bool:
     integer("validate_every", every)
     if data is None and every:
         raise ValueError(f"validate_every={every} needs validation_data=(x, y)")
     if data is None:
         return False
-    check_held_out(data)
+    check_held_out(data, labelled=labelled)
     return True
 
 
