@@ -65,8 +65,8 @@ def range_test(
     accuracy: name of the metric to record as accuracy; by default the first whose name ends in
         "accuracy", if there is one.
     validation_batch_size: as for `model.fit`.
-    steps_per_epoch: updates in an epoch, for the curve's reader; known by itself except for
-        endless data.
+    steps_per_epoch: updates in an epoch, for the curve's reader; known by itself for data that
+        tell their length, which endless data and some tf.data.Dataset do not.
     stop: end once the loss has diverged. NaN and infinity end the test in any case.
     seeds: a number of seeds or a list of them; each gives the order of the batches and dropout
         anew, from the same weights, and a curve of its own.
