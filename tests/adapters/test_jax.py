@@ -99,6 +99,19 @@ def test_it_can_be_compiled_and_mapped_alone(policy, start):
         assert close(rates, expected)
 
 
+@pytest.mark.parametrize(("low", "high"), [(1e-6, 10.0), (1e-5, 1.0), (0.01, 0.1)])
+def test_an_exponential_sweep_is_as_good_as_stated(low, high):
+    sweep = clrcore.exponential_sweep(low, high, 300)
+    steps = jnp.arange(300)
+    # exp in float32 loses with the size of its argument; up to 2.6e-7 per decade was seen.
+    tolerance = 3e-7 * high * np.log10(high / low)
+
+    for rates in (sweep(steps), jax.jit(sweep)(steps)):
+        assert np.asarray(rates, dtype=float) == pytest.approx(
+            sweep.values(0, 300), rel=0, abs=tolerance
+        )
+
+
 def test_a_state_that_was_saved_goes_on_at_its_step():
     optimizer = optax.sgd(POLICIES["hann"], momentum=0.9)
     gradients = jax.random.normal(jax.random.key(0), (60, 3))
@@ -341,6 +354,23 @@ def test_held_out_accuracy_is_measured_after_every_so_many_updates():
 
     same(curve, by_hand(start(), validate=held_out, every=6).curve)
     assert np.flatnonzero(np.isfinite(curve.accuracy)).tolist() == list(range(5, len(curve), 6))
+
+
+@pytest.mark.parametrize("every", [25, 90])
+def test_held_out_accuracy_is_measured_after_the_last_update_too(every):
+    curve = range_test(
+        only_loss,
+        start(),
+        BATCHES,
+        sweep=SWEEP,
+        validate=lambda state: jnp.float32(0.5),
+        validate_every=every,
+        block_size=7,
+        stop=False,
+    )
+
+    looked = np.flatnonzero(np.isfinite(curve.accuracy)).tolist()
+    assert looked == [*range(every - 1, 60, every), 59]
 
 
 def test_losses_alone_are_enough():
@@ -596,6 +626,22 @@ def test_no_more_batches_are_taken_than_the_sweep_has_updates():
     range_test(update, start(), source, sweep=SWEEP, stop=False, block_size=25)
 
     assert len(list(source)) == 2
+
+
+def test_a_loader_may_fill_one_buffer_again_and_again():
+    def loader():
+        buffer, k = np.zeros((2, 3), np.float32), 0
+        while True:
+            buffer[:] = k
+            k += 1
+            yield {"images": buffer, "labels": buffer[:, 0]}
+
+    def update(state, batch, lr):
+        return state, {"loss": batch["images"].mean() + batch["labels"].mean()}
+
+    curve = range_test(update, 0, loader(), sweep=SWEEP, stop=False)
+
+    assert curve.loss.tolist() == [2.0 * k for k in range(60)]
 
 
 @pytest.mark.parametrize("convert", [jnp.asarray, lambda x: x.tolist(), lambda x: x.astype("f8")])

@@ -114,6 +114,23 @@ def test_evaluating_with_an_active_dropout_leaves_no_trace_in_the_training():
         assert (array(one) == array(other)).all()
 
 
+@pytest.mark.skipif(BACKEND == "jax", reason="steps on JAX may not draw unseeded numbers")
+def test_evaluating_with_unseeded_noise_leaves_no_trace_in_the_training():
+    class Noise(keras.layers.Layer):
+        def call(self, inputs):
+            return inputs + keras.random.normal(keras.ops.shape(inputs))
+
+    def losses(callbacks):
+        keras.utils.clear_session()
+        keras.utils.set_random_seed(1)
+        model = keras.Sequential([keras.Input((4,)), Noise(), keras.layers.Dense(2)])
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(sgd(), loss=loss, metrics=["accuracy"])
+        return train(model, callbacks).history
+
+    assert losses([CycleEnds(validation_data=(X, Y))]) == losses([])
+
+
 @pytest.mark.parametrize("every", [1, 4])
 def test_lowered_bounds_are_used_from_the_next_update_on(every):
     policy = clrcore.triangular(0.001, 0.006, 5)
@@ -236,6 +253,24 @@ def test_several_optimizers_are_lowered_together():
         assert logged == pytest.approx(exact, rel=1e-6)
 
 
+@needs_several_optimizers
+def test_several_optimizers_that_accumulate_differently_are_refused():
+    model = classifier(sgd())
+    mapped = keras.optimizers.OptimizerMap(sgd())
+    schedule = PolicySchedule(POLICY, gradient_accumulation_steps=4)
+    mapped[f".*{model.layers[-1].name}/.*"] = keras.optimizers.SGD(
+        schedule, gradient_accumulation_steps=4
+    )
+    model.compile(keras.optimizers.MultiOptimizer(mapped), loss=model.loss)
+    before = [array(variable) for variable in model.variables]
+
+    with pytest.raises(
+        ValueError, match=r"MultiOptimizer must accumulate the same number.*\[4, 1\]"
+    ):
+        train(model, [CycleEnds(validation_data=(X, Y))])
+    assert all((array(v) == b).all() for v, b in zip(model.variables, before, strict=True))
+
+
 def test_the_state_is_plain_and_resumes_monitor_and_bounds():
     def make(seen):
         return CycleEnds(Scripted(POLICY, seen), validation_data=(X, Y))
@@ -290,6 +325,8 @@ def test_wrong_states_are_refused(state, kind, message):
         ({"snapshots": 3}, TypeError, "snapshots must be a path"),
         ({"snapshots": "model.h5"}, ValueError, "snapshots must be a path ending in .keras"),
         ({"snapshots": "{epoch}.keras"}, ValueError, "no fields but {cycle} and {updates}"),
+        ({"snapshots": "{cycle.foo}.keras"}, ValueError, "no fields but {cycle} and {updates}"),
+        ({"snapshots": "{cycle[0]}.keras"}, ValueError, "no fields but {cycle} and {updates}"),
         ({"validation_data": (X, Y), "batch_size": 0}, ValueError, "batch_size must be"),
         ({"validation_data": (X, Y), "verbose": 2}, ValueError, "verbose must be"),
         ({"validation_data": iter([(X, Y)])}, ValueError, "gone through at every look"),

@@ -267,6 +267,21 @@ def test_several_optimizers_get_the_same_rate():
     )
 
 
+@needs_several_optimizers
+def test_several_optimizers_that_accumulate_differently_are_refused():
+    model = classifier()
+    mapped = keras.optimizers.OptimizerMap(keras.optimizers.SGD(0.1))
+    last = keras.optimizers.SGD(0.7, gradient_accumulation_steps=4)
+    mapped[f".*{model.layers[-1].name}/.*"] = last
+    model.compile(keras.optimizers.MultiOptimizer(mapped), loss=model.loss)
+
+    with pytest.raises(
+        ValueError, match=r"MultiOptimizer must accumulate the same number.*\[4, 1\]"
+    ):
+        run(model)
+    assert not model.optimizer.built
+
+
 # Endings; after each the model is what it was.
 
 
@@ -427,6 +442,87 @@ def test_training_goes_on_as_if_there_had_been_no_test():
         assert array(one).tobytes() == array(other).tobytes()
 
 
+class Noise(keras.layers.Layer):
+    """Draws from Keras's global seed generator, which JAX allows only outside of its steps."""
+
+    def call(self, inputs):
+        if BACKEND == "jax":
+            return inputs
+        return inputs + keras.random.normal(keras.ops.shape(inputs))
+
+
+def noisy(failure=None):
+    if BACKEND != "jax":
+        return Rows() if failure is None else Breaks(failure)
+
+    def batches():
+        while True:
+            for i, (x, y) in enumerate(2 * BATCHES):
+                if failure is not None and i == 25:
+                    failure()
+                yield x + np.asarray(keras.random.normal(x.shape)), y
+
+    return batches()
+
+
+def ends_with_noise(model):
+    assert len(run(model, noisy(), None)) == 40
+
+
+def is_interrupted_with_noise(model):
+    with pytest.raises(KeyboardInterrupt):
+        run(model, noisy(ctrl_c), None)
+
+
+def fails_with_noise(model):
+    with pytest.raises(Exception, match="crash"):
+        run(model, noisy(crash), None)
+
+
+def is_held_out_with_noise(model):
+    run(model, noisy(), None, validation_data=(X, Y), validate_every=10)
+
+
+def has_seeds_with_noise(model):
+    first, second = run(model, noisy(), None, seeds=2, sweep=GENTLE)
+    assert first.loss.tolist() != second.loss.tolist()
+
+
+@pytest.mark.parametrize(
+    ("ending", "used", "seed"),
+    [
+        (ends_with_noise, False, None),
+        (ends_with_noise, True, None),
+        (ends_with_noise, True, 5),
+        (is_interrupted_with_noise, False, None),
+        (fails_with_noise, True, None),
+        (is_held_out_with_noise, False, None),
+        (has_seeds_with_noise, False, None),
+        (has_seeds_with_noise, True, None),
+    ],
+)
+def test_unseeded_random_numbers_go_on_as_if_there_had_been_no_test(ending, used, seed):
+    """used: whether Keras's global seed generator exists before. seed: set before training."""
+
+    def trained(test):
+        keras.utils.clear_session()
+        keras.utils.set_random_seed(1)
+        layers = [keras.Input((4,)), Noise(), keras.layers.Dense(2)]
+        model = keras.Sequential(layers)
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(adam(), loss=loss, metrics=["accuracy"])
+        if used:
+            keras.random.normal((2,))
+        if test:
+            ending(model)
+        if seed is not None:
+            keras.utils.set_random_seed(seed)
+        history = model.fit(noisy(), shuffle=False, steps_per_epoch=17, verbose=0).history
+        return history, array(keras.random.SeedGenerator().state).tolist(), random.random()
+
+    assert trained(True) == trained(False)
+
+
 @pytest.mark.skipif(not ON_TORCH, reason="modules of PyTorch are layers there only")
 def test_modules_of_pytorch_are_left_as_they_were():
     import torch
@@ -467,6 +563,14 @@ def test_modules_of_pytorch_are_left_as_they_were():
         ({"sweep": 100}, TypeError, "sweep must be a policy"),
         ({"validate_every": 5}, ValueError, "validate_every=5 needs validation_data"),
         ({"validation_data": (X, Y), "validate_every": 1.5}, ValueError, "validate_every must"),
+        ({"validation_data": (X,)}, ValueError, r"validation_data must be \(x, y\), as the model"),
+        ({"validation_data": X}, ValueError, r"validation_data must be \(x, y\), as the model"),
+        ({"validation_data": []}, ValueError, "validation_data must be .* got 0 parts"),
+        ({"validation_data": (X, Y, Y, 1)}, ValueError, "validation_data must be .* got 4 parts"),
+        ({"sample_weight": 3}, TypeError, "sample_weight must be an array"),
+        ({"x": None, "y": None}, TypeError, "x must be arrays"),
+        ({"x": "data"}, TypeError, "x must be arrays"),
+        ({"x": X[:0], "y": Y[:0], "shuffle": True}, ValueError, "x must give at least one batch"),
         ({"accuracy": 1}, TypeError, "accuracy must be"),
         ({"steps_per_epoch": 0}, ValueError, "steps_per_epoch must be"),
         ({"stop": 1}, TypeError, "stop must be True or False"),

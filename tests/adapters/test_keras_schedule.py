@@ -72,6 +72,14 @@ def test_every_update_uses_the_policys_rate(name):
         check(fit(model, start=start), policy, range(start, start + COUNT))
 
 
+def test_an_exponential_sweep_is_as_good_as_stated():
+    sweep = clrcore.exponential_sweep(1e-6, 10.0, 300)
+    used = fit(probe(sgd(sweep), 300))
+
+    # Seven decades, each 3e-7 of max_lr.
+    assert np.abs(used - sweep(np.arange(300))).max() <= 7 * 3e-7 * 10.0
+
+
 COMPILED = [{"jit_compile": False}, {"run_eagerly": True}]
 
 

@@ -76,7 +76,8 @@ def _checked(batches: Iterator[Any], seeds: int | None) -> Iterator[Any]:
 def _array(name: str, leaf: Any) -> Any:
     if isinstance(leaf, jax.Array):
         return leaf
-    array = np.asarray(leaf)
+    # A copy: loaders may fill one buffer again and again, and a block waits for all its batches.
+    array = np.array(leaf)
     if array.dtype.kind not in "biufcV":  # V: bfloat16 and other types of ml_dtypes
         refuse(TypeError, name, "an array of numbers", leaf)
     return array

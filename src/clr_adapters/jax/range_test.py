@@ -75,7 +75,7 @@ def range_test(
         through again at its end, an iterator must last for the sweep.
     sweep: `linear_sweep` or `exponential_sweep`; by default 300 updates from 1e-6 to 10.
     validate: pure function state -> held-out accuracy, called after every `validate_every`-th
-        update, >= 1; its values take the place of the batch's accuracy.
+        update, >= 1, and after the last; its values take the place of the batch's accuracy.
     seeds: None, or a number of states, >= 1, trained side by side: every array of `state` has
         a first axis of that length. `update` and `validate` stay functions of one state.
     batch_per_seed: whether every array of a batch has such an axis too; by default all
@@ -127,7 +127,9 @@ def range_test(
     length = -(-num_steps // -(-num_steps // block_size))
     steps = np.arange(-(-num_steps // length) * length)
     rates = rising(steps)
-    looks = (steps + 1) % validate_every == 0 if validate_every else np.zeros(steps.shape, bool)
+    looks = np.zeros(steps.shape, bool)
+    if validate_every:
+        looks = ((steps + 1) % validate_every == 0) | (steps + 1 == num_steps)
     source = endless(batches, num_steps, seeds if batch_per_seed else None)
     trained = own_copy(state, seeds)
     run = block(update, validate, seeds=seeds, batch_per_seed=batch_per_seed)

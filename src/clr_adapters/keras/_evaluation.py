@@ -9,23 +9,40 @@ import keras
 
 from clrcore._checks import refuse
 
-from ._snapshot import torch_state, values
+from ._snapshot import global_seeds, torch_state, values
 
 # tf.data.INFINITE_CARDINALITY, without importing TensorFlow.
 INFINITE = -1
 
 
-def check_held_out(data: Any) -> None:
-    """Refuse as validation_data what is no data, or can be gone through only once."""
+def is_data(data: Any) -> bool:
+    """Whether it may be an array or a data set: not None, a number or a string."""
+    return not isinstance(data, None | bool | int | float | complex | str | bytes)
+
+
+def check_held_out(data: Any, *, labelled: bool = False) -> None:
+    """Refuse as validation_data what is no data, or can be gone through only once.
+
+    labelled: whether arrays must come with their targets.
+    """
     allowed = "arrays (x, y), a PyDataset, a DataLoader or a tf.data.Dataset"
-    if isinstance(data, bool | int | float | complex | str | bytes):
+    if not is_data(data):
         refuse(TypeError, "validation_data", allowed, data)
+    if isinstance(data, tuple | list) and not 1 <= len(data) <= 3:
+        raise ValueError(
+            f"validation_data must be (x, y) or (x, y, sample_weight), got {len(data)} parts"
+        )
     # Keras unpacks a tuple and a list alike, so data may hide in either.
     parts = data if isinstance(data, tuple | list) else [data]
     if any(isinstance(part, Iterator) for part in parts):
         raise ValueError(
             "validation_data is gone through at every look, so a generator or iterator, which "
             f"can be gone through once, will not do, got {data!r}: give {allowed}"
+        )
+    arrays = isinstance(data, tuple | list | dict) or hasattr(data, "shape")
+    if labelled and arrays and keras.utils.unpack_x_y_sample_weight(data)[1] is None:
+        raise ValueError(
+            "validation_data must be (x, y), as the model is trained with y, got no y: give both"
         )
     if _endless(data):
         raise ValueError(
@@ -50,7 +67,8 @@ def evaluate(model: Any, data: Any, batch_size: int | None) -> dict[str, float]:
     """
     x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
     # Seed generators are among them: a dropout that is active in evaluation draws numbers, too.
-    with torch_state(model), values([*model.non_trainable_variables, *model.metrics_variables]):
+    variables = [*model.non_trainable_variables, *model.metrics_variables, *global_seeds()]
+    with torch_state(model), values(variables):
         result = model.evaluate(
             x, y, sample_weight=weight, batch_size=batch_size, verbose=0, return_dict=True
         )

@@ -41,8 +41,17 @@ def updates(optimizer: Any) -> int:
 
 
 def batches_per_update(optimizer: Any) -> int:
-    """How many batches an update accumulates; 1 where none are."""
-    return max(part.gradient_accumulation_steps or 1 for part in parts(optimizer))
+    """How many batches an update accumulates; 1 where none are.
+
+    Raises ValueError where the parts of a MultiOptimizer differ, and so have no common update.
+    """
+    every = [part.gradient_accumulation_steps or 1 for part in parts(optimizer)]
+    if len(set(every)) > 1:
+        raise ValueError(
+            "the optimizers of a MultiOptimizer must accumulate the same number of batches per "
+            f"update, got {every}: give each the same gradient_accumulation_steps"
+        )
+    return every[0]
 
 
 def policy_schedules(optimizer: Any) -> list[PolicySchedule]:

@@ -16,6 +16,13 @@ import numpy as np
 
 from ._optimizers import array
 
+try:
+    # Private: there is no public way to the generator of unseeded `keras.random`.
+    from keras.src.backend.common import global_state
+except ImportError:  # a Keras that has it elsewhere; then that generator is left as it is
+    global_state = None
+
+GLOBAL_SEED = "global_seed_generator"
 ON_TORCH = keras.backend.backend() == "torch"
 # What `fit` leaves on the model itself.
 ATTRIBUTES = ("stop_training", "history", "_initial_epoch")
@@ -25,14 +32,15 @@ ATTRIBUTES = ("stop_training", "history", "_initial_epoch")
 def untouched(model: Any) -> Iterator[None]:
     """Leave a built and compiled model as it was, however the block ends.
 
-    Weights, statistics, seed generators, metrics, the optimizer's slots, counter and rate; the
-    state of Python's and NumPy's generators; on PyTorch also gradients, buffers of wrapped
-    modules, train or eval mode of every module, and the global generators.
+    Weights, statistics, seed generators, Keras's global one included, metrics, the optimizer's
+    slots, counter and rate; the state of Python's and NumPy's generators; on PyTorch also
+    gradients, buffers of wrapped modules, train or eval mode of every module, and the global
+    generators.
     """
     variables = [*model.variables, *model.optimizer.variables, *model.metrics_variables]
     attributes = {name: getattr(model, name) for name in ATTRIBUTES if hasattr(model, name)}
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - others use it
-    with torch_state(model, tensors=True), values(variables):
+    with torch_state(model, tensors=True), values(variables), _global_seed(model):
         try:
             yield
         finally:
@@ -44,6 +52,32 @@ def untouched(model: Any) -> Iterator[None]:
                     delattr(model, name)
             random.setstate(python)
             np.random.set_state(numpy)  # noqa: NPY002
+
+
+def global_seeds() -> list[Any]:
+    """The state of the generator of unseeded `keras.random`; none before its first use."""
+    generator = _generator()
+    return [] if generator is None else [generator.state]
+
+
+def _generator() -> Any:
+    return global_state and global_state.get_global_attribute(GLOBAL_SEED)
+
+
+@contextmanager
+def _global_seed(model: Any) -> Iterator[None]:
+    """Put Keras's global seed generator back; one that came to be goes again."""
+    generator, before = _generator(), [array(state).tobytes() for state in global_seeds()]
+    with values(global_seeds()):
+        try:
+            yield
+        finally:
+            after = [array(state).tobytes() for state in global_seeds()]
+            if after and (_generator() is not generator or after != before):
+                # A compiled step draws for ever from the generator that it was compiled with.
+                model.train_function = model.test_function = None
+            if global_state is not None:
+                global_state.set_global_attribute(GLOBAL_SEED, generator)
 
 
 @contextmanager

@@ -27,7 +27,7 @@ class CycleEnds(keras.callbacks.Callback):  # type: ignore[misc]
 
     For models compiled with `PolicySchedule`. Cycles are counted in updates, by the optimizer,
     and may end within an epoch. With steps_per_execution > 1 they are noticed at the end of the
-    execution.
+    execution. The optimizers of a MultiOptimizer must accumulate alike.
 
     monitor: a clrcore.CycleMonitor, which judges the metric; "lower" multiplies the bounds from
         the next update on (the training step is compiled anew), "stop" ends `fit`. None judges
@@ -94,6 +94,7 @@ class CycleEnds(keras.callbacks.Callback):  # type: ignore[misc]
             )
             self._loaded = None
         self._policy = _policy(self.model.optimizer)
+        self._every = optimizers.batches_per_update(self.model.optimizer)
         self._picked = self._monitor is None
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -181,7 +182,6 @@ class CycleEnds(keras.callbacks.Callback):  # type: ignore[misc]
     def _start(self, epoch: int) -> None:
         optimizer = self.model.optimizer
         self._policy = _policy(optimizer)
-        self._every = optimizers.batches_per_update(optimizer)
         # Updates that are known to hold no end that was not judged.
         self._passed = self._known = optimizers.updates(optimizer)
         self._batches = 0
@@ -298,7 +298,7 @@ def _template(snapshots: str | os.PathLike[str]) -> str:
         refuse(ValueError, "snapshots", allowed, path)
     try:
         path.format(cycle=0, updates=0)
-    except (KeyError, IndexError, ValueError):
+    except (AttributeError, LookupError, TypeError, ValueError):
         refuse(ValueError, "snapshots", allowed, path)
     return path
 

@@ -18,8 +18,8 @@ from clrcore._checks import flag, integer, real, refuse
 from .._interrupts import Interrupts
 from .._sweep import default_sweep
 from . import _optimizers as optimizers
-from ._evaluation import check_held_out, evaluate, pick
-from ._snapshot import untouched
+from ._evaluation import check_held_out, evaluate, is_data, pick
+from ._snapshot import global_seeds, untouched
 
 # Batches in a row without an update, after which gradients will not become finite any more.
 MOST_SKIPPED = 200
@@ -65,8 +65,8 @@ def range_test(
     accuracy: name of the metric to record as accuracy; by default the first whose name ends in
         "accuracy", if there is one.
     validation_batch_size: as for `model.fit`.
-    steps_per_epoch: updates in an epoch, for the curve's reader; known by itself except for
-        endless data.
+    steps_per_epoch: updates in an epoch, for the curve's reader; known by itself for data that
+        tell their length, which endless data and some tf.data.Dataset do not.
     stop: end once the loss has diverged. NaN and infinity end the test in any case.
     seeds: a number of seeds or a list of them; each gives the order of the batches and dropout
         anew, from the same weights, and a curve of its own.
@@ -76,10 +76,11 @@ def range_test(
     Raises TypeError or ValueError, naming the argument, for what cannot be tested; whatever
     else `fit` raises.
 
-    However it ends, Ctrl-C included, weights, statistics, metrics, seed generators, and the
-    optimizer's slots, counter and rate are bit for bit as before, and so are the states of
-    Python's and NumPy's generators; on PyTorch also gradients, the mode of every module and the
-    global generators. With `seeds`, the global seeds of Keras and TensorFlow stay at the last.
+    However it ends, Ctrl-C included, weights, statistics, metrics, seed generators (Keras's global
+    one included), and the optimizer's slots, counter and rate are bit for bit as before, and so are
+    the states of Python's and NumPy's generators; on PyTorch also gradients, the mode of every
+    module and the global generators. With `seeds`, the global seeds of Keras and TensorFlow stay at
+    the last.
 
     >>> import clrcore, keras, numpy as np
     >>> from clr_adapters.keras import range_test
@@ -93,7 +94,8 @@ def range_test(
     """
     _check_model(model)
     sweep = default_sweep() if sweep is None else sweep
-    held_out = _check_validation(validation_data, validate_every)
+    _check_data(x, sample_weight)
+    held_out = _check_validation(validation_data, validate_every, labelled=y is not None)
     if accuracy is not None and not isinstance(accuracy, str):
         refuse(TypeError, "accuracy", "the name of a metric or None", accuracy)
     if steps_per_epoch is not None:
@@ -329,6 +331,7 @@ def _check_model(model: Any) -> None:
             f"{model.steps_per_execution}: a rate would last for that many updates; compile it "
             "anew for the range test"
         )
+    optimizers.batches_per_update(optimizer)  # refuses parts that differ
     for part in optimizers.parts(optimizer):
         source = optimizers.rate_source(part)
         if not isinstance(source, keras.Variable):
@@ -343,13 +346,23 @@ def _check_model(model: Any) -> None:
             )
 
 
-def _check_validation(data: Any, every: int) -> bool:
+def _check_data(x: Any, sample_weight: Any) -> None:
+    if not is_data(x):
+        allowed = "arrays, a PyDataset, a DataLoader, a tf.data.Dataset or an endless generator"
+        refuse(TypeError, "x", allowed, x)
+    if any(tuple(getattr(one, "shape", ()))[:1] == (0,) for one in keras.tree.flatten(x)):
+        raise ValueError(EMPTY)
+    if sample_weight is not None and not is_data(sample_weight):
+        refuse(TypeError, "sample_weight", "an array with a weight per sample", sample_weight)
+
+
+def _check_validation(data: Any, every: int, *, labelled: bool) -> bool:
     integer("validate_every", every)
     if data is None and every:
         raise ValueError(f"validate_every={every} needs validation_data=(x, y)")
     if data is None:
         return False
-    check_held_out(data)
+    check_held_out(data, labelled=labelled)
     return True
 
 
@@ -382,6 +395,6 @@ def _sow(model: Any, seed: int) -> None:
     """Start every generator that Keras knows from `seed`, those of the layers included."""
     keras.utils.set_random_seed(seed)
     states = np.random.default_rng(seed)
-    for variable in model.variables:
+    for variable in [*model.variables, *global_seeds()]:
         if variable.name == "seed_generator_state":
             variable.assign(np.array([states.integers(LARGEST_SEED), 0]))

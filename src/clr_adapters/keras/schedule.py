@@ -28,8 +28,9 @@ class PolicySchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: 
         that changing it does nothing on TensorFlow and JAX.
     Raises TypeError or ValueError, naming the argument, for anything else.
 
-    Rates are float32 and within 5e-7 of max_lr of the policy's own. A counter of 32 bits (JAX
-    and PyTorch) that has run over after 2^31 updates holds the last rate.
+    Rates are float32 and within 5e-7 of max_lr of the policy's own; those of an exponential sweep
+    within 3e-7 of max_lr per decade that it spans. A counter of 32 bits (JAX and PyTorch) that has
+    run over after 2^31 updates holds the last rate.
 
     Weights loaded into an optimizer that is not built leave its counter at 0, so the policy begins
     anew. A schedule cannot see that; the callbacks CycleEnds and RateLogger warn of it.
