@@ -20,7 +20,7 @@ from clrcore._checks import choice, integer, real, refuse
 
 from .._interrupts import Interrupts
 from ._agreement import Measured
-from ._batches import OutOfBatches, endless, generators, loaders_in, moved
+from ._batches import OutOfBatches, endless, generators, loaders_in, moved, reseed
 from ._evaluation import HeldOut, Metric, as_scalar, share_right
 from ._snapshot import Snapshot
 from ._update import SkippedUpdates, Update, ratios
@@ -152,7 +152,7 @@ class Training:
             if seed is not None:
                 _seed(seed + BETWEEN_RANKS * rank)
                 for generator in generators(self._train_loader):
-                    generator.manual_seed(seed + BETWEEN_RANKS * rank)
+                    reseed(generator, seed + BETWEEN_RANKS * rank)
             # One that is in training mode may have parts that are not, on purpose.
             if not model.training:
                 model.train()
