@@ -42,6 +42,18 @@ def test_every_update_uses_the_policys_rate(policy, start):
     assert type(opt.param_groups[0]["lr"]) is float
 
 
+@pytest.mark.parametrize("kind", ["float64", "float32", "int64", "array"])
+def test_rates_of_numpy_become_floats_that_torch_can_load(kind, tmp_path):
+    numpy = pytest.importorskip("numpy")
+    opt = optimizer()
+    opt.param_groups[0]["lr"] = getattr(numpy, kind)(1)
+    PolicyLR(opt, TRIANGULAR)
+    torch.save(opt.state_dict(), tmp_path / "state.pt")
+
+    group = torch.load(tmp_path / "state.pt", weights_only=True)["param_groups"][0]
+    assert (group["initial_lr"], type(group["initial_lr"])) == (1.0, float)
+
+
 @pytest.mark.parametrize("tensor", [False, True])
 @pytest.mark.parametrize("count", [1, 3])
 def test_one_policy_sets_all_groups_alike(tensor, count):

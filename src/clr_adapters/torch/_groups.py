@@ -80,10 +80,10 @@ def rate_scale(i: int, group: Group) -> float:
 
 
 def keep_initial_rates(groups: Sequence[Group]) -> None:
-    """Note where groups began, as PyTorch's schedulers do for one another."""
+    """Note where groups began, as PyTorch's schedulers do for one another; no NumPy numbers."""
     for group in groups:
         lr = group["lr"]
-        group.setdefault("initial_lr", lr.clone() if isinstance(lr, Tensor) else lr)
+        group.setdefault("initial_lr", lr.clone() if isinstance(lr, Tensor) else float(lr))
 
 
 def check_groups(groups: Sequence[Group], momenta: Sequence[object]) -> None:
