@@ -280,6 +280,53 @@ def test_added_groups_keep_their_ratio():
     assert rates(opt) == pytest.approx([0.1, 0.05])
 
 
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_group_in_the_place_of_another_has_its_own_ratio(place):
+    opt = optimizer(0.4, 0.2, 0.2)
+    scheduler = PolicyLR(opt, TRIANGULAR, proportional=True)
+    run(opt, scheduler, 2)
+    del opt.param_groups[place]
+    add_group(opt, 0.1)
+    run(opt, scheduler, 2)
+
+    assert rates(opt)[-1] == pytest.approx(0.025)
+    assert opt.param_groups[-1]["initial_lr"] == 0.1
+
+
+def test_a_group_in_the_place_of_the_only_one_has_its_own_ratio():
+    opt = optimizer(0.4)
+    scheduler = PolicyLR(opt, TRIANGULAR, proportional=True)
+    opt.param_groups.clear()
+    add_group(opt, 0.1)
+    run(opt, scheduler, 4)
+
+    assert rates(opt) == [0.025]
+
+
+@pytest.mark.parametrize("arguments", [{}, {"momentum": [(0.8, 0.9), None]}])
+def test_a_group_in_the_place_of_another_is_refused_where_it_cannot_be_set(arguments):
+    opt = optimizer(0.4, 0.2, momentum=0.9)
+    scheduler = PolicyLR(opt, TRIANGULAR, **arguments)
+    run(opt, scheduler, 2)
+    del opt.param_groups[0]
+    add_group(opt, torch.tensor(1))
+    with pytest.raises(TypeError, match=r"param_groups\[1\]\['lr'\] must be a number or a tensor"):
+        scheduler.step()
+
+    assert opt.param_groups[1]["lr"] == 1
+    assert (scheduler.last_epoch, rates(opt)[0]) == (2, TRIANGULAR(2))
+
+
+def test_a_group_put_in_the_middle_is_seen_where_the_next_block_begins():
+    opt = optimizer(0.4, 0.2, 0.1)
+    scheduler = PolicyLR(opt, TRIANGULAR)
+    opt.param_groups[1] = {**opt.param_groups[1], "lr": 0.3}
+    del opt.param_groups[1]["initial_lr"]
+    run(opt, scheduler, 128)
+
+    assert opt.param_groups[1]["initial_lr"] == TRIANGULAR(127)
+
+
 # State.
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
@@ -42,6 +43,7 @@ T = TypeVar("T")
 class Plan:
     """What is set in which group: a policy of rates and one of momenta, or None, for each.
 
+    groups: those that it is for.
     ratios: factors of the rates, one per group, or None. The values of a block of steps are
     kept; `alike` are its rates, and `momenta_alike` its momenta, where all groups have the same.
     """
@@ -50,10 +52,14 @@ class Plan:
         self,
         policies: Sequence[clrcore.Policy],
         momenta: Sequence[Momentum | None],
+        groups: Sequence[Group],
         ratios: Sequence[float] | None,
     ) -> None:
-        self.ratios = ratios
+        self.policies, self.momenta = policies, momenta
+        self.groups, self.ratios = list(groups), ratios
         self.count = len(policies)
+        # What is added comes last, so this tells most changes without a look at all groups.
+        self.last = self.groups[-1] if groups else None
         self.start = -BLOCK
         self.alike: list[float] = []
         self.momenta_alike: list[float] | None = None
@@ -64,6 +70,10 @@ class Plan:
         self._momentum_policies, self._which_momentum = _distinct(momenta)
         one = len(self._policies) == len(self._momentum_policies) == 1
         self._one = one and ratios is None
+
+    def fits(self, groups: Sequence[Group]) -> bool:
+        """Whether these are the groups that it is for."""
+        return len(groups) == self.count and all(map(operator.is_, groups, self.groups))
 
     def at(self, step: int, groups: Sequence[Group]) -> tuple[list[float], list[float | None]]:
         """One rate and one momentum, or None, per group."""

@@ -116,7 +116,12 @@ class PolicyLR(LRScheduler):
         groups = self.optimizer.param_groups
         plan = self._plan
         place = step - plan.start
-        if epoch is None and 0 <= place < len(plan.alike) and len(groups) == plan.count:
+        if (
+            epoch is None
+            and 0 <= place < len(plan.alike)
+            and len(groups) == plan.count
+            and groups[-1] is plan.last  # all of them are compared where a new block begins
+        ):
             # The common case, kept short: the same for all groups, and at hand.
             rate = plan.alike[place]
             if plan.count >= MANY_GROUPS and isinstance(groups[0]["lr"], Tensor):
@@ -196,33 +201,35 @@ class PolicyLR(LRScheduler):
         self.last_epoch = step
 
     def _plan_of(self, groups: list[_groups.Group]) -> Plan:
-        """The plan for these groups, a new one where some were added or removed."""
+        """The plan for these groups, a new one where they are others than before."""
         plan = self._plan
-        if len(groups) == plan.count:
+        if plan.fits(groups):
             return plan
-        if self._for_added is None:
+        if self._for_added is not None:
+            policy, momentum = self._for_added
+            return self._make_plan(groups, [policy] * len(groups), [momentum] * len(groups))
+        if len(groups) != plan.count:
             raise ValueError(
                 f"the optimizer now has {len(groups)} parameter groups, but policies or momenta "
                 f"were given for {plan.count}: make a new PolicyLR with one for each"
             )
-        policy, momentum = self._for_added
-        return self._make_plan(groups, [policy] * len(groups), [momentum] * len(groups))
+        return self._make_plan(groups, plan.policies, plan.momenta)
 
     def _make_plan(
         self,
         groups: list[_groups.Group],
-        policies: list[clrcore.Policy],
-        momenta: list[Momentum | None],
+        policies: Sequence[clrcore.Policy],
+        momenta: Sequence[Momentum | None],
     ) -> Plan:
         """The plan for these groups; refuses groups that cannot follow it."""
         _groups.check_groups(groups, momenta)
         if self._reference is None:
             _groups.check_sharing(groups, policies, momenta)
-            return Plan(policies, momenta, None)
+            return Plan(policies, momenta, groups, None)
         ratios = [_groups.initial_rate(i, g) / self._reference for i, g in enumerate(groups)]
         scales = [_groups.rate_scale(i, g) for i, g in enumerate(groups)]
         _groups.check_sharing(groups, list(zip(ratios, scales, strict=True)), momenta)
-        return Plan(policies, momenta, ratios)
+        return Plan(policies, momenta, groups, ratios)
 
     def _follow(self, plan: Plan) -> None:
         """Take in a plan for other groups than before."""
