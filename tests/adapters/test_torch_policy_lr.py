@@ -334,7 +334,13 @@ def test_the_state_is_plain_and_its_own():
     scheduler = PolicyLR(optimizer(), TRIANGULAR)
     scheduler.jump(7)
     state = scheduler.state_dict()
-    assert state == {"version": 1, "last_epoch": 7, "groups": 1, "applied": True}
+    assert state == {
+        "version": 1,
+        "last_epoch": 7,
+        "groups": 1,
+        "first_ratio": None,
+        "applied": True,
+    }
     state["last_epoch"] = 99
 
     assert scheduler.state_dict()["last_epoch"] == 7
@@ -352,6 +358,60 @@ def test_resuming_by_last_epoch_goes_on():
     assert scheduler.last_epoch == 6
 
 
+ORDERS = ["optimizer, new, scheduler", "new, optimizer, scheduler", "new, scheduler, optimizer"]
+
+
+def resumed(saved, opt, order, **arguments):
+    """A scheduler of `opt`, after both states were loaded in this order."""
+    for what in order.split(", "):
+        if what == "optimizer":
+            opt.load_state_dict(saved[0])
+        elif what == "new":
+            scheduler = PolicyLR(opt, TRIANGULAR, **arguments)
+        else:
+            scheduler.load_state_dict(saved[1])
+    return scheduler
+
+
+def all_rates(opt, scheduler, steps):
+    """The rates of all groups at every update."""
+    return [(rates(opt), run(opt, scheduler, 1))[0] for _ in range(steps)]
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("tensor", [False, True])
+@pytest.mark.parametrize("removed", [None, "before"])
+def test_ratios_are_those_of_the_run_in_any_order_of_loading(order, tensor, removed):
+    opt = optimizer(0.4, 0.1, 0.05, tensor=tensor)
+    scheduler = PolicyLR(opt, TRIANGULAR, proportional=True)
+    run(opt, scheduler, 2)
+    if removed == "before":
+        del opt.param_groups[0]
+    run(opt, scheduler, 5)
+    if removed == "at the end":
+        del opt.param_groups[0]
+    saved = copy.deepcopy((opt.state_dict(), scheduler.state_dict()))
+    add_group(opt, 0.2)
+    expected = all_rates(opt, scheduler, 9)
+
+    opt = optimizer(*[0.001] * (3 if removed is None else 2), tensor=tensor)
+    scheduler = resumed(saved, opt, order, proportional=True)
+    add_group(opt, 0.2)
+    assert all_rates(opt, scheduler, 9) == [pytest.approx(one) for one in expected]
+
+
+def test_ratios_are_those_of_the_optimizers_state_without_the_schedulers():
+    opt = optimizer(0.1, 0.05)
+    PolicyLR(opt, TRIANGULAR, proportional=True)
+    saved = copy.deepcopy(opt.state_dict())
+    opt = optimizer(0.001, 0.001)
+    scheduler = PolicyLR(opt, TRIANGULAR, proportional=True)
+    opt.load_state_dict(saved)
+    scheduler.jump(4)
+
+    assert rates(opt) == pytest.approx([0.1, 0.05])
+
+
 GOOD = PolicyLR(optimizer(), TRIANGULAR).state_dict()
 
 
@@ -361,6 +421,8 @@ GOOD = PolicyLR(optimizer(), TRIANGULAR).state_dict()
         (GOOD | {"last_epoch": -7}, ValueError, r"state_dict\['last_epoch'\] must be an integer"),
         (GOOD | {"last_epoch": math.nan}, ValueError, r"state_dict\['last_epoch'\] must be"),
         (GOOD | {"last_epoch": "3"}, TypeError, r"state_dict\['last_epoch'\] must be"),
+        (GOOD | {"first_ratio": -1.0}, ValueError, r"state_dict\['first_ratio'\] must be"),
+        (GOOD | {"first_ratio": "1"}, TypeError, r"state_dict\['first_ratio'\] must be"),
         (GOOD | {"applied": 1}, TypeError, r"state_dict\['applied'\] must be True or False"),
         (GOOD | {"groups": 3}, ValueError, "is of 3 parameter groups, but the optimizer has 1"),
         (
@@ -369,7 +431,7 @@ GOOD = PolicyLR(optimizer(), TRIANGULAR).state_dict()
             "state_dict has version 9, but this clrcore reads version 1",
         ),
         (GOOD | {"lr": 1.0}, ValueError, "state_dict has unknown 'lr'; its keys must be exactly"),
-        ({}, ValueError, "state_dict lacks 'version', 'last_epoch', 'groups', 'applied'"),
+        ({}, ValueError, "state_dict lacks 'version', 'last_epoch', 'groups', 'first_ratio'"),
         (None, TypeError, "state_dict must be a dictionary"),
     ],
 )
