@@ -380,7 +380,7 @@ def all_rates(opt, scheduler, steps):
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("tensor", [False, True])
-@pytest.mark.parametrize("removed", [None, "before"])
+@pytest.mark.parametrize("removed", [None, "before", "at the end"])
 def test_ratios_are_those_of_the_run_in_any_order_of_loading(order, tensor, removed):
     opt = optimizer(0.4, 0.1, 0.05, tensor=tensor)
     scheduler = PolicyLR(opt, TRIANGULAR, proportional=True)
@@ -410,6 +410,59 @@ def test_ratios_are_those_of_the_optimizers_state_without_the_schedulers():
     scheduler.jump(4)
 
     assert rates(opt) == pytest.approx([0.1, 0.05])
+
+
+def added(opt):
+    add_group(opt, 0.2)
+
+
+def cut(opt):
+    for group in opt.param_groups:
+        group["lr"] = group["lr"] * 0.1
+
+
+def rescaled(opt):
+    opt.param_groups[1]["lr_scale"] = 0.5
+
+
+def warmed(opt):
+    cut(opt)
+    for group in opt.param_groups:
+        group["momentum"] = group["momentum"] * 0.5
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("change", [added, cut, rescaled, warmed])
+@pytest.mark.parametrize("tensor", [False, True])
+def test_what_was_set_last_before_saving_is_used_in_any_order_of_loading(order, change, tensor):
+    arguments = {"proportional": change is rescaled, "momentum": (0.8, 0.9)}
+    opt = optimizer(0.1, 0.1, tensor=tensor, momentum=0.9)
+    scheduler = PolicyLR(opt, TRIANGULAR, **arguments)
+    run(opt, scheduler, 6)
+    change(opt)
+    saved = copy.deepcopy((opt.state_dict(), scheduler.state_dict()))
+    assert not saved[1]["applied"]
+    expected = all_rates(opt, scheduler, 9)
+
+    opt = optimizer(*[0.3] * len(opt.param_groups), tensor=tensor, momentum=0.7)
+    scheduler = resumed(saved, opt, order, **arguments)
+    assert [g["momentum"] for g in opt.param_groups] == [
+        g["momentum"] for g in saved[0]["param_groups"]
+    ]
+    assert all_rates(opt, scheduler, 9) == expected
+
+
+@pytest.mark.parametrize("steps", [0, 2])
+def test_a_state_of_values_not_applied_leaves_what_was_set_since(steps):
+    opt = optimizer()
+    scheduler = PolicyLR(opt, TRIANGULAR)
+    run(opt, scheduler, steps)
+    if not steps:
+        opt.param_groups[0]["lr"] = 0.7
+    before = rates(opt)
+    scheduler.load_state_dict(GOOD | {"applied": False})
+
+    assert rates(opt) == before
 
 
 GOOD = PolicyLR(optimizer(), TRIANGULAR).state_dict()

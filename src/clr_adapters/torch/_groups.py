@@ -51,6 +51,15 @@ def get_momentum(group: Group) -> Any:
     return betas[0] if betas else group.get("momentum")
 
 
+def values(
+    groups: Sequence[Group], with_momentum: Sequence[bool]
+) -> tuple[list[float], list[float | None]]:
+    """Rates and momenta as plain numbers, for `set_rates` and `set_momenta`."""
+    rates = [float(group["lr"]) for group in groups]
+    pairs = zip(groups, with_momentum, strict=True)
+    return rates, [float(get_momentum(group)) if wanted else None for group, wanted in pairs]
+
+
 def like(current: Any, value: float) -> Any:
     """`value` as a group would hold it: a new tensor of the type of `current`, or a float."""
     return torch.full_like(current, value) if isinstance(current, Tensor) else value

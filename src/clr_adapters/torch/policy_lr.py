@@ -83,7 +83,10 @@ class PolicyLR(LRScheduler):
             first = _groups.initial_rate(0, groups[0])
             reference = real("the first group's initial rate", first, 0.0, above=True)
         self._plan = _make_plan(groups, policies, momenta, reference)
-        self._plan.at(last_epoch + 1, groups)  # raises what it has to, before anything is written
+        _, values = self._plan.at(last_epoch + 1, groups)  # raises before anything is written
+        # What is written over here may be another scheduler's, loaded a moment ago.
+        self._before: tuple[list[float], list[float | None]] | None
+        self._before = _groups.values(groups, [value is not None for value in values])
         _groups.keep_initial_rates(groups)
         _groups.watch_step(optimizer)
         super().__init__(optimizer, last_epoch)
@@ -187,6 +190,7 @@ class PolicyLR(LRScheduler):
         if applied:
             self._go(step, plan)
         else:  # another scheduler's rates, or the user's, are in the optimizer's own state
+            self._put_back()
             self._follow(plan)
             self.last_epoch = step
 
@@ -237,6 +241,16 @@ class PolicyLR(LRScheduler):
         if plan is not self._plan:
             _groups.keep_initial_rates(self.optimizer.param_groups)
             self._plan = plan
+            self._before = None
+
+    def _put_back(self) -> None:
+        """Undo what the constructor wrote, where it is still there and no step was made of it."""
+        groups = self.optimizer.param_groups
+        untouched = self._step_count == 1 and self._plan.fits(groups) and self._is_applied()
+        if self._before is not None and untouched:
+            rates, momenta = self._before
+            _groups.set_rates(groups, rates)
+            _groups.set_momenta(groups, momenta)
 
     def _is_applied(self) -> bool:
         """Whether the groups hold the values of `last_epoch`, and not another scheduler's."""
