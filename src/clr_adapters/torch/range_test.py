@@ -116,51 +116,58 @@ def range_test(
     >>> len(curve), optimizer.param_groups[0]["lr"]
     (50, 0.1)
     """
-    sweep = default_sweep() if sweep is None else sweep
-    flag("stop", stop)
-    test = clrcore.RangeTest(sweep, stop_diverged=stop)
-    if flag("progress", progress):
-        check_installed()
-    own_seeds = _seeds(seeds)
-    if len(own_seeds) > 1 and isinstance(train_loader, Iterator):
-        allowed = "batches that can be gone through again, once per seed, as a list or DataLoader"
-        refuse(TypeError, "train_loader", allowed, train_loader)
-    if validate_every is None:
-        validate_every = max(1, test.total_steps // LOOKS)
-    training = Training(
-        model,
-        optimizer,
-        train_loader,
-        loss_fn=loss_fn,
-        train_step=train_step,
-        val_loader=val_loader,
-        metric=metric,
-        val_step=val_step,
-        validate_every=validate_every,
-        val_batches=val_batches,
-        accumulate=accumulate,
-        autocast=autocast,
-        scaler=scaler,
-        max_grad_norm=max_grad_norm,
-        device=device,
-        snapshot=snapshot,
-    )
-    if block_size is None:
-        length = BLOCK if training.waits or ranks() > 1 else 1
-    else:
-        length = integer("block_size", block_size, 1)
-    rates = [sweep(step) for step in range(test.total_steps)]
-    curves = []
-    with agreement(length) as agreed:
+    with agreement() as agreed:
+        with agreed.checks():
+            sweep = default_sweep() if sweep is None else sweep
+            flag("stop", stop)
+            test = clrcore.RangeTest(sweep, stop_diverged=stop)
+            if flag("progress", progress):
+                check_installed()
+            own_seeds = _seeds(seeds)
+            if len(own_seeds) > 1 and isinstance(train_loader, Iterator):
+                allowed = (
+                    "batches that can be gone through again, once per seed, as a list or DataLoader"
+                )
+                refuse(TypeError, "train_loader", allowed, train_loader)
+            if validate_every is None:
+                validate_every = max(1, test.total_steps // LOOKS)
+            training = Training(
+                model,
+                optimizer,
+                train_loader,
+                loss_fn=loss_fn,
+                train_step=train_step,
+                val_loader=val_loader,
+                metric=metric,
+                val_step=val_step,
+                validate_every=validate_every,
+                val_batches=val_batches,
+                accumulate=accumulate,
+                autocast=autocast,
+                scaler=scaler,
+                max_grad_norm=max_grad_norm,
+                device=device,
+                snapshot=snapshot,
+            )
+            if block_size is None:
+                length = BLOCK if training.waits or ranks() > 1 else 1
+            else:
+                length = integer("block_size", block_size, 1)
+            rates = [sweep(step) for step in range(test.total_steps)]
         agreed.same(
-            updates=len(rates),
-            first_rate=rates[0],
-            last_rate=rates[-1],
-            accumulate=accumulate,
-            validate_every=validate_every,
-            block_size=length,
-            seeds=len(own_seeds),
+            {
+                "updates": len(rates),
+                "accumulate": accumulate,
+                "whether train_step is given": train_step is not None,
+                "whether val_loader is given": val_loader is not None,
+                "validate_every": validate_every,
+                "block_size": length,
+                "seeds": own_seeds,
+                "stop": stop,
+                **{f"the rate at step {step}": rate for step, rate in enumerate(rates)},
+            }
         )
+        curves = []
         # 0 stands for no length.
         steps_per_epoch = agreed.of_first(training.steps_per_epoch or 0.0) or None
         for seed in own_seeds:
@@ -199,7 +206,7 @@ def _record(
                 measured.append(one)
         except BaseException as error:
             failure = error
-        points, failure = agreed.settle(measured, failure)
+        points, failure = agreed.settle(measured, failure, length)
         for (loss, accuracy), lr in zip(points, test, strict=False):
             test.record(loss=loss, accuracy=accuracy)
             bar.advance(lr, loss)
