@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import random
 from collections import deque
-from collections.abc import Generator, Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Generator, Iterable, Mapping, MutableMapping
 from types import FunctionType, MemberDescriptorType, ModuleType
 from typing import Any
 
@@ -143,14 +143,38 @@ def moved(batch: Any, device: torch.device | None) -> Any:
 
     It keeps its type, and is the same one where nothing had to move.
     """
-    if device is None:
-        return batch
-    if isinstance(batch, torch.Tensor):
-        return batch.to(device, non_blocking=True)
-    if callable(getattr(batch, "to", None)):  # a batch that knows how
-        return batch.to(device)
+
+    def move(one: Any) -> Any:
+        if isinstance(one, torch.Tensor):
+            return one.to(device, non_blocking=True)
+        # A batch that knows how.
+        return one.to(device) if callable(getattr(one, "to", None)) else _PARTS
+
+    return batch if device is None else _with_parts(batch, move)
+
+
+def kept(batch: Any) -> Any:
+    """The batch with tensors and arrays of its own, as a loader may fill them anew."""
+
+    def copied(one: Any) -> Any:
+        if isinstance(one, np.ndarray):
+            return one.copy()
+        return one.clone() if callable(getattr(one, "clone", None)) else _PARTS
+
+    return _with_parts(batch, copied)
+
+
+# What a function says of a batch that it leaves to its parts.
+_PARTS = object()
+
+
+def _with_parts(batch: Any, change: Callable[[Any], Any]) -> Any:
+    """The batch with all in it changed, of its own type; the same one where nothing changed."""
+    changed = change(batch)
+    if changed is not _PARTS:
+        return changed
     if isinstance(batch, Mapping):
-        items = {key: moved(value, device) for key, value in batch.items()}
+        items = {key: _with_parts(value, change) for key, value in batch.items()}
         if all(items[key] is value for key, value in batch.items()):
             return batch
         if not isinstance(batch, MutableMapping):
@@ -159,16 +183,16 @@ def moved(batch: Any, device: torch.device | None) -> Any:
         other.update(items)
         return other
     if isinstance(batch, list | tuple):
-        values = [moved(value, device) for value in batch]
+        values = [_with_parts(value, change) for value in batch]
         if all(new is old for new, old in zip(values, batch, strict=True)):
             return batch
         return type(batch)(*values) if hasattr(batch, "_fields") else type(batch)(values)
     if dataclasses.is_dataclass(batch) and not isinstance(batch, type):
         fields = {field.name: getattr(batch, field.name) for field in dataclasses.fields(batch)}
-        changed = {name: moved(value, device) for name, value in fields.items()}
-        if all(changed[name] is value for name, value in fields.items()):
+        others = {name: _with_parts(value, change) for name, value in fields.items()}
+        if all(others[name] is value for name, value in fields.items()):
             return batch
-        return dataclasses.replace(batch, **changed)
+        return dataclasses.replace(batch, **others)
     return batch
 
 

@@ -20,7 +20,7 @@ from clrcore._checks import choice, integer, real, refuse
 
 from .._interrupts import Interrupts
 from ._agreement import Measured
-from ._batches import OutOfBatches, endless, generators, loaders_in, moved, reseed
+from ._batches import OutOfBatches, endless, generators, kept, loaders_in, moved, reseed
 from ._evaluation import HeldOut, Metric, as_scalar, share_right
 from ._snapshot import Snapshot
 from ._update import SkippedUpdates, Update, ratios
@@ -142,7 +142,8 @@ class Training:
             if self._val_loader is not None and not self._looked_at:
                 # The same ones for all seeds.
                 self._looked_at = interrupts.let_through(
-                    list, islice(self._val_loader, self._val_batches)
+                    lambda source: [kept(one) for one in islice(source, self._val_batches)],
+                    self._val_loader,
                 )
                 if not self._looked_at:
                     raise ValueError("val_loader must yield batches, got none")
