@@ -757,6 +757,16 @@ def test_optimizers_without_momentum_are_refused_it():
     PolicyLR(opt, TRIANGULAR)
 
 
+@pytest.mark.parametrize("count", [1, 30])
+def test_a_rate_made_in_inference_mode_is_refused_and_nothing_changes(count):
+    opt = optimizer(*[0.5] * count)
+    with torch.inference_mode():
+        opt.param_groups[0]["lr"] = torch.tensor(0.5)
+    with pytest.raises(ValueError, match="not made in inference_mode"):
+        PolicyLR(opt, TRIANGULAR)
+    assert "initial_lr" not in opt.param_groups[0]
+
+
 def test_proportional_needs_a_rate_above_0_to_be_in_proportion_to():
     with pytest.raises(ValueError, match="first group's initial rate must be a finite number > 0"):
         PolicyLR(optimizer(0.0, 0.1), TRIANGULAR, proportional=True)

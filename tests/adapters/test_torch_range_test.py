@@ -724,6 +724,11 @@ def test_what_fails_after_the_end_was_not_yet_seen_is_that_end():
 LINEAR = nn.Linear(6, 3)
 
 
+@torch.inference_mode()
+def made_in_inference_mode(lr):
+    return torch.tensor(lr)
+
+
 def optimizer_with(lr, scales=(1.0, 1.0)):
     """Two groups that share a rate."""
     groups = [
@@ -786,6 +791,11 @@ WRONG = [
         "share one tensor as their lr",
         {"optimizer": optimizer_with(torch.tensor(0.1), scales=(1.0, 0.5))},
     ),
+    (
+        ValueError,
+        "not made in inference_mode",
+        {"optimizer": optimizer_with(made_in_inference_mode(0.1))},
+    ),
     (TypeError, "train_loader must be", {"train_loader": 3}),
     (TypeError, "needs loss_fn=.*got neither", {"loss_fn": None}),
     (TypeError, "needs loss_fn=.*got both", {"train_step": len}),
@@ -808,6 +818,9 @@ WRONG = [
     (TypeError, "autocast must be", {"autocast": True}),
     (ValueError, "autocast must be", {"autocast": torch.int32}),
     (TypeError, "autocast must be", {"autocast": contextlib.nullcontext()}),
+    (TypeError, "autocast must be", {"autocast": np.array([1, 2])}),
+    (TypeError, "autocast must be", {"autocast": torch.autocast}),
+    (TypeError, "once per seed", {"train_loader": Once(GOOD["train_loader"] * 30), "seeds": 2}),
     (TypeError, "not single examples: pass a DataLoader", {"train_loader": dataset()}),
     (TypeError, "once per seed", {"train_loader": iter([]), "seeds": 2}),
     (TypeError, r"make one with CrossEntropyLoss", {"loss_fn": nn.CrossEntropyLoss}),

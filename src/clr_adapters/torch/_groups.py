@@ -144,6 +144,9 @@ def _check_entry(name: str, entry: Any) -> None:
         refuse(TypeError, name, "a number or a tensor of one float", entry)
     elif entry.requires_grad:
         refuse(ValueError, name, "a tensor that needs no gradient, as it is filled", entry)
+    elif entry.is_inference():
+        allowed = "a tensor that was not made in inference_mode, as it is filled; clone() it"
+        refuse(ValueError, name, allowed, entry)
 
 
 def watch_step(optimizer: Optimizer) -> None:

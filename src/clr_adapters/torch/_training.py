@@ -305,13 +305,14 @@ def _autocast(value: Any) -> Callable[[torch.device | None], AbstractContextMana
     """What makes the context of a forward pass on a device."""
     if value is None:
         return lambda _: nullcontext()
-    if value in (torch.float16, torch.bfloat16):
+    if isinstance(value, torch.dtype) and value in (torch.float16, torch.bfloat16):
         return lambda device: torch.autocast(device.type if device else "cpu", dtype=value)
     if isinstance(value, torch.autocast):
         return lambda _: value
     allowed = "torch.float16, torch.bfloat16, a torch.autocast, or a function that makes a context"
     # Most contexts can be entered only once.
-    if not callable(value) or isinstance(value, AbstractContextManager):
+    once = isinstance(value, AbstractContextManager)
+    if not callable(value) or once or value is torch.autocast:
         kind = ValueError if isinstance(value, torch.dtype) else TypeError
         refuse(kind, "autocast", allowed, value)
     return lambda _: value()

@@ -24,6 +24,7 @@ from ._training import Autocast, Training
 
 # Updates between two looks at the losses where a look makes the device or other processes wait.
 BLOCK = 20
+AGAIN = "batches that can be gone through again, once per seed, as a list or DataLoader"
 # The largest that every generator takes.
 LAST_SEED = 2**32 - 1
 # Looks at the held-out accuracy in a sweep: enough to see where it rises and falls.
@@ -125,10 +126,7 @@ def range_test(
                 check_installed()
             own_seeds = _seeds(seeds)
             if len(own_seeds) > 1 and isinstance(train_loader, Iterator):
-                allowed = (
-                    "batches that can be gone through again, once per seed, as a list or DataLoader"
-                )
-                refuse(TypeError, "train_loader", allowed, train_loader)
+                refuse(TypeError, "train_loader", AGAIN, train_loader)
             if validate_every is None:
                 validate_every = max(1, test.total_steps // LOOKS)
             training = Training(
@@ -167,7 +165,7 @@ def range_test(
                 **{f"the rate at step {step}": rate for step, rate in enumerate(rates)},
             }
         )
-        curves = []
+        curves: list[clrcore.Curve] = []
         # 0 stands for no length.
         steps_per_epoch = agreed.of_first(training.steps_per_epoch or 0.0) or None
         for seed in own_seeds:
@@ -184,6 +182,8 @@ def range_test(
                 Bar(len(rates), name, show=progress and agreed.leads) as bar,
             ):
                 _record(test, updates, agreed, length, bar)
+            if curves and training.cut_short is not None and not test.step_count:
+                refuse(TypeError, "train_loader", AGAIN, train_loader)
             _check_complete(test, training.cut_short)
             curves.append(test.curve)
     return curves if seeds is not None else curves[0]
