@@ -385,7 +385,7 @@ def test_b21_states_and_lists_of_rates_are_the_callers():
         mine.clear()
 
     assert len(scheduler.get_last_lr()) == 2
-    assert scheduler.state_dict() == {"version": 1, "last_epoch": 0, "groups": 2, "applied": True}
+    assert list(scheduler.state_dict().values()) == [1, 0, 2, None, True]
 
 
 @pytest.mark.parametrize("wrong", [torch.tensor(1), torch.tensor([0.1, 0.2])])

@@ -1,5 +1,6 @@
 """range_test in a job of real processes (gloo): all agree, and none waits for ever."""
 
+import ast
 import datetime
 import os
 import pickle
@@ -113,6 +114,52 @@ def sweeps_differ(rank, size):
     return swept(model, optimizer, data, sweep=clrcore.linear_sweep(0.0, 1.0 + rank, 10))
 
 
+def only_one_holds_out(rank, size):
+    model, optimizer, data = model_and_data(rank, size)
+    return swept(model, optimizer, data, val_loader=None if rank else data)
+
+
+def sweeps_differ_inside(rank, size):
+    """Of the same ends and length."""
+    model, optimizer, data = model_and_data(rank, size)
+    make = clrcore.linear_sweep if rank else clrcore.exponential_sweep
+    return swept(model, optimizer, data, sweep=make(0.001, 1.0, 10))
+
+
+def only_one_stops(rank, size):
+    model, optimizer, data = model_and_data(rank, size)
+    return swept(model, optimizer, data, stop=rank == 0)
+
+
+def seeds_differ(rank, size):
+    model, optimizer, data = model_and_data(rank, size)
+    return swept(model, optimizer, data, seeds=[min(rank, 1)])
+
+
+def losses_differ_in_kind(rank, size):
+    model, optimizer, data = model_and_data(rank, size)
+    if rank == 0:
+        return swept(model, optimizer, data)
+    return swept(model, optimizer, data, train_step=lambda b: cross_entropy(model(b[0]), b[1]))
+
+
+def one_is_given_a_wrong_number(rank, size):
+    model, optimizer, data = model_and_data(rank, size)
+    return swept(model, optimizer, data, accumulate=0 if rank == 1 else 1)
+
+
+def one_is_given_a_wrong_sweep(rank, size):
+    model, optimizer, data = model_and_data(rank, size)
+    return swept(model, optimizer, data, **({"sweep": 3} if rank == 1 else {}))
+
+
+def only_one_calls(rank, size):
+    if rank:
+        time.sleep(20)  # there, but busy with something else
+        return "nothing"
+    return swept(*model_and_data(rank, size))
+
+
 def one_runs_out(rank, size):
     model, optimizer, data = model_and_data(rank, size)
     batches = list(data) * 5
@@ -175,7 +222,9 @@ def job(functions, size, folder):
 
 
 TOGETHER = [plain, seeded, averaged_gradients, one_diverges, one_is_nan, one_raises,
-            one_is_interrupted, sweeps_differ, one_runs_out]  # fmt: skip
+            one_is_interrupted, sweeps_differ, only_one_holds_out, sweeps_differ_inside,
+            only_one_stops, seeds_differ, losses_differ_in_kind, one_is_given_a_wrong_number,
+            one_is_given_a_wrong_sweep, one_runs_out]  # fmt: skip
 
 
 @pytest.fixture(scope="module", params=[2, 3], ids=["two ranks", "three ranks"])
@@ -247,9 +296,47 @@ def test_all_raise_where_one_does(ran, how, said):
 def test_all_refuse_sweeps_that_differ(ran):
     for rank, result in enumerate(ran[0]["sweeps_differ"]):
         assert result == (
-            "ValueError: last_rate must be the same on every rank of the job, got "
-            f"{1.0 + rank} on rank {rank}"
+            "ValueError: the rate at step 1 must be the same on every rank of the job, got "
+            f"{(1.0 + rank) / 9} on rank {rank}"
         )
+
+
+@pytest.mark.parametrize(
+    ("how", "name", "values"),
+    [
+        ("only_one_holds_out", "whether val_loader is given", [True, False]),
+        ("sweeps_differ_inside", "the rate at step 1", [0.001 * 1000 ** (1 / 9), 0.112]),
+        ("only_one_stops", "stop", [True, False]),
+        ("seeds_differ", "seeds", [[0], [1]]),
+        ("losses_differ_in_kind", "whether train_step is given", [False, True]),
+    ],
+)
+def test_all_refuse_what_is_not_the_same_on_all(ran, how, name, values):
+    for rank, result in enumerate(ran[0][how]):
+        start = f"ValueError: {name} must be the same on every rank of the job, got "
+        assert result.startswith(start), result
+        assert result.endswith(f" on rank {rank}")
+        got = ast.literal_eval(result.removeprefix(start).removesuffix(f" on rank {rank}"))
+        assert got in (values[min(rank, 1)], pytest.approx(values[min(rank, 1)]))
+
+
+@pytest.mark.parametrize("how", ["one_is_given_a_wrong_number", "one_is_given_a_wrong_sweep"])
+def test_all_end_where_one_refuses_an_argument(ran, how):
+    for rank, result in enumerate(ran[0][how]):
+        if rank == 1:
+            assert result.startswith(("ValueError: accumulate must be", "TypeError: sweep must be"))
+        else:
+            assert result == (
+                "RuntimeError: the range test ended because rank 1 failed; its own error says why"
+            )
+
+
+def test_one_that_is_alone_in_a_job_ends_by_the_groups_timeout(tmp_path):
+    start = time.monotonic()
+    first, second = job([only_one_calls], 2, tmp_path)[0]["only_one_calls"]
+    assert "Error" in first
+    assert second == "nothing"
+    assert time.monotonic() - start < PATIENCE / 2  # the timeout is 8 seconds; PyTorch's 1800
 
 
 def test_all_end_where_one_has_no_more_batches(ran):

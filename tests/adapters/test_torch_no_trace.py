@@ -10,7 +10,15 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
-from torch.utils.data import DataLoader, WeightedRandomSampler
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    RandomSampler,
+    Sampler,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
+    default_collate,
+)
 
 import clrcore
 from clr_adapters.torch._snapshot import Snapshot
@@ -350,6 +358,164 @@ def test_samplers_of_any_kind_and_wrapped_loaders_are_put_back_and_seeded():
     first, second, third = swept(model, optimizer, Wrapped(inner), seeds=[0, 0, 1])
     assert torch.equal(inner.generator.get_state(), state)
     assert first == second != third
+
+
+class Permuting(Sampler):
+    """Draws with NumPy's old generator, as much code does."""
+
+    def __init__(self, source=None):
+        self.rng = source or np.random.RandomState(3)
+
+    def __iter__(self):
+        return iter(self.rng.permutation(96).tolist())
+
+    def __len__(self):
+        return 96
+
+
+class Holding(Sampler):
+    """Draws from samplers that it holds, under a name of its own."""
+
+    def __init__(self, *held):
+        self.held = held if len(held) > 1 else held[0]
+
+    def __iter__(self):
+        for one in self.held if isinstance(self.held, tuple | list) else [self.held]:
+            yield from one
+
+    def __len__(self):
+        return 96
+
+
+class Slotted:
+    """A sampler of no class of PyTorch's, without a dictionary, that counts its epochs."""
+
+    __slots__ = ("count", "order")
+
+    def __init__(self):
+        self.count, self.order = 0, list(range(96))
+
+    def __iter__(self):
+        self.count += 1
+        np.random.default_rng(self.count).shuffle(self.order)
+        return iter(self.order)
+
+    def __len__(self):
+        return 96
+
+
+class Several:
+    """One loader after the other."""
+
+    def __init__(self, *loaders):
+        self.parts = {"all": list(loaders)}
+
+    def __iter__(self):
+        for one in self.parts["all"]:
+            yield from one
+
+
+class Written:
+    """A loader written by hand."""
+
+    def __init__(self, rng, permute):
+        self.rng, self.permute = rng, permute
+        self.data = dataset()
+
+    def __iter__(self):
+        for rows in torch.as_tensor(self.permute(self.rng)).view(-1, 16):
+            yield self.data[rows]
+
+
+class Collating:
+    """Adds noise of its own to a batch."""
+
+    def __init__(self):
+        self.rng = np.random.default_rng(3)
+
+    def collate(self, items):
+        x, y = default_collate(items)
+        return x + float(self.rng.normal()), y
+
+
+def seeded():
+    return torch.Generator().manual_seed(3)
+
+
+def linear():
+    model = nn.Linear(6, 3)
+    return model, torch.optim.SGD(model.parameters(), lr=0.1)
+
+
+def python_order(rng):
+    return rng.sample(range(96), 96)
+
+
+WITH_ORDERS = {
+    "RandomState": lambda: loader(shuffle=False, sampler=Permuting()),
+    "RandomState of other bits": lambda: loader(
+        shuffle=False, sampler=Permuting(np.random.RandomState(np.random.PCG64(3)))
+    ),
+    "Generator": lambda: loader(shuffle=False, sampler=Permuting(np.random.default_rng(3))),
+    "held": lambda: loader(
+        shuffle=False, sampler=Holding(RandomSampler(dataset(), generator=seeded()))
+    ),
+    "held twice": lambda: loader(shuffle=False, sampler=Holding(Holding([Permuting()]))),
+    "held in a tuple": lambda: loader(
+        shuffle=False,
+        sampler=Holding(
+            *(SubsetRandomSampler(range(i, i + 48), generator=seeded()) for i in (0, 48))
+        ),
+    ),
+    "batch sampler": lambda: DataLoader(
+        dataset(), batch_sampler=BatchSampler(Permuting(), 16, True)
+    ),
+    "loaders": lambda: Several(loader(generator=seeded()), loader(generator=seeded())),
+    "torch, by hand": lambda: Written(seeded(), lambda rng: torch.randperm(96, generator=rng)),
+    "NumPy, by hand": lambda: Written(np.random.default_rng(3), lambda rng: rng.permutation(96)),
+    "Python, by hand": lambda: Written(random.Random(3), python_order),
+    "in collate_fn": lambda: loader(generator=seeded(), collate_fn=Collating().collate),
+}
+
+
+@pytest.mark.parametrize("kind", WITH_ORDERS)
+def test_whatever_a_loader_draws_with_is_put_back_and_seeded(kind):
+    def order(source):
+        return torch.cat([x for _ in range(2) for x, _ in source])
+
+    run = functools.partial(swept, *linear())
+    make = WITH_ORDERS[kind]
+    expected = order(make())
+    source = make()
+    run(source)
+    assert torch.equal(order(source), expected)
+    first, second = run(make(), seeds=2)
+    assert first != second
+    assert run(make(), seeds=[1]) == [second]
+    assert run(make(), seeds=[0]) == [first]
+
+
+def test_samplers_that_keep_their_order_are_put_back():
+    source = loader(shuffle=False, sampler=Slotted())
+    swept(*linear(), source)
+    assert (source.sampler.count, source.sampler.order) == (0, list(range(96)))
+
+
+def test_a_loader_that_is_told_its_epoch_is_told_the_old_one_again():
+    class Told(Wrapped):
+        epoch = 4
+
+        def set_epoch(self, epoch):
+            self.epoch = epoch
+
+    source = Told(loader())
+    swept(*linear(), source)
+    assert source.epoch == 4
+
+
+def test_a_system_generator_has_no_state_to_put_back():
+    source = Written(random.SystemRandom(), python_order)
+    swept(*linear(), source, seeds=2)
 
 
 # The snapshot by itself.

@@ -42,6 +42,18 @@ def test_every_update_uses_the_policys_rate(policy, start):
     assert type(opt.param_groups[0]["lr"]) is float
 
 
+@pytest.mark.parametrize("kind", ["float64", "float32", "int64", "array"])
+def test_rates_of_numpy_become_floats_that_torch_can_load(kind, tmp_path):
+    numpy = pytest.importorskip("numpy")
+    opt = optimizer()
+    opt.param_groups[0]["lr"] = getattr(numpy, kind)(1)
+    PolicyLR(opt, TRIANGULAR)
+    torch.save(opt.state_dict(), tmp_path / "state.pt")
+
+    group = torch.load(tmp_path / "state.pt", weights_only=True)["param_groups"][0]
+    assert (group["initial_lr"], type(group["initial_lr"])) == (1.0, float)
+
+
 @pytest.mark.parametrize("tensor", [False, True])
 @pytest.mark.parametrize("count", [1, 3])
 def test_one_policy_sets_all_groups_alike(tensor, count):
@@ -268,6 +280,53 @@ def test_added_groups_keep_their_ratio():
     assert rates(opt) == pytest.approx([0.1, 0.05])
 
 
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_group_in_the_place_of_another_has_its_own_ratio(place):
+    opt = optimizer(0.4, 0.2, 0.2)
+    scheduler = PolicyLR(opt, TRIANGULAR, proportional=True)
+    run(opt, scheduler, 2)
+    del opt.param_groups[place]
+    add_group(opt, 0.1)
+    run(opt, scheduler, 2)
+
+    assert rates(opt)[-1] == pytest.approx(0.025)
+    assert opt.param_groups[-1]["initial_lr"] == 0.1
+
+
+def test_a_group_in_the_place_of_the_only_one_has_its_own_ratio():
+    opt = optimizer(0.4)
+    scheduler = PolicyLR(opt, TRIANGULAR, proportional=True)
+    opt.param_groups.clear()
+    add_group(opt, 0.1)
+    run(opt, scheduler, 4)
+
+    assert rates(opt) == [0.025]
+
+
+@pytest.mark.parametrize("arguments", [{}, {"momentum": [(0.8, 0.9), None]}])
+def test_a_group_in_the_place_of_another_is_refused_where_it_cannot_be_set(arguments):
+    opt = optimizer(0.4, 0.2, momentum=0.9)
+    scheduler = PolicyLR(opt, TRIANGULAR, **arguments)
+    run(opt, scheduler, 2)
+    del opt.param_groups[0]
+    add_group(opt, torch.tensor(1))
+    with pytest.raises(TypeError, match=r"param_groups\[1\]\['lr'\] must be a number or a tensor"):
+        scheduler.step()
+
+    assert opt.param_groups[1]["lr"] == 1
+    assert (scheduler.last_epoch, rates(opt)[0]) == (2, TRIANGULAR(2))
+
+
+def test_a_group_put_in_the_middle_is_seen_where_the_next_block_begins():
+    opt = optimizer(0.4, 0.2, 0.1)
+    scheduler = PolicyLR(opt, TRIANGULAR)
+    opt.param_groups[1] = {**opt.param_groups[1], "lr": 0.3}
+    del opt.param_groups[1]["initial_lr"]
+    run(opt, scheduler, 128)
+
+    assert opt.param_groups[1]["initial_lr"] == TRIANGULAR(127)
+
+
 # State.
 
 
@@ -275,7 +334,13 @@ def test_the_state_is_plain_and_its_own():
     scheduler = PolicyLR(optimizer(), TRIANGULAR)
     scheduler.jump(7)
     state = scheduler.state_dict()
-    assert state == {"version": 1, "last_epoch": 7, "groups": 1, "applied": True}
+    assert state == {
+        "version": 1,
+        "last_epoch": 7,
+        "groups": 1,
+        "first_ratio": None,
+        "applied": True,
+    }
     state["last_epoch"] = 99
 
     assert scheduler.state_dict()["last_epoch"] == 7
@@ -293,6 +358,113 @@ def test_resuming_by_last_epoch_goes_on():
     assert scheduler.last_epoch == 6
 
 
+ORDERS = ["optimizer, new, scheduler", "new, optimizer, scheduler", "new, scheduler, optimizer"]
+
+
+def resumed(saved, opt, order, **arguments):
+    """A scheduler of `opt`, after both states were loaded in this order."""
+    for what in order.split(", "):
+        if what == "optimizer":
+            opt.load_state_dict(saved[0])
+        elif what == "new":
+            scheduler = PolicyLR(opt, TRIANGULAR, **arguments)
+        else:
+            scheduler.load_state_dict(saved[1])
+    return scheduler
+
+
+def all_rates(opt, scheduler, steps):
+    """The rates of all groups at every update."""
+    return [(rates(opt), run(opt, scheduler, 1))[0] for _ in range(steps)]
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("tensor", [False, True])
+@pytest.mark.parametrize("removed", [None, "before", "at the end"])
+def test_ratios_are_those_of_the_run_in_any_order_of_loading(order, tensor, removed):
+    opt = optimizer(0.4, 0.1, 0.05, tensor=tensor)
+    scheduler = PolicyLR(opt, TRIANGULAR, proportional=True)
+    run(opt, scheduler, 2)
+    if removed == "before":
+        del opt.param_groups[0]
+    run(opt, scheduler, 5)
+    if removed == "at the end":
+        del opt.param_groups[0]
+    saved = copy.deepcopy((opt.state_dict(), scheduler.state_dict()))
+    add_group(opt, 0.2)
+    expected = all_rates(opt, scheduler, 9)
+
+    opt = optimizer(*[0.001] * (3 if removed is None else 2), tensor=tensor)
+    scheduler = resumed(saved, opt, order, proportional=True)
+    add_group(opt, 0.2)
+    assert all_rates(opt, scheduler, 9) == [pytest.approx(one) for one in expected]
+
+
+def test_ratios_are_those_of_the_optimizers_state_without_the_schedulers():
+    opt = optimizer(0.1, 0.05)
+    PolicyLR(opt, TRIANGULAR, proportional=True)
+    saved = copy.deepcopy(opt.state_dict())
+    opt = optimizer(0.001, 0.001)
+    scheduler = PolicyLR(opt, TRIANGULAR, proportional=True)
+    opt.load_state_dict(saved)
+    scheduler.jump(4)
+
+    assert rates(opt) == pytest.approx([0.1, 0.05])
+
+
+def added(opt):
+    add_group(opt, 0.2)
+
+
+def cut(opt):
+    for group in opt.param_groups:
+        group["lr"] = group["lr"] * 0.1
+
+
+def rescaled(opt):
+    opt.param_groups[1]["lr_scale"] = 0.5
+
+
+def warmed(opt):
+    cut(opt)
+    for group in opt.param_groups:
+        group["momentum"] = group["momentum"] * 0.5
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("change", [added, cut, rescaled, warmed])
+@pytest.mark.parametrize("tensor", [False, True])
+def test_what_was_set_last_before_saving_is_used_in_any_order_of_loading(order, change, tensor):
+    arguments = {"proportional": change is rescaled, "momentum": (0.8, 0.9)}
+    opt = optimizer(0.1, 0.1, tensor=tensor, momentum=0.9)
+    scheduler = PolicyLR(opt, TRIANGULAR, **arguments)
+    run(opt, scheduler, 6)
+    change(opt)
+    saved = copy.deepcopy((opt.state_dict(), scheduler.state_dict()))
+    assert not saved[1]["applied"]
+    expected = all_rates(opt, scheduler, 9)
+
+    opt = optimizer(*[0.3] * len(opt.param_groups), tensor=tensor, momentum=0.7)
+    scheduler = resumed(saved, opt, order, **arguments)
+    assert [g["momentum"] for g in opt.param_groups] == [
+        g["momentum"] for g in saved[0]["param_groups"]
+    ]
+    assert all_rates(opt, scheduler, 9) == expected
+
+
+@pytest.mark.parametrize("steps", [0, 2])
+def test_a_state_of_values_not_applied_leaves_what_was_set_since(steps):
+    opt = optimizer()
+    scheduler = PolicyLR(opt, TRIANGULAR)
+    run(opt, scheduler, steps)
+    if not steps:
+        opt.param_groups[0]["lr"] = 0.7
+    before = rates(opt)
+    scheduler.load_state_dict(GOOD | {"applied": False})
+
+    assert rates(opt) == before
+
+
 GOOD = PolicyLR(optimizer(), TRIANGULAR).state_dict()
 
 
@@ -302,6 +474,8 @@ GOOD = PolicyLR(optimizer(), TRIANGULAR).state_dict()
         (GOOD | {"last_epoch": -7}, ValueError, r"state_dict\['last_epoch'\] must be an integer"),
         (GOOD | {"last_epoch": math.nan}, ValueError, r"state_dict\['last_epoch'\] must be"),
         (GOOD | {"last_epoch": "3"}, TypeError, r"state_dict\['last_epoch'\] must be"),
+        (GOOD | {"first_ratio": -1.0}, ValueError, r"state_dict\['first_ratio'\] must be"),
+        (GOOD | {"first_ratio": "1"}, TypeError, r"state_dict\['first_ratio'\] must be"),
         (GOOD | {"applied": 1}, TypeError, r"state_dict\['applied'\] must be True or False"),
         (GOOD | {"groups": 3}, ValueError, "is of 3 parameter groups, but the optimizer has 1"),
         (
@@ -310,7 +484,7 @@ GOOD = PolicyLR(optimizer(), TRIANGULAR).state_dict()
             "state_dict has version 9, but this clrcore reads version 1",
         ),
         (GOOD | {"lr": 1.0}, ValueError, "state_dict has unknown 'lr'; its keys must be exactly"),
-        ({}, ValueError, "state_dict lacks 'version', 'last_epoch', 'groups', 'applied'"),
+        ({}, ValueError, "state_dict lacks 'version', 'last_epoch', 'groups', 'first_ratio'"),
         (None, TypeError, "state_dict must be a dictionary"),
     ],
 )
@@ -581,6 +755,16 @@ def test_optimizers_without_momentum_are_refused_it():
     with pytest.raises(ValueError, match=r"param_groups\[0\] has neither betas nor momentum"):
         PolicyLR(opt, TRIANGULAR, momentum=(0.8, 0.9))
     PolicyLR(opt, TRIANGULAR)
+
+
+@pytest.mark.parametrize("count", [1, 30])
+def test_a_rate_made_in_inference_mode_is_refused_and_nothing_changes(count):
+    opt = optimizer(*[0.5] * count)
+    with torch.inference_mode():
+        opt.param_groups[0]["lr"] = torch.tensor(0.5)
+    with pytest.raises(ValueError, match="not made in inference_mode"):
+        PolicyLR(opt, TRIANGULAR)
+    assert "initial_lr" not in opt.param_groups[0]
 
 
 def test_proportional_needs_a_rate_above_0_to_be_in_proportion_to():

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 
 import clrcore
 from clr_adapters.torch import range_test
-from clr_adapters.torch._batches import moved, rows
+from clr_adapters.torch._batches import kept, moved, rows
 from torch_training import (
     OPTIMIZERS,
     SWEEP,
@@ -189,6 +189,44 @@ def test_held_out_accuracy_weighs_batches_by_their_examples():
     )
     right = (model(x).argmax(1) == y).double().mean().item()  # the rates are too low to learn
     assert curve.accuracy.tolist() == pytest.approx([right, right], rel=1e-6)
+
+
+@pytest.mark.parametrize("pack", [tuple, list, lambda pair: {"x": pair[0], "y": pair[1]}])
+def test_held_out_batches_may_share_a_buffer(pack):
+    class Reusing:
+        """Four batches in one and the same memory, as loaders of pinned memory have it."""
+
+        def __init__(self):
+            self.memory = torch.zeros(16, 6), torch.zeros(16, dtype=torch.long)
+
+        def __iter__(self):
+            for batch in itertools.islice(loader(shuffle=False), 4):
+                for into, value in zip(self.memory, batch, strict=True):
+                    into.copy_(value)
+                yield pack(self.memory)
+
+    def accuracies(held):
+        torch.manual_seed(0)
+        model = nn.Linear(6, 3)
+
+        def val_step(batch):
+            x, y = batch.values() if isinstance(batch, dict) else batch
+            return (model(x).argmax(1) == y).float().mean()
+
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        batches = loader(shuffle=False)
+        return swept(model, optimizer, batches, val_loader=held, val_step=val_step).accuracy
+
+    apart = [batch for batch, _ in zip(loader(shuffle=False), range(4), strict=False)]
+    np.testing.assert_array_equal(accuracies(Reusing()), accuracies(apart))
+
+
+def test_what_is_kept_of_a_batch_is_its_own():
+    array, tensor = np.ones(2), torch.ones(2)
+    ours = kept({"array": array, "inner": [tensor, "text"], "record": Record(tensor, "id")})
+    array[:], tensor[:] = 7, 7
+    assert ours["array"].tolist() == ours["inner"][0].tolist() == [1, 1]
+    assert ours["inner"][1] == "text"
 
 
 def test_a_metric_and_a_val_step_say_what_accuracy_is():
@@ -686,6 +724,11 @@ def test_what_fails_after_the_end_was_not_yet_seen_is_that_end():
 LINEAR = nn.Linear(6, 3)
 
 
+@torch.inference_mode()
+def made_in_inference_mode(lr):
+    return torch.tensor(lr)
+
+
 def optimizer_with(lr, scales=(1.0, 1.0)):
     """Two groups that share a rate."""
     groups = [
@@ -748,6 +791,11 @@ WRONG = [
         "share one tensor as their lr",
         {"optimizer": optimizer_with(torch.tensor(0.1), scales=(1.0, 0.5))},
     ),
+    (
+        ValueError,
+        "not made in inference_mode",
+        {"optimizer": optimizer_with(made_in_inference_mode(0.1))},
+    ),
     (TypeError, "train_loader must be", {"train_loader": 3}),
     (TypeError, "needs loss_fn=.*got neither", {"loss_fn": None}),
     (TypeError, "needs loss_fn=.*got both", {"train_step": len}),
@@ -770,6 +818,9 @@ WRONG = [
     (TypeError, "autocast must be", {"autocast": True}),
     (ValueError, "autocast must be", {"autocast": torch.int32}),
     (TypeError, "autocast must be", {"autocast": contextlib.nullcontext()}),
+    (TypeError, "autocast must be", {"autocast": np.array([1, 2])}),
+    (TypeError, "autocast must be", {"autocast": torch.autocast}),
+    (TypeError, "once per seed", {"train_loader": Once(GOOD["train_loader"] * 30), "seeds": 2}),
     (TypeError, "not single examples: pass a DataLoader", {"train_loader": dataset()}),
     (TypeError, "once per seed", {"train_loader": iter([]), "seeds": 2}),
     (TypeError, r"make one with CrossEntropyLoss", {"loss_fn": nn.CrossEntropyLoss}),

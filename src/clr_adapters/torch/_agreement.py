@@ -7,8 +7,8 @@ be able to say so while the others are inside the other group's collective.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any, Protocol, TypeAlias
 
 import torch
@@ -27,16 +27,22 @@ class Agreement(Protocol):
     rank: int
     leads: bool
 
-    def same(self, **settings: float) -> None:
-        """Raise ValueError unless all processes were given the same numbers."""
+    def checks(self) -> AbstractContextManager[None]:
+        """Where a process refuses its arguments: what it raises ends the others too."""
+
+    def same(self, settings: Mapping[str, object]) -> None:
+        """Raise ValueError unless all processes were given the same plain values."""
 
     def of_first(self, number: float) -> float:
         """What rank 0 has for this number."""
 
     def settle(
-        self, measured: Sequence[Measured], failure: BaseException | None
+        self, measured: Sequence[Measured], failure: BaseException | None, length: int
     ) -> tuple[list[Point], BaseException | None]:
-        """The points of the updates that all have made, and this process's reason to end."""
+        """The points of the updates that all have made, and this process's reason to end.
+
+        length: the most points that there may be.
+        """
 
 
 class Alone:
@@ -45,7 +51,11 @@ class Alone:
     rank = 0
     leads = True
 
-    def same(self, **settings: float) -> None:
+    def checks(self) -> AbstractContextManager[None]:
+        """Nobody else is waiting."""
+        return nullcontext()
+
+    def same(self, settings: Mapping[str, object]) -> None:
         """Nobody disagrees."""
 
     def of_first(self, number: float) -> float:
@@ -53,34 +63,39 @@ class Alone:
         return number
 
     def settle(
-        self, measured: Sequence[Measured], failure: BaseException | None
+        self, measured: Sequence[Measured], failure: BaseException | None, length: int
     ) -> tuple[list[Point], BaseException | None]:
         """The points as they are."""
         return _fetched(measured, failure)
 
 
 class Together:
-    """The processes of a job. Every call waits for all of them.
+    """The processes of a job. Every call waits for all of them."""
 
-    length: the most points that are settled at once.
-    """
-
-    def __init__(self, group: Any, length: int) -> None:
-        self._group, self._length = group, length
+    def __init__(self, group: Any) -> None:
+        self._group = group
         self.rank = distributed.get_rank()
         self._size = distributed.get_world_size()
         self.leads = self.rank == 0
 
-    def same(self, **settings: float) -> None:
-        """Raise ValueError on all of them unless all were given the same numbers."""
-        own = torch.tensor(list(settings.values()), dtype=torch.float64)
-        first = own.clone()
-        distributed.broadcast(first, 0, group=self._group)
-        differ = [not torch.equal(a, b) for a, b in zip(own, first, strict=True)]
-        anywhere = torch.tensor(differ, dtype=torch.int64)
-        distributed.all_reduce(anywhere, distributed.ReduceOp.MAX, group=self._group)
-        for (name, value), one in zip(settings.items(), anywhere.tolist(), strict=True):
-            if one:
+    @contextmanager
+    def checks(self) -> Iterator[None]:
+        """Raise RuntimeError on those that refused nothing themselves."""
+        failure: BaseException | None = None
+        try:
+            yield
+        except BaseException as error:
+            failure = error
+        _, failure = self.settle([], failure, 0)
+        if failure is not None:
+            raise failure
+
+    def same(self, settings: Mapping[str, object]) -> None:
+        """Raise ValueError on all of them unless all were given the same plain values."""
+        everybodys: list[Any] = [None] * self._size
+        distributed.all_gather_object(everybodys, dict(settings), group=self._group)
+        for name, value in settings.items():
+            if any(one.get(name) != everybodys[0].get(name) for one in everybodys):
                 raise ValueError(
                     f"{name} must be the same on every rank of the job, got {value!r} on rank "
                     f"{self.rank}"
@@ -93,23 +108,25 @@ class Together:
         return float(first)
 
     def settle(
-        self, measured: Sequence[Measured], failure: BaseException | None
+        self, measured: Sequence[Measured], failure: BaseException | None, length: int
     ) -> tuple[list[Point], BaseException | None]:
         """The mean points of the updates that all have made, and whoever's failure."""
         points, failure = _fetched(measured, failure)
-        failed = self.rank if failure is not None else -1
-        word = torch.tensor([failed, -len(points)])
-        distributed.all_reduce(word, distributed.ReduceOp.MAX, group=self._group)
+        word = torch.tensor([-1 if failure is None else self.rank, -len(points)])
+        try:
+            distributed.all_reduce(word, distributed.ReduceOp.MAX, group=self._group)
+        except RuntimeError as unheard:  # the others are gone, or wait elsewhere until the timeout
+            raise failure or unheard from None
         culprit, count = int(word[0]), -int(word[1])
-        agreed = self._means(points[:count])
+        agreed = self._means(points[:count], length)
         if failure is None and culprit >= 0:
             failure = RuntimeError(
                 f"the range test ended because rank {culprit} failed; its own error says why"
             )
         return agreed, failure
 
-    def _means(self, points: Sequence[Point]) -> list[Point]:
-        table = torch.zeros(self._length, 3, dtype=torch.float64)
+    def _means(self, points: Sequence[Point], length: int) -> list[Point]:
+        table = torch.zeros(length, 3, dtype=torch.float64)
         for row, (loss, accuracy) in zip(table, points, strict=False):
             row[0] = loss
             row[1] = 0.0 if accuracy is None else accuracy
@@ -132,16 +149,24 @@ def ranks() -> int:
 
 
 @contextmanager
-def agreement(length: int) -> Iterator[Agreement]:
+def agreement() -> Iterator[Agreement]:
     """Whoever takes part: the processes of the job, or this one alone."""
     if ranks() == 1:
         yield Alone()
     else:
-        group = distributed.new_group(backend="gloo")
+        group = distributed.new_group(backend="gloo", timeout=_timeout())
         try:
-            yield Together(group, length)
+            yield Together(group)
         finally:
             distributed.destroy_process_group(group)
+
+
+def _timeout() -> Any:
+    """The default group's, as the job was started with; None, for PyTorch's, if it is not told."""
+    world: Any = distributed.group.WORLD
+    with suppress(AttributeError, IndexError, RuntimeError):
+        return world._get_backend(world._device_types[0]).options._timeout
+    return None
 
 
 def _fetched(

@@ -4,11 +4,33 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Generator, Iterable, Mapping, MutableMapping
+import random
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Mapping, MutableMapping
+from types import FunctionType, MemberDescriptorType, ModuleType
 from typing import Any
 
+import numpy as np
 import torch
-from torch.utils.data import DataLoader
+from torch import nn
+from torch.optim import Optimizer
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+RANDOM = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
+# What a DataLoader draws its order with, and what it sets itself when it is used.
+ORDER = ("sampler", "batch_sampler", "generator")
+USED = ("_iterator", "_IterableDataset_len_called")
+# What samplers hold of the data: it may be large, or read-only, and nobody writes to it.
+DATA = ("data_source", "dataset")
+# Where nothing is that an order comes from.
+CLOSED = (
+    *(bool, int, float, complex, str, bytes, type(None)),
+    *(type, FunctionType, ModuleType),
+    *(torch.Tensor, nn.Module, Optimizer, Dataset, np.ndarray),
+)
+# A longer container holds data; a loader with more parts holds the whole program.
+MANY = 1000
+MOST_PARTS = 10_000
 
 
 class OutOfBatches(Exception):
@@ -41,37 +63,79 @@ def endless(loader: Iterable[Any], first_epoch: int | None = None) -> Generator[
         epoch += 1
 
 
+def parts(loader: object) -> list[Any]:
+    """A loader and what it holds, near things first, each once: samplers, generators, loaders.
+
+    It looks into attributes and containers, but not into data, models and code.
+    """
+    found = {id(loader): loader}
+    waiting = deque([loader])
+    while waiting and len(found) < MOST_PARTS:
+        for one in _held(waiting.popleft()):
+            if id(one) not in found and not isinstance(one, CLOSED):
+                found[id(one)] = one
+                waiting.append(one)
+    return list(found.values())
+
+
+def attributes(one: object) -> dict[str, Any]:
+    """The attributes that an object keeps for itself, in its dictionary or in slots."""
+    slots = {
+        name: getattr(one, name)
+        for kind in type(one).__mro__
+        for name, member in vars(kind).items()
+        if isinstance(member, MemberDescriptorType) and hasattr(one, name)
+    }
+    return slots | getattr(one, "__dict__", {})
+
+
+def _held(one: Any) -> Iterable[Any]:
+    if isinstance(one, list | tuple | set | frozenset | dict | deque):
+        if len(one) > MANY:
+            return ()
+        return one.values() if isinstance(one, dict) else one
+    return [value for name, value in attributes(one).items() if name not in (*DATA, *USED)]
+
+
 def loaders_in(loader: object) -> list[Any]:
     """The loader, and the DataLoaders that it wraps."""
-    attributes = getattr(loader, "__dict__", {})
-    return [loader, *(one for one in attributes.values() if isinstance(one, DataLoader))]
+    return [one for one in parts(loader) if one is loader or isinstance(one, DataLoader)]
 
 
-def samplers_of(loader: object) -> list[Any]:
-    """Everything that has a say in the order of a loader's batches, the loader included."""
-    found = {}
-    waiting = loaders_in(loader)
-    while waiting:
-        one = waiting.pop()
-        found[id(one)] = one
-        inner = [getattr(one, name, None) for name in ("sampler", "batch_sampler")]
-        waiting += [part for part in inner if part is not None and id(part) not in found]
-    return list(found.values())
+def samplers_in(loader: object) -> list[Any]:
+    """What the order of a loader's batches comes from: samplers, of PyTorch or of any class."""
+    found = parts(loader)
+    named = [one for part in found for name, one in attributes(part).items() if name in ORDER]
+    known = {id(one) for one in named if not isinstance(one, RANDOM)}
+    return [one for one in found if id(one) in known or isinstance(one, Sampler)]
 
 
 def shuffled_by_epoch(loader: object) -> list[Any]:
     """The samplers of a data loader whose order depends on an epoch that they are told."""
+    return [one for one in parts(loader) if hasattr(one, "set_epoch") and hasattr(one, "epoch")]
+
+
+def generators(loader: object) -> list[Any]:
+    """The generators of its own that a data loader shuffles with: those in RANDOM."""
     return [
-        part
-        for part in samplers_of(loader)
-        if hasattr(part, "set_epoch") and hasattr(part, "epoch")
+        one
+        for one in parts(loader)
+        if isinstance(one, RANDOM) and not isinstance(one, random.SystemRandom)
     ]
 
 
-def generators(loader: object) -> list[torch.Generator]:
-    """The generators of its own that a data loader shuffles with."""
-    found = [getattr(part, "generator", None) for part in samplers_of(loader)]
-    return [one for one in found if isinstance(one, torch.Generator)]
+def reseed(generator: Any, seed: int) -> None:
+    """Begin one of RANDOM anew."""
+    if isinstance(generator, torch.Generator):
+        generator.manual_seed(seed)
+    elif isinstance(generator, np.random.Generator):
+        bits = generator.bit_generator
+        bits.state = type(bits)(seed).state
+    elif isinstance(generator, np.random.RandomState):
+        kind = generator.get_state(legacy=False)["bit_generator"]
+        generator.set_state(getattr(np.random, kind)(seed).state)
+    else:
+        generator.seed(seed)
 
 
 def moved(batch: Any, device: torch.device | None) -> Any:
@@ -79,14 +143,38 @@ def moved(batch: Any, device: torch.device | None) -> Any:
 
     It keeps its type, and is the same one where nothing had to move.
     """
-    if device is None:
-        return batch
-    if isinstance(batch, torch.Tensor):
-        return batch.to(device, non_blocking=True)
-    if callable(getattr(batch, "to", None)):  # a batch that knows how
-        return batch.to(device)
+
+    def move(one: Any) -> Any:
+        if isinstance(one, torch.Tensor):
+            return one.to(device, non_blocking=True)
+        # A batch that knows how.
+        return one.to(device) if callable(getattr(one, "to", None)) else _PARTS
+
+    return batch if device is None else _with_parts(batch, move)
+
+
+def kept(batch: Any) -> Any:
+    """The batch with tensors and arrays of its own, as a loader may fill them anew."""
+
+    def copied(one: Any) -> Any:
+        if isinstance(one, np.ndarray):
+            return one.copy()
+        return one.clone() if callable(getattr(one, "clone", None)) else _PARTS
+
+    return _with_parts(batch, copied)
+
+
+# What a function says of a batch that it leaves to its parts.
+_PARTS = object()
+
+
+def _with_parts(batch: Any, change: Callable[[Any], Any]) -> Any:
+    """The batch with all in it changed, of its own type; the same one where nothing changed."""
+    changed = change(batch)
+    if changed is not _PARTS:
+        return changed
     if isinstance(batch, Mapping):
-        items = {key: moved(value, device) for key, value in batch.items()}
+        items = {key: _with_parts(value, change) for key, value in batch.items()}
         if all(items[key] is value for key, value in batch.items()):
             return batch
         if not isinstance(batch, MutableMapping):
@@ -95,16 +183,16 @@ def moved(batch: Any, device: torch.device | None) -> Any:
         other.update(items)
         return other
     if isinstance(batch, list | tuple):
-        values = [moved(value, device) for value in batch]
+        values = [_with_parts(value, change) for value in batch]
         if all(new is old for new, old in zip(values, batch, strict=True)):
             return batch
         return type(batch)(*values) if hasattr(batch, "_fields") else type(batch)(values)
     if dataclasses.is_dataclass(batch) and not isinstance(batch, type):
         fields = {field.name: getattr(batch, field.name) for field in dataclasses.fields(batch)}
-        changed = {name: moved(value, device) for name, value in fields.items()}
-        if all(changed[name] is value for name, value in fields.items()):
+        others = {name: _with_parts(value, change) for name, value in fields.items()}
+        if all(others[name] is value for name, value in fields.items()):
             return batch
-        return dataclasses.replace(batch, **changed)
+        return dataclasses.replace(batch, **others)
     return batch
 
 

@@ -51,6 +51,15 @@ def get_momentum(group: Group) -> Any:
     return betas[0] if betas else group.get("momentum")
 
 
+def values(
+    groups: Sequence[Group], with_momentum: Sequence[bool]
+) -> tuple[list[float], list[float | None]]:
+    """Rates and momenta as plain numbers, for `set_rates` and `set_momenta`."""
+    rates = [float(group["lr"]) for group in groups]
+    pairs = zip(groups, with_momentum, strict=True)
+    return rates, [float(get_momentum(group)) if wanted else None for group, wanted in pairs]
+
+
 def like(current: Any, value: float) -> Any:
     """`value` as a group would hold it: a new tensor of the type of `current`, or a float."""
     return torch.full_like(current, value) if isinstance(current, Tensor) else value
@@ -80,10 +89,10 @@ def rate_scale(i: int, group: Group) -> float:
 
 
 def keep_initial_rates(groups: Sequence[Group]) -> None:
-    """Note where groups began, as PyTorch's schedulers do for one another."""
+    """Note where groups began, as PyTorch's schedulers do for one another; no NumPy numbers."""
     for group in groups:
         lr = group["lr"]
-        group.setdefault("initial_lr", lr.clone() if isinstance(lr, Tensor) else lr)
+        group.setdefault("initial_lr", lr.clone() if isinstance(lr, Tensor) else float(lr))
 
 
 def check_groups(groups: Sequence[Group], momenta: Sequence[object]) -> None:
@@ -135,6 +144,9 @@ def _check_entry(name: str, entry: Any) -> None:
         refuse(TypeError, name, "a number or a tensor of one float", entry)
     elif entry.requires_grad:
         refuse(ValueError, name, "a tensor that needs no gradient, as it is filled", entry)
+    elif entry.is_inference():
+        allowed = "a tensor that was not made in inference_mode, as it is filled; clone() it"
+        refuse(ValueError, name, allowed, entry)
 
 
 def watch_step(optimizer: Optimizer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 import clrcore
 from clrcore._checks import between, real, refuse
 
-from ._groups import Group, rate_scale
+from ._groups import Group, initial_rate, rate_scale
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,18 +43,26 @@ T = TypeVar("T")
 class Plan:
     """What is set in which group: a policy of rates and one of momenta, or None, for each.
 
-    ratios: factors of the rates, one per group, or None. The values of a block of steps are
-    kept; `alike` are its rates, and `momenta_alike` its momenta, where all groups have the same.
+    groups: those that it is for.
+    ratios: factors of the rates, one per group, or None; `reference` is what they are to.
+
+    The values of a block of steps are kept; `alike` are its rates, and `momenta_alike` its
+    momenta, where all groups have the same.
     """
 
     def __init__(
         self,
         policies: Sequence[clrcore.Policy],
         momenta: Sequence[Momentum | None],
+        groups: Sequence[Group],
         ratios: Sequence[float] | None,
+        reference: float | None,
     ) -> None:
-        self.ratios = ratios
+        self.policies, self.momenta = policies, momenta
+        self.groups, self.ratios, self.reference = list(groups), ratios, reference
         self.count = len(policies)
+        # What is added comes last, so this tells most changes without a look at all groups.
+        self.last = self.groups[-1] if groups else None
         self.start = -BLOCK
         self.alike: list[float] = []
         self.momenta_alike: list[float] | None = None
@@ -64,6 +73,19 @@ class Plan:
         self._momentum_policies, self._which_momentum = _distinct(momenta)
         one = len(self._policies) == len(self._momentum_policies) == 1
         self._one = one and ratios is None
+
+    def fits(self, groups: Sequence[Group]) -> bool:
+        """Whether these are the groups that it is for."""
+        return len(groups) == self.count and all(map(operator.is_, groups, self.groups))
+
+    def first_ratio(self, groups: Sequence[Group]) -> float | None:
+        """The ratio of the first of these groups; None where none is kept."""
+        if self.ratios is None or self.reference is None or not groups:
+            return None
+        # A group that an optimizer loads is another dictionary, for the same list of parameters.
+        if self.groups and groups[0]["params"] is self.groups[0]["params"]:
+            return self.ratios[0]
+        return initial_rate(0, groups[0]) / self.reference
 
     def at(self, step: int, groups: Sequence[Group]) -> tuple[list[float], list[float | None]]:
         """One rate and one momentum, or None, per group."""

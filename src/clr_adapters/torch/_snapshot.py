@@ -18,14 +18,18 @@ from torch import nn
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 from torch.optim import Optimizer
 
-from ._batches import loaders_in
+from ._batches import (
+    DATA,
+    ORDER,
+    USED,
+    attributes,
+    generators,
+    loaders_in,
+    samplers_in,
+    shuffled_by_epoch,
+)
 
 PLAIN = (bool, int, float, complex, str, bytes, type(None))
-# What a DataLoader draws its order with, and what it sets itself when it is used.
-ORDER = ("sampler", "batch_sampler", "generator")
-USED = ("_iterator", "_IterableDataset_len_called")
-# What samplers hold of the data: it may be large, or read-only, and nobody writes to it.
-DATA = ("data_source", "dataset")
 
 
 class Snapshot:
@@ -87,29 +91,26 @@ class Snapshot:
 
     def take_loader(self, loader: object) -> None:
         """The samplers and generators of a data loader, and its workers if it keeps them."""
+        for one in shuffled_by_epoch(loader):
+            self._undo.append(partial(_set_epoch, one, one.epoch))
         for one in loaders_in(loader):
-            attributes = getattr(one, "__dict__", {})
-            for name in (*ORDER, *USED):
-                if name in attributes:
-                    self._undo.append(partial(_reset, one, name, attributes[name]))
-            for name in ORDER:
-                self._take_sampler(attributes.get(name))
+            for name, value in attributes(one).items():
+                if name in (*ORDER, *USED):
+                    self._undo.append(partial(_reset, one, name, value))
+        for one in samplers_in(loader):
+            self._take_sampler(one)
+        self._take_all(generators(loader))
 
     def _take_sampler(self, sampler: Any) -> None:
-        """A sampler of any class, and those that it draws from."""
-        attributes = getattr(sampler, "__dict__", None)
-        if attributes is None or isinstance(sampler, torch.Tensor | torch.Generator):
-            return self._take(sampler)
-        if id(sampler) in self._taken:
-            return None
-        self._taken[id(sampler)] = sampler
-        self._undo.append(partial(_refill_dict, attributes, dict(attributes)))
-        for name, value in attributes.items():
-            if name in ORDER:
-                self._take_sampler(value)
-            elif name not in DATA:
+        """A sampler of any class, without the data that it draws from."""
+        self._take(sampler)  # it may be a list
+        kept = getattr(sampler, "__dict__", {})
+        self._undo.append(partial(_refill_dict, kept, dict(kept)))
+        for name, value in attributes(sampler).items():
+            if name not in kept:
+                self._undo.append(partial(_reset, sampler, name, value))
+            if name not in DATA:
                 self._take(value)
-        return None
 
     def take(self, value: object) -> None:
         """An optimizer, a GradScaler: every attribute, and what is in it."""
@@ -127,6 +128,10 @@ class Snapshot:
             self._undo.append(
                 partial(setattr, value.bit_generator, "state", value.bit_generator.state)
             )
+        elif isinstance(value, np.random.RandomState):
+            self._undo.append(partial(value.set_state, value.get_state(legacy=False)))
+        elif isinstance(value, random.SystemRandom):
+            return  # it has no state
         elif isinstance(value, random.Random):
             self._undo.append(partial(value.setstate, value.getstate()))
         elif isinstance(value, np.ndarray) and value.flags.writeable:
@@ -172,6 +177,11 @@ class Snapshot:
 def _reset(owner: object, name: str, value: object) -> None:
     if getattr(owner, name) is not value:  # a DataLoader refuses some, even to be set to the same
         setattr(owner, name, value)
+
+
+def _set_epoch(owner: Any, epoch: Any) -> None:
+    if owner.epoch != epoch:
+        owner.set_epoch(epoch)
 
 
 def _rewrite(

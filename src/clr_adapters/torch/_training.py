@@ -20,7 +20,7 @@ from clrcore._checks import choice, integer, real, refuse
 
 from .._interrupts import Interrupts
 from ._agreement import Measured
-from ._batches import OutOfBatches, endless, generators, loaders_in, moved
+from ._batches import OutOfBatches, endless, generators, kept, loaders_in, moved, reseed
 from ._evaluation import HeldOut, Metric, as_scalar, share_right
 from ._snapshot import Snapshot
 from ._update import SkippedUpdates, Update, ratios
@@ -142,7 +142,8 @@ class Training:
             if self._val_loader is not None and not self._looked_at:
                 # The same ones for all seeds.
                 self._looked_at = interrupts.let_through(
-                    list, islice(self._val_loader, self._val_batches)
+                    lambda source: [kept(one) for one in islice(source, self._val_batches)],
+                    self._val_loader,
                 )
                 if not self._looked_at:
                     raise ValueError("val_loader must yield batches, got none")
@@ -152,7 +153,7 @@ class Training:
             if seed is not None:
                 _seed(seed + BETWEEN_RANKS * rank)
                 for generator in generators(self._train_loader):
-                    generator.manual_seed(seed + BETWEEN_RANKS * rank)
+                    reseed(generator, seed + BETWEEN_RANKS * rank)
             # One that is in training mode may have parts that are not, on purpose.
             if not model.training:
                 model.train()
@@ -304,13 +305,14 @@ def _autocast(value: Any) -> Callable[[torch.device | None], AbstractContextMana
     """What makes the context of a forward pass on a device."""
     if value is None:
         return lambda _: nullcontext()
-    if value in (torch.float16, torch.bfloat16):
+    if isinstance(value, torch.dtype) and value in (torch.float16, torch.bfloat16):
         return lambda device: torch.autocast(device.type if device else "cpu", dtype=value)
     if isinstance(value, torch.autocast):
         return lambda _: value
     allowed = "torch.float16, torch.bfloat16, a torch.autocast, or a function that makes a context"
     # Most contexts can be entered only once.
-    if not callable(value) or isinstance(value, AbstractContextManager):
+    once = isinstance(value, AbstractContextManager)
+    if not callable(value) or once or value is torch.autocast:
         kind = ValueError if isinstance(value, torch.dtype) else TypeError
         refuse(kind, "autocast", allowed, value)
     return lambda _: value()

@@ -78,12 +78,15 @@ class PolicyLR(LRScheduler):
         momenta = read_momenta(momentum, policies)
         alike = one_policy and not isinstance(momentum, list)
         self._for_added = (policies[0], momenta[0]) if alike else None
-        self._reference = None
+        reference = None
         if proportional:
             first = _groups.initial_rate(0, groups[0])
-            self._reference = real("the first group's initial rate", first, 0.0, above=True)
-        self._plan = self._make_plan(groups, policies, momenta)
-        self._plan.at(last_epoch + 1, groups)  # raises what it has to, before anything is written
+            reference = real("the first group's initial rate", first, 0.0, above=True)
+        self._plan = _make_plan(groups, policies, momenta, reference)
+        _, values = self._plan.at(last_epoch + 1, groups)  # raises before anything is written
+        # What is written over here may be another scheduler's, loaded a moment ago.
+        self._before: tuple[list[float], list[float | None]] | None
+        self._before = _groups.values(groups, [value is not None for value in values])
         _groups.keep_initial_rates(groups)
         _groups.watch_step(optimizer)
         super().__init__(optimizer, last_epoch)
@@ -116,7 +119,12 @@ class PolicyLR(LRScheduler):
         groups = self.optimizer.param_groups
         plan = self._plan
         place = step - plan.start
-        if epoch is None and 0 <= place < len(plan.alike) and len(groups) == plan.count:
+        if (
+            epoch is None
+            and 0 <= place < len(plan.alike)
+            and len(groups) == plan.count
+            and groups[-1] is plan.last  # all of them are compared where a new block begins
+        ):
             # The common case, kept short: the same for all groups, and at hand.
             rate = plan.alike[place]
             if plan.count >= MANY_GROUPS and isinstance(groups[0]["lr"], Tensor):
@@ -144,13 +152,16 @@ class PolicyLR(LRScheduler):
         """The state as plain data of its own.
 
         `version`, `last_epoch` (-1 where another scheduler has its turn first), the number of
-        `groups`, and whether its values are `applied`: held by the groups now. Policies are
-        code and stay where the scheduler is made.
+        `groups`, the `first_ratio` (with proportional=True: of the first group to the one that was
+        first when the run began; else None), and whether its values are `applied`: held by the
+        groups now. Policies are code and stay where the scheduler is made.
         """
+        groups = self.optimizer.param_groups
         return {
             "version": VERSION,
             "last_epoch": max(-1, self.last_epoch),
-            "groups": len(self.optimizer.param_groups),
+            "groups": len(groups),
+            "first_ratio": self._plan.first_ratio(groups),
             "applied": self._is_applied(),
         }
 
@@ -160,7 +171,9 @@ class PolicyLR(LRScheduler):
         The optimizer's own state may be loaded before or after. Raises TypeError or ValueError
         for what is not such a state; a refused one changes nothing.
         """
-        keys("state_dict", state_dict, ["version", "last_epoch", "groups", "applied"])
+        keys(
+            "state_dict", state_dict, ["version", "last_epoch", "groups", "first_ratio", "applied"]
+        )
         version("state_dict", state_dict["version"], VERSION)
         step = integer("state_dict['last_epoch']", state_dict["last_epoch"], -1, LARGEST_COUNT)
         groups = integer("state_dict['groups']", state_dict["groups"])
@@ -169,9 +182,16 @@ class PolicyLR(LRScheduler):
             raise ValueError(
                 f"state_dict is of {groups} parameter groups, but the optimizer has {there}"
             )
-        if flag("state_dict['applied']", state_dict["applied"]):
-            self._go(step)
+        ratio = state_dict["first_ratio"]
+        if ratio is not None:
+            ratio = real("state_dict['first_ratio']", ratio, 0.0)
+        applied = flag("state_dict['applied']", state_dict["applied"])
+        plan = self._plan_of(self.optimizer.param_groups, ratio)
+        if applied:
+            self._go(step, plan)
         else:  # another scheduler's rates, or the user's, are in the optimizer's own state
+            self._put_back()
+            self._follow(plan)
             self.last_epoch = step
 
     @property
@@ -185,50 +205,52 @@ class PolicyLR(LRScheduler):
     def _update_lr(self, epoch: int | None = None) -> None:
         self._go(self.last_epoch + 1 if epoch is None else count("epoch", epoch, 0))
 
-    def _go(self, step: int) -> None:
+    def _go(self, step: int, plan: Plan | None = None) -> None:
         """Set the rates and momenta after `step` updates; all or none."""
         groups = self.optimizer.param_groups
-        plan = self._plan_of(groups)
+        plan = self._plan_of(groups) if plan is None else plan
         rates, momenta = plan.at(max(0, step), groups)
         self._follow(plan)
         _groups.set_rates(groups, rates)
         _groups.set_momenta(groups, momenta)
         self.last_epoch = step
 
-    def _plan_of(self, groups: list[_groups.Group]) -> Plan:
-        """The plan for these groups, a new one where some were added or removed."""
+    def _plan_of(self, groups: list[_groups.Group], first_ratio: float | None = None) -> Plan:
+        """The plan for these groups, a new one where they are others than before.
+
+        first_ratio: of the first group, where a state says it.
+        """
         plan = self._plan
-        if len(groups) == plan.count:
-            return plan
-        if self._for_added is None:
+        policies, momenta = plan.policies, plan.momenta
+        if first_ratio is None:
+            if plan.fits(groups):
+                return plan
+            first_ratio = plan.first_ratio(groups)
+        if self._for_added is not None:
+            policies = [self._for_added[0]] * len(groups)
+            momenta = [self._for_added[1]] * len(groups)
+        elif len(groups) != plan.count:
             raise ValueError(
                 f"the optimizer now has {len(groups)} parameter groups, but policies or momenta "
                 f"were given for {plan.count}: make a new PolicyLR with one for each"
             )
-        policy, momentum = self._for_added
-        return self._make_plan(groups, [policy] * len(groups), [momentum] * len(groups))
-
-    def _make_plan(
-        self,
-        groups: list[_groups.Group],
-        policies: list[clrcore.Policy],
-        momenta: list[Momentum | None],
-    ) -> Plan:
-        """The plan for these groups; refuses groups that cannot follow it."""
-        _groups.check_groups(groups, momenta)
-        if self._reference is None:
-            _groups.check_sharing(groups, policies, momenta)
-            return Plan(policies, momenta, None)
-        ratios = [_groups.initial_rate(i, g) / self._reference for i, g in enumerate(groups)]
-        scales = [_groups.rate_scale(i, g) for i, g in enumerate(groups)]
-        _groups.check_sharing(groups, list(zip(ratios, scales, strict=True)), momenta)
-        return Plan(policies, momenta, ratios)
+        return _make_plan(groups, policies, momenta, plan.reference, first_ratio)
 
     def _follow(self, plan: Plan) -> None:
         """Take in a plan for other groups than before."""
         if plan is not self._plan:
             _groups.keep_initial_rates(self.optimizer.param_groups)
             self._plan = plan
+            self._before = None
+
+    def _put_back(self) -> None:
+        """Undo what the constructor wrote, where it is still there and no step was made of it."""
+        groups = self.optimizer.param_groups
+        untouched = self._step_count == 1 and self._plan.fits(groups) and self._is_applied()
+        if self._before is not None and untouched:
+            rates, momenta = self._before
+            _groups.set_rates(groups, rates)
+            _groups.set_momenta(groups, momenta)
 
     def _is_applied(self) -> bool:
         """Whether the groups hold the values of `last_epoch`, and not another scheduler's."""
@@ -250,3 +272,28 @@ class PolicyLR(LRScheduler):
                 UserWarning,
                 stacklevel=3,
             )
+
+
+def _make_plan(
+    groups: list[_groups.Group],
+    policies: Sequence[clrcore.Policy],
+    momenta: Sequence[Momentum | None],
+    reference: float | None,
+    first_ratio: float | None = None,
+) -> Plan:
+    """The plan for these groups; refuses groups that cannot follow it.
+
+    reference: the initial rate to which groups keep their ratio, or None.
+    first_ratio: that of the first group, where it is known: the reference follows from it.
+    """
+    _groups.check_groups(groups, momenta)
+    if reference is None:
+        _groups.check_sharing(groups, policies, momenta)
+        return Plan(policies, momenta, groups, None, None)
+    rates = [_groups.initial_rate(i, group) for i, group in enumerate(groups)]
+    if first_ratio and rates and rates[0]:
+        reference = rates[0] / first_ratio
+    ratios = [rate / reference for rate in rates]
+    scales = [_groups.rate_scale(i, group) for i, group in enumerate(groups)]
+    _groups.check_sharing(groups, list(zip(ratios, scales, strict=True)), momenta)
+    return Plan(policies, momenta, groups, ratios, reference)

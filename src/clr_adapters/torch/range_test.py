@@ -24,6 +24,7 @@ from ._training import Autocast, Training
 
 # Updates between two looks at the losses where a look makes the device or other processes wait.
 BLOCK = 20
+AGAIN = "batches that can be gone through again, once per seed, as a list or DataLoader"
 # The largest that every generator takes.
 LAST_SEED = 2**32 - 1
 # Looks at the held-out accuracy in a sweep: enough to see where it rises and falls.
@@ -116,51 +117,55 @@ def range_test(
     >>> len(curve), optimizer.param_groups[0]["lr"]
     (50, 0.1)
     """
-    sweep = default_sweep() if sweep is None else sweep
-    flag("stop", stop)
-    test = clrcore.RangeTest(sweep, stop_diverged=stop)
-    if flag("progress", progress):
-        check_installed()
-    own_seeds = _seeds(seeds)
-    if len(own_seeds) > 1 and isinstance(train_loader, Iterator):
-        allowed = "batches that can be gone through again, once per seed, as a list or DataLoader"
-        refuse(TypeError, "train_loader", allowed, train_loader)
-    if validate_every is None:
-        validate_every = max(1, test.total_steps // LOOKS)
-    training = Training(
-        model,
-        optimizer,
-        train_loader,
-        loss_fn=loss_fn,
-        train_step=train_step,
-        val_loader=val_loader,
-        metric=metric,
-        val_step=val_step,
-        validate_every=validate_every,
-        val_batches=val_batches,
-        accumulate=accumulate,
-        autocast=autocast,
-        scaler=scaler,
-        max_grad_norm=max_grad_norm,
-        device=device,
-        snapshot=snapshot,
-    )
-    if block_size is None:
-        length = BLOCK if training.waits or ranks() > 1 else 1
-    else:
-        length = integer("block_size", block_size, 1)
-    rates = [sweep(step) for step in range(test.total_steps)]
-    curves = []
-    with agreement(length) as agreed:
+    with agreement() as agreed:
+        with agreed.checks():
+            sweep = default_sweep() if sweep is None else sweep
+            flag("stop", stop)
+            test = clrcore.RangeTest(sweep, stop_diverged=stop)
+            if flag("progress", progress):
+                check_installed()
+            own_seeds = _seeds(seeds)
+            if len(own_seeds) > 1 and isinstance(train_loader, Iterator):
+                refuse(TypeError, "train_loader", AGAIN, train_loader)
+            if validate_every is None:
+                validate_every = max(1, test.total_steps // LOOKS)
+            training = Training(
+                model,
+                optimizer,
+                train_loader,
+                loss_fn=loss_fn,
+                train_step=train_step,
+                val_loader=val_loader,
+                metric=metric,
+                val_step=val_step,
+                validate_every=validate_every,
+                val_batches=val_batches,
+                accumulate=accumulate,
+                autocast=autocast,
+                scaler=scaler,
+                max_grad_norm=max_grad_norm,
+                device=device,
+                snapshot=snapshot,
+            )
+            if block_size is None:
+                length = BLOCK if training.waits or ranks() > 1 else 1
+            else:
+                length = integer("block_size", block_size, 1)
+            rates = [sweep(step) for step in range(test.total_steps)]
         agreed.same(
-            updates=len(rates),
-            first_rate=rates[0],
-            last_rate=rates[-1],
-            accumulate=accumulate,
-            validate_every=validate_every,
-            block_size=length,
-            seeds=len(own_seeds),
+            {
+                "updates": len(rates),
+                "accumulate": accumulate,
+                "whether train_step is given": train_step is not None,
+                "whether val_loader is given": val_loader is not None,
+                "validate_every": validate_every,
+                "block_size": length,
+                "seeds": own_seeds,
+                "stop": stop,
+                **{f"the rate at step {step}": rate for step, rate in enumerate(rates)},
+            }
         )
+        curves: list[clrcore.Curve] = []
         # 0 stands for no length.
         steps_per_epoch = agreed.of_first(training.steps_per_epoch or 0.0) or None
         for seed in own_seeds:
@@ -177,6 +182,8 @@ def range_test(
                 Bar(len(rates), name, show=progress and agreed.leads) as bar,
             ):
                 _record(test, updates, agreed, length, bar)
+            if curves and training.cut_short is not None and not test.step_count:
+                refuse(TypeError, "train_loader", AGAIN, train_loader)
             _check_complete(test, training.cut_short)
             curves.append(test.curve)
     return curves if seeds is not None else curves[0]
@@ -199,7 +206,7 @@ def _record(
                 measured.append(one)
         except BaseException as error:
             failure = error
-        points, failure = agreed.settle(measured, failure)
+        points, failure = agreed.settle(measured, failure, length)
         for (loss, accuracy), lr in zip(points, test, strict=False):
             test.record(loss=loss, accuracy=accuracy)
             bar.advance(lr, loss)
