@@ -186,8 +186,8 @@ class Curve(Value):
 
 def _column(name: str, values: ArrayLike, size: int | None = None) -> Numbers:
     """A float64 copy of 1-D numbers that cannot be written to."""
-    if isinstance(values, np.ma.MaskedArray):  # what is masked is missing
-        values = values.astype(np.float64).filled(np.nan)
+    if isinstance(values, np.ma.MaskedArray) and values.dtype.kind in "iuf":
+        values = np.where(np.ma.getmaskarray(values), np.nan, values.data)  # masked is missing
     try:
         array = np.asarray(values)
     except ValueError:  # rows of different lengths
