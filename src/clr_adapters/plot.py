@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import clrcore
-from clrcore._checks import count, real, refuse
+from clrcore.arguments import check_float, check_steps, refuse
 
 try:
     import numpy as np
@@ -90,12 +90,12 @@ def plot_policy(
     'learning rate'
     """
     named = _named_policies(policies)
-    start = count("start", start, 0)
+    start = check_steps("start", start, 0)
     if total_steps is None:
         stop = _default_stop(named)
         allowed = f"less than {stop}, where the picture ends unless total_steps is given"
     else:
-        stop = count("total_steps", total_steps)
+        stop = check_steps("total_steps", total_steps)
         allowed = f"less than total_steps={stop}"
     if stop <= start:
         refuse(ValueError, "start", allowed, start)
@@ -200,7 +200,7 @@ def plot_comparison(
     """
     arms = _results(results)
     if target is not None:
-        target = real("target", target)
+        target = check_float("target", target)
     ax = _axes(ax)
     means = []
     marked = 0
@@ -501,7 +501,7 @@ def _named_policies(policies: object) -> dict[str, clrcore.Policy]:
         for policy in policies:
             name = getattr(policy, "constructor", "policy")
             count = sum(label == name or label.startswith(f"{name} (") for label in named)
-            named[f"{name} ({count + 1})" if count else name] = policy
+            named[f"{name} ({count + 1})" if check_steps else name] = policy
     else:
         refuse(TypeError, "policies", allowed, policies)
     if not named:

@@ -10,7 +10,7 @@ from .compose import chain as chain
 from .compose import one_cycle as one_cycle
 from .compose import smith_one_cycle as smith_one_cycle
 from .compose import warm_restarts as warm_restarts
-from .cycle import Position as Position
+from .cycles import Position as Position
 from .dictionary import policy_from_dict as policy_from_dict
 from .errors import NoBoundsError as NoBoundsError
 from .monitor import CycleMonitor as CycleMonitor
@@ -26,7 +26,7 @@ from .policies import stepwise as stepwise
 from .policies import triangular as triangular
 from .policies import triangular2 as triangular2
 from .policy import Policy as Policy
-from .range_test import RangeTest as RangeTest
+from .rangetest import RangeTest as RangeTest
 from .scheduler import Scheduler as Scheduler
 
 __version__ = "0.1.0"

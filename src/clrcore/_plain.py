@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from ._checks import as_float, refuse
+from .arguments import float_from_number, refuse
 
 WORDS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
@@ -25,4 +25,4 @@ def from_plain(name: str, value: object) -> float | None:
         if value not in WORDS:
             refuse(ValueError, name, allowed, value)
         return WORDS[value]
-    return as_float(name, value, allowed)
+    return float_from_number(name, value, allowed)

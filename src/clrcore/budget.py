@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 
-from ._checks import LARGEST_COUNT, count, real, refuse
+from .arguments import LARGEST_COUNT, check_float, check_steps, refuse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ into 70000; the last 2000 are left out')
     8750
     """
     given = {"total_steps": total_steps, "step_size": step_size, "cycles": cycles}
-    known = {name: count(name, value) for name, value in given.items() if value is not None}
+    known = {name: check_steps(name, value) for name, value in given.items() if value is not None}
     if len(known) != 2:
         raise ValueError(
             "give two of total_steps, step_size and cycles, the third follows; got "
@@ -88,8 +88,8 @@ def step_size_from_epochs(steps_per_epoch: float, epochs: float = 4.0) -> int:
     >>> clrcore.step_size_from_epochs(500)
     2000
     """
-    length = real("steps_per_epoch", steps_per_epoch, 0.0, above=True)
-    steps = length * real("epochs", epochs, 0.0, above=True)
+    length = check_float("steps_per_epoch", steps_per_epoch, 0.0, above=True)
+    steps = length * check_float("epochs", epochs, 0.0, above=True)
     if steps > LARGEST_COUNT:
         refuse(ValueError, "steps_per_epoch * epochs", f"at most {LARGEST_COUNT}", steps)
     return max(1, round(steps))

@@ -6,9 +6,9 @@ import math
 from bisect import bisect_right
 
 from . import windows
-from ._arrays import at_most, before, divide, piecewise, steps_to
-from ._checks import between, choice, count, real, refuse
-from .cycle import Position
+from .arguments import check_choice, check_float, check_order, check_steps, refuse
+from .arithmetic import at_most, before, divide, piecewise, steps_to
+from .cycles import Position
 from .policy import Policy, blend, check_policy
 
 TYPE_CHECKING = False
@@ -145,16 +145,16 @@ class OneCycle(Policy):
         div_factor: float,
         final_div_factor: float,
     ) -> None:
-        form = choice("form", form, FORMS)
+        form = check_choice("form", form, FORMS)
         highest_pct = 1.0 if form == "two_phase" else 0.5
         self._set(
-            max_lr=real("max_lr", max_lr, 0.0),
-            total_steps=count("total_steps", total_steps),
+            max_lr=check_float("max_lr", max_lr, 0.0),
+            total_steps=check_steps("total_steps", total_steps),
             form=form,
-            pct_start=real("pct_start", pct_start, 0.0, highest_pct),
-            anneal_strategy=choice("anneal_strategy", anneal_strategy, ANNEALS),
-            div_factor=real("div_factor", div_factor, 0.0, above=True),
-            final_div_factor=real("final_div_factor", final_div_factor, 0.0, above=True),
+            pct_start=check_float("pct_start", pct_start, 0.0, highest_pct),
+            anneal_strategy=check_choice("anneal_strategy", anneal_strategy, ANNEALS),
+            div_factor=check_float("div_factor", div_factor, 0.0, above=True),
+            final_div_factor=check_float("final_div_factor", final_div_factor, 0.0, above=True),
         )
         self._set(_phases=self._make_phases())
 
@@ -245,10 +245,10 @@ class SmithOneCycle(Policy):
     has_cycles = True
 
     def __init__(self, base_lr: float, max_lr: float, step_size: int) -> None:
-        base_lr = real("base_lr", base_lr, 0.0)
-        max_lr = real("max_lr", max_lr, 0.0)
-        between("base_lr", base_lr, "max_lr", max_lr)
-        self._set(base_lr=base_lr, max_lr=max_lr, step_size=count("step_size", step_size))
+        base_lr = check_float("base_lr", base_lr, 0.0)
+        max_lr = check_float("max_lr", max_lr, 0.0)
+        check_order("base_lr", base_lr, "max_lr", max_lr)
+        self._set(base_lr=base_lr, max_lr=max_lr, step_size=check_steps("step_size", step_size))
 
     @property
     def period(self) -> int:  # type: ignore[override]
@@ -290,14 +290,14 @@ class WarmRestarts(Policy):
     has_cycles = True
 
     def __init__(self, base_lr: float, max_lr: float, period: int, multiplier: int) -> None:
-        base_lr = real("base_lr", base_lr, 0.0)
-        max_lr = real("max_lr", max_lr, 0.0)
-        between("base_lr", base_lr, "max_lr", max_lr)
+        base_lr = check_float("base_lr", base_lr, 0.0)
+        max_lr = check_float("max_lr", max_lr, 0.0)
+        check_order("base_lr", base_lr, "max_lr", max_lr)
         self._set(
             base_lr=base_lr,
             max_lr=max_lr,
-            first_period=count("period", period),
-            multiplier=count("multiplier", multiplier),
+            first_period=check_steps("period", period),
+            multiplier=check_steps("multiplier", multiplier),
         )
 
     @property
@@ -459,7 +459,7 @@ def _stage(i: int, stage: Any) -> tuple[Policy, int | None]:
     except (TypeError, ValueError):
         refuse(TypeError, f"stages[{i}]", "a (policy, num_steps) pair", stage)
     policy = check_policy(f"stages[{i}] policy", policy)
-    return policy, None if steps is None else count(f"stages[{i}] num_steps", steps)
+    return policy, None if steps is None else check_steps(f"stages[{i}] num_steps", steps)
 
 
 def _quotient(name: str, dividend: float, divisor: float) -> float:

@@ -7,10 +7,10 @@ import os
 
 import numpy as np
 
-from . import _csv
-from ._checks import choice, flag, keys, real, refuse, version
+from . import tables
 from ._plain import from_plain, to_plain
 from ._values import Value
+from .arguments import check_bool, check_choice, check_float, check_keys, check_version, refuse
 from .smoothing import finite_until, smooth
 
 TYPE_CHECKING = False
@@ -71,14 +71,14 @@ class Curve(Value):
         if loss is None and accuracy is None:
             raise TypeError("a Curve needs loss=..., accuracy=..., or both; got neither")
         if steps_per_epoch is not None:
-            steps_per_epoch = real("steps_per_epoch", steps_per_epoch, 0.0, above=True)
+            steps_per_epoch = check_float("steps_per_epoch", steps_per_epoch, 0.0, above=True)
         self._set(
             lr=rates,
             loss=None if loss is None else _column("loss", loss, rates.size),
             accuracy=None if accuracy is None else _column("accuracy", accuracy, rates.size),
-            sweep=_kind(rates) if sweep is None else choice("sweep", sweep, SWEEPS),
+            sweep=_kind(rates) if sweep is None else check_choice("sweep", sweep, SWEEPS),
             steps_per_epoch=steps_per_epoch,
-            held_out=None if held_out is None else flag("held_out", held_out),
+            held_out=None if held_out is None else check_bool("held_out", held_out),
         )
 
     def __len__(self) -> int:
@@ -95,7 +95,7 @@ class Curve(Value):
         Gaps are bridged; NaN from the blow-up on, and before the first and after the last
         value. Raises ValueError for a metric that was not recorded.
         """
-        values = getattr(self, choice("metric", metric, ("loss", "accuracy")))
+        values = getattr(self, check_choice("metric", metric, ("loss", "accuracy")))
         if values is None:
             refuse(ValueError, "metric", "one that was recorded", metric)
         if self.loss is not None:
@@ -121,8 +121,8 @@ class Curve(Value):
         Raises TypeError or ValueError for another version, missing and unknown keys, and
         what `Curve` refuses.
         """
-        keys("data", data, ["version", *cls.__slots__])
-        version("data", data["version"], VERSION)
+        check_keys("data", data, ["version", *cls.__slots__])
+        check_version("data", data["version"], VERSION)
         return cls(
             _parsed("lr", data["lr"]),
             None if data["loss"] is None else _parsed("loss", data["loss"]),
@@ -140,7 +140,7 @@ class Curve(Value):
         """
         name = "val_accuracy" if self.held_out else "accuracy"
         columns = {"lr": self.lr, "loss": self.loss, name: self.accuracy}
-        _csv.write(path, {key: x.tolist() for key, x in columns.items() if x is not None})
+        tables.write(path, {key: x.tolist() for key, x in columns.items() if x is not None})
 
     @classmethod
     def from_csv(
@@ -164,9 +164,9 @@ class Curve(Value):
         The other arguments are those of `Curve`; a column named val_... is held out.
         Raises ValueError that names the line, and OSError for what cannot be read.
         """
-        text, where = _csv.text(path)
+        text, where = tables.text(path)
         names = {"lr": lr, "loss": loss, "accuracy": accuracy}
-        columns, found_held_out = _csv.read(text, where, names)
+        columns, found_held_out = tables.read(text, where, names)
         return cls(
             **columns,
             sweep=sweep,

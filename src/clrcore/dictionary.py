@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from . import compose, policies
-from ._checks import choice, keys, refuse, version
+from .arguments import check_choice, check_keys, check_version, refuse
 from .policy import VERSION, Policy
 
 TYPE_CHECKING = False
@@ -54,13 +54,13 @@ def _policy(name: str, data: object) -> Policy:
     for key in ("version", "type"):
         if key not in data:
             raise ValueError(f"{name} lacks {key!r}: is it the dictionary of a policy?")
-    version(name, data["version"], VERSION)
-    kind = choice(f"{name}['type']", data["type"], CONSTRUCTORS)
+    check_version(name, data["version"], VERSION)
+    kind = check_choice(f"{name}['type']", data["type"], CONSTRUCTORS)
     from inspect import signature  # here, as it takes 10 ms to import
 
     constructor = CONSTRUCTORS[kind]
     names = list(signature(constructor).parameters)
-    keys(name, data, ["version", "type", *names])
+    check_keys(name, data, ["version", "type", *names])
     arguments = {argument: data[argument] for argument in names}
     if kind == "chain":
         arguments["stages"] = _stages(arguments["stages"])

@@ -5,7 +5,15 @@ from __future__ import annotations
 import math
 from collections import namedtuple
 
-from ._checks import choice, integer, keys, number, real, refuse, version
+from .arguments import (
+    check_choice,
+    check_float,
+    check_int,
+    check_keys,
+    check_version,
+    float_from_scalar,
+    refuse,
+)
 from .policy import Policy, check_policy
 
 TYPE_CHECKING = False
@@ -65,12 +73,12 @@ class CycleMonitor:
             refuse(ValueError, "policy", "one with cycles, such as triangular", policy)
         total = policy.total_steps
         self._last = None if total is None else len(policy.cycle_ends(total))
-        self._mode = choice("mode", mode, ("max", "min"))
-        self._factor = real("factor", factor, 0.0, 1.0, above=True, below=True)
-        self._patience = integer("patience", patience, 1)
-        self._min_delta = real("min_delta", min_delta, 0.0)
-        self._min_cycles = integer("min_cycles", min_cycles, FEWEST_CYCLES)
-        self._max_lowerings = integer("max_lowerings", max_lowerings)
+        self._mode = check_choice("mode", mode, ("max", "min"))
+        self._factor = check_float("factor", factor, 0.0, 1.0, above=True, below=True)
+        self._patience = check_int("patience", patience, 1)
+        self._min_delta = check_float("min_delta", min_delta, 0.0)
+        self._min_cycles = check_int("min_cycles", min_cycles, FEWEST_CYCLES)
+        self._max_lowerings = check_int("max_lowerings", max_lowerings)
         self._cycles = 0
         self._cycles_at_bounds = 0
         self._stale = 0
@@ -84,7 +92,7 @@ class CycleMonitor:
             of no dimension. NaN and infinity say stop.
         Raises TypeError for what is not a number.
         """
-        value = number("metric", metric)
+        value = float_from_scalar("metric", metric)
         self._cycles += 1
         self._cycles_at_bounds += 1
         if not math.isfinite(value):
@@ -134,17 +142,19 @@ class CycleMonitor:
         Raises TypeError or ValueError for another version, missing or unknown keys and
         impossible values.
         """
-        keys("state", state, self.state_dict())
-        version("state", state["version"], VERSION)
+        check_keys("state", state, self.state_dict())
+        check_version("state", state["version"], VERSION)
         if state["mode"] != self._mode:
             refuse(ValueError, "state['mode']", repr(self._mode), state["mode"])
-        best = state["best"] if state["best"] is None else real("state['best']", state["best"])
-        cycles = integer("state['cycles']", state["cycles"])
-        at_bounds = integer("state['cycles_at_bounds']", state["cycles_at_bounds"], 0, cycles)
-        stale = integer("state['stale']", state["stale"], 0, cycles)
+        best = (
+            state["best"] if state["best"] is None else check_float("state['best']", state["best"])
+        )
+        cycles = check_int("state['cycles']", state["cycles"])
+        at_bounds = check_int("state['cycles_at_bounds']", state["cycles_at_bounds"], 0, cycles)
+        stale = check_int("state['stale']", state["stale"], 0, cycles)
         # Every lowering took at least that many cycles.
         most = min(self._max_lowerings, (cycles - at_bounds) // FEWEST_CYCLES)
-        lowerings = integer("state['lowerings']", state["lowerings"], 0, most)
+        lowerings = check_int("state['lowerings']", state["lowerings"], 0, most)
         self._best, self._cycles, self._cycles_at_bounds = best, cycles, at_bounds
         self._stale, self._lowerings = stale, lowerings
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 
 from . import _fill, scales, windows
-from ._arrays import at_most, divide, piecewise, rise_and_fall, steps_to
-from ._checks import between, count, real, refuse
-from .cycle import Position, locate
+from .arguments import check_float, check_order, check_steps, refuse
+from .arithmetic import at_most, divide, piecewise, rise_and_fall, steps_to
+from .cycles import Position, locate
 from .policy import Policy, blend
 
 TYPE_CHECKING = False
@@ -55,11 +55,13 @@ class Cyclic(Policy):
         window: Window,
         scale: Any,
     ) -> None:
-        base_lr = real("base_lr", base_lr, 0.0)
-        max_lr = real("max_lr", max_lr, 0.0)
-        between("base_lr", base_lr, "max_lr", max_lr)
-        step_size = count("step_size", step_size)
-        down = step_size if step_size_down is None else count("step_size_down", step_size_down)
+        base_lr = check_float("base_lr", base_lr, 0.0)
+        max_lr = check_float("max_lr", max_lr, 0.0)
+        check_order("base_lr", base_lr, "max_lr", max_lr)
+        step_size = check_steps("step_size", step_size)
+        down = (
+            step_size if step_size_down is None else check_steps("step_size_down", step_size_down)
+        )
         window = windows.check_window(window)
         self._set(
             constructor=constructor,
@@ -147,11 +149,11 @@ class Stepwise(Policy):
     def __init__(self, lr: float, milestones: Sequence[int], factor: float) -> None:
         if isinstance(milestones, str | bytes) or not hasattr(milestones, "__iter__"):
             refuse(TypeError, "milestones", "a list of increasing steps >= 1", milestones)
-        steps = tuple(count(f"milestones[{i}]", step) for i, step in enumerate(milestones))
+        steps = tuple(check_steps(f"milestones[{i}]", step) for i, step in enumerate(milestones))
         if list(steps) != sorted(set(steps)):
             refuse(ValueError, "milestones", "strictly increasing", list(steps))
-        factor = real("factor", factor, 0.0, 1.0, above=True)
-        self._set(lr=real("lr", lr, 0.0), milestones=steps, factor=factor if steps else 1.0)
+        factor = check_float("factor", factor, 0.0, 1.0, above=True)
+        self._set(lr=check_float("lr", lr, 0.0), milestones=steps, factor=factor if steps else 1.0)
 
     @property
     def constructor(self) -> str:  # type: ignore[override]
@@ -182,7 +184,9 @@ class ExponentialDecay(Policy):
     constructor = "exponential"
 
     def __init__(self, lr: float, gamma: float) -> None:
-        self._set(lr=real("lr", lr, 0.0), gamma=real("gamma", gamma, 0.0, 1.0, above=True))
+        self._set(
+            lr=check_float("lr", lr, 0.0), gamma=check_float("gamma", gamma, 0.0, 1.0, above=True)
+        )
 
     def _formula(self, step: Any, xp: Any, cast: Callable[[Any], Any]) -> Any:
         return scales.decayed(self.lr, self.gamma, step, xp, cast)
@@ -201,10 +205,10 @@ class Decay(Policy):
     constructor = "decay"
 
     def __init__(self, max_lr: float, base_lr: float, step_size: int) -> None:
-        max_lr = real("max_lr", max_lr, 0.0)
-        base_lr = real("base_lr", base_lr, 0.0)
-        between("base_lr", base_lr, "max_lr", max_lr)
-        self._set(max_lr=max_lr, base_lr=base_lr, step_size=count("step_size", step_size))
+        max_lr = check_float("max_lr", max_lr, 0.0)
+        base_lr = check_float("base_lr", base_lr, 0.0)
+        check_order("base_lr", base_lr, "max_lr", max_lr)
+        self._set(max_lr=max_lr, base_lr=base_lr, step_size=check_steps("step_size", step_size))
 
     def _formula(self, step: Any, xp: Any, cast: Callable[[Any], Any]) -> Any:
         left = steps_to(self.step_size, at_most(step, self.step_size, xp), cast)
@@ -224,15 +228,15 @@ class Sweep(Policy):
 
     def __init__(self, constructor: str, min_lr: float, max_lr: float, num_steps: int) -> None:
         exponential = constructor == "exponential_sweep"
-        min_lr = real("min_lr", min_lr, 0.0, above=exponential)
-        max_lr = real("max_lr", max_lr, 0.0, above=True)
+        min_lr = check_float("min_lr", min_lr, 0.0, above=exponential)
+        max_lr = check_float("max_lr", max_lr, 0.0, above=True)
         if not min_lr < max_lr:
             refuse(ValueError, "max_lr", f"> min_lr={min_lr!r}, as sweeps rise", max_lr)
         self._set(
             constructor=constructor,
             min_lr=min_lr,
             max_lr=max_lr,
-            num_steps=count("num_steps", num_steps, 2),
+            num_steps=check_steps("num_steps", num_steps, 2),
         )
 
     @property

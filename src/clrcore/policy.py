@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ._arrays import PYTHON, arithmetic, counters, is_numpy, python_cast
-from ._checks import integer, refuse
 from ._values import Value
-from .cycle import Position
+from .arguments import check_int, refuse
+from .arithmetic import PYTHON, arithmetic, counters, is_numpy, python_cast
+from .cycles import Position
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -102,8 +102,8 @@ class Policy(Value):
         >>> clrcore.triangular(0.0, 1.0, step_size=2).values(0, 6).tolist()
         [0.0, 0.5, 1.0, 0.5, 0.0, 0.5]
         """
-        start = integer("start", start)
-        stop = integer("stop", stop, start, 2**63 - 1)
+        start = check_int("start", start)
+        stop = check_int("stop", stop, start, 2**63 - 1)
         return self._values(start, stop)
 
     def locate(self, step: int) -> Position:
@@ -115,7 +115,7 @@ class Policy(Value):
         >>> clrcore.triangular(0.0, 1.0, step_size=2).locate(7)
         Position(cycle=1, step=3, rising=False, fraction=0.75)
         """
-        return self._locate(integer("step", step))
+        return self._locate(check_int("step", step))
 
     def cycle_ends(self, total_steps: int) -> list[int]:
         """Numbers of updates, up to `total_steps`, after which a cycle is complete.
@@ -128,7 +128,7 @@ class Policy(Value):
         >>> clrcore.triangular(0.0, 1.0, step_size=2).cycle_ends(10)
         [4, 8]
         """
-        return self._cycle_ends(integer("total_steps", total_steps))
+        return self._cycle_ends(check_int("total_steps", total_steps))
 
     def completes(self, step: int) -> int | None:
         """The number of the cycle that is complete after `step` updates, None within a cycle.
@@ -138,7 +138,7 @@ class Policy(Value):
         >>> [policy.completes(step) for step in (0, 3, 4, 8)]
         [None, None, 0, 1]
         """
-        step = integer("step", step)
+        step = check_int("step", step)
         return self._completes(step) if step else None
 
     def height(self) -> Policy:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 
-from ._arrays import PYTHON, halved, is_numpy
-from ._checks import called, choice, real, refuse
 from ._values import Value
+from .arguments import call_user_function, check_choice, check_float, refuse
+from .arithmetic import PYTHON, halved, is_numpy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ class Exponential(Value):
 
     def __init__(self, gamma: float, decays: str) -> None:
         self._set(
-            gamma=real("gamma", gamma, 0.0, 1.0, above=True),
-            decays=choice("decays", decays, DECAYS),
+            gamma=check_float("gamma", gamma, 0.0, 1.0, above=True),
+            decays=check_choice("decays", decays, DECAYS),
         )
 
     def __call__(self, cycle: int, step: int) -> float:
@@ -110,7 +110,7 @@ def scaled(
 
 def _factor(scale: Callable[[int, int], Any], cycle: int, step: int) -> float:
     name = f"scale(cycle={cycle}, step={step})"
-    result = called(name, scale, cycle, step)
+    result = call_user_function(name, scale, cycle, step)
     if not 0.0 <= result <= 1.0:
         refuse(ValueError, name, "a number in [0, 1]", result)
     return result

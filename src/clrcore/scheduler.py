@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._checks import integer, keys, version
+from .arguments import check_int, check_keys, check_version
 from .policy import Policy, check_policy
 
 TYPE_CHECKING = False
@@ -32,7 +32,7 @@ class Scheduler:
 
     def __init__(self, policy: Policy, start: int = 0) -> None:
         self._policy = check_policy("policy", policy)
-        self._step_count = integer("start", start)
+        self._step_count = check_int("start", start)
 
     @property
     def policy(self) -> Policy:
@@ -56,7 +56,7 @@ class Scheduler:
 
     def jump(self, step: int) -> None:
         """Go to the state after `step` updates, an integer >= 0, at once."""
-        self._step_count = integer("step", step)
+        self._step_count = check_int("step", step)
 
     def state_dict(self) -> dict[str, Any]:
         """The state as plain data of its own: `version` and `step_count`."""
@@ -68,9 +68,9 @@ class Scheduler:
         Raises TypeError or ValueError for another version, missing or unknown keys, and
         counts that are not integers >= 0.
         """
-        keys("state", state, ["version", "step_count"])
-        version("state", state["version"], VERSION)
-        self._step_count = integer("state['step_count']", state["step_count"])
+        check_keys("state", state, ["version", "step_count"])
+        check_version("state", state["version"], VERSION)
+        self._step_count = check_int("state['step_count']", state["step_count"])
 
     def __repr__(self) -> str:
         return f"Scheduler({self._policy!r}, start={self._step_count})"

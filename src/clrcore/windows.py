@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 
-from ._arrays import PYTHON, is_numpy
-from ._checks import called, choice, refuse
+from .arguments import call_user_function, check_choice, refuse
+from .arithmetic import PYTHON, is_numpy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,9 +51,9 @@ def check_window(window: object) -> str | Callable[[Any], Any]:
     if not callable(window):
         if not isinstance(window, str):
             refuse(TypeError, "window", f"one of {list(WINDOWS)} or a callable of u", window)
-        return choice("window", window, WINDOWS)
+        return check_choice("window", window, WINDOWS)
     for u, end in ((0.0, 0.0), (1.0, 1.0)):
-        result = called(f"window({u})", window, u)
+        result = call_user_function(f"window({u})", window, u)
         if not abs(result - end) <= ROUNDING:
             refuse(ValueError, f"window({u})", f"{end}", result)
     for i in range(1, 32):
@@ -77,7 +77,7 @@ def height(window: str | Callable[[Any], Any], u: Any, xp: Any) -> Any:
 
 
 def _height(window: Callable[[Any], Any], u: float) -> float:
-    result = called(f"window({u})", window, u)
+    result = call_user_function(f"window({u})", window, u)
     if not -ROUNDING <= result <= 1.0 + ROUNDING:  # NaN fails this too
         refuse(ValueError, f"window({u})", "a number in [0, 1]", result)
     # Base and peak are exact, whatever the callable makes of them.

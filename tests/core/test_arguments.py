@@ -75,7 +75,9 @@ def test_bad_arguments_are_refused_by_name(constructor, name, value, kind):
     with pytest.raises(kind, match=rf"^{name}\b") as caught:
         getattr(clrcore, constructor)(**GOOD[constructor] | {name: value})
 
-    assert type(caught.value) is kind
+    assert isinstance(caught.value, kind)
+    assert caught.value.argument.startswith(name)
+    assert caught.value.allowed in str(caught.value)
     assert "must be" in str(caught.value)
 
 

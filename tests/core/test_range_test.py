@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 import clrcore
-from clrcore.range_test import Divergence
+from clrcore.rangetest import Divergence
 
 SWEEP = clrcore.exponential_sweep(1e-4, 1.0, 50)
 numbers = st.floats(-10, 10)

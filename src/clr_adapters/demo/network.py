@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from clrcore._checks import choice
+from clrcore.arguments import check_choice
 
 Floats = NDArray[np.floating[Any]]
 Labels = NDArray[np.int64]
@@ -51,7 +51,7 @@ class Network:
         dtype: DTypeLike = np.float32,
         activation: str = "relu",
     ) -> None:
-        self._activation = ACTIVATIONS[choice("activation", activation, ACTIVATIONS)]
+        self._activation = ACTIVATIONS[check_choice("activation", activation, ACTIVATIONS)]
         shapes = list(pairwise(sizes))
         total = sum(inputs * outputs + outputs for inputs, outputs in shapes)
         self.parameters: Floats = np.zeros((members, total), dtype)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import clrcore
-from clrcore._checks import choice
+from clrcore.arguments import check_choice
 
 from .data import Part, Splits
 from .network import Adam, Momentum, Network
@@ -39,7 +39,7 @@ class Setup:
 
         Raises TypeError or ValueError for an activation or optimizer that is not known.
         """
-        kind = OPTIMIZERS[choice("optimizer", self.optimizer, OPTIMIZERS)]
+        kind = OPTIMIZERS[check_choice("optimizer", self.optimizer, OPTIMIZERS)]
         network = Network(len(seeds), activation=self.activation)
         network.initialise(seeds)
         return network, kind(network)

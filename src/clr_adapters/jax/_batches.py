@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from clrcore._checks import refuse
+from clrcore.arguments import refuse
 
 from ._tree import named
 

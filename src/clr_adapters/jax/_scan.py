@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from clrcore._checks import refuse
+from clrcore.arguments import refuse
 
 from ._tree import named
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import clrcore
-from clrcore._checks import flag, integer, refuse
+from clrcore.arguments import check_bool, check_int, refuse
 
 from .._sweep import default_sweep
 from ._batches import endless
@@ -98,18 +98,18 @@ def range_test(
     for name, function in (("update", update), ("validate", validate)):
         if not callable(function) and not (name == "validate" and function is None):
             refuse(TypeError, name, "a function", function)
-    integer("validate_every", validate_every)
+    check_int("validate_every", validate_every)
     if (validate is None) != (validate_every == 0):
         raise ValueError(
             "validate and validate_every >= 1 belong together, got "
             f"validate={validate!r:.100}, validate_every={validate_every}"
         )
     if seeds is not None:
-        integer("seeds", seeds, 1)
-    if flag("batch_per_seed", batch_per_seed) and seeds is None:
+        check_int("seeds", seeds, 1)
+    if check_bool("batch_per_seed", batch_per_seed) and seeds is None:
         raise ValueError("batch_per_seed=True needs seeds=..., the number of states")
-    integer("block_size", block_size, 1)
-    flag("stop", stop)
+    check_int("block_size", block_size, 1)
+    check_bool("stop", stop)
     if steps_per_epoch is None:
         steps_per_epoch = _length(batches)
 

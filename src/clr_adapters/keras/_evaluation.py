@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from clrcore._checks import refuse
+from clrcore.arguments import refuse
 
 from ._snapshot import global_seeds, torch_state, values
 

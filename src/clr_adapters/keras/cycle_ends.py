@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 import clrcore
-from clrcore._checks import integer, keys, refuse, version
+from clrcore.arguments import check_int, check_keys, check_version, refuse
 
 from .._lowered import lowered
 from . import _optimizers as optimizers
@@ -77,9 +77,9 @@ class CycleEnds(keras.callbacks.Callback):  # type: ignore[misc]
         self._monitor = monitor
         self._data = validation_data
         self._metric = metric
-        self._batch_size = None if batch_size is None else integer("batch_size", batch_size, 1)
+        self._batch_size = None if batch_size is None else check_int("batch_size", batch_size, 1)
         self._snapshots = None if snapshots is None else _template(snapshots)
-        self._verbose = integer("verbose", verbose, 0, 1)
+        self._verbose = check_int("verbose", verbose, 0, 1)
         self._loaded: list[dict[str, Any] | None] | None = None
         self._policy: clrcore.Policy | None = None
         self._passed = self._known = self._batches = 0
@@ -159,8 +159,8 @@ class CycleEnds(keras.callbacks.Callback):  # type: ignore[misc]
         Raises TypeError or ValueError for another version, missing or unknown keys, and a state
         with a monitor where there is none, or without one.
         """
-        keys("state", state, ["version", "ends", "monitor", "policies"])
-        version("state", state["version"], VERSION)
+        check_keys("state", state, ["version", "ends", "monitor", "policies"])
+        check_version("state", state["version"], VERSION)
         if not isinstance(state["ends"], list):
             refuse(TypeError, "state['ends']", "a list", state["ends"])
         if (state["monitor"] is None) != (self._monitor is None):

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 import clrcore
-from clrcore._checks import flag, integer, real, refuse
+from clrcore.arguments import check_bool, check_float, check_int, refuse
 
 from .._interrupts import Interrupts
 from .._sweep import default_sweep
@@ -99,17 +99,17 @@ def range_test(
     if accuracy is not None and not isinstance(accuracy, str):
         refuse(TypeError, "accuracy", "the name of a metric or None", accuracy)
     if steps_per_epoch is not None:
-        steps_per_epoch = real("steps_per_epoch", steps_per_epoch, 0.0, above=True)
+        steps_per_epoch = check_float("steps_per_epoch", steps_per_epoch, 0.0, above=True)
     for name, size in (
         ("batch_size", batch_size),
         ("validation_batch_size", validation_batch_size),
     ):
         if size is not None:
-            integer(name, size, 1)
+            check_int(name, size, 1)
     if class_weight is not None and not isinstance(class_weight, dict):
         refuse(TypeError, "class_weight", "a dictionary of weights by class or None", class_weight)
-    flag("shuffle", shuffle)
-    flag("stop", stop)
+    check_bool("shuffle", shuffle)
+    check_bool("stop", stop)
     verbose = _check_verbose(verbose)
     own_seeds = _check_seeds(seeds)
     # Checks the sweep, before anything is built.
@@ -357,7 +357,7 @@ def _check_data(x: Any, sample_weight: Any) -> None:
 
 
 def _check_validation(data: Any, every: int, *, labelled: bool) -> bool:
-    integer("validate_every", every)
+    check_int("validate_every", every)
     if data is None and every:
         raise ValueError(f"validate_every={every} needs validation_data=(x, y)")
     if data is None:
@@ -371,7 +371,7 @@ def _check_verbose(verbose: int | str) -> int:
         return 1
     if isinstance(verbose, str):
         refuse(ValueError, "verbose", "'auto', 0, 1 or 2", verbose)
-    return integer("verbose", verbose, 0, 2)
+    return check_int("verbose", verbose, 0, 2)
 
 
 def _check_seeds(seeds: object) -> list[int] | None:
@@ -384,8 +384,8 @@ def _check_seeds(seeds: object) -> list[int] | None:
         except TypeError:
             refuse(TypeError, "seeds", "a number of seeds or a list of them", seeds)
     if isinstance(seeds, str | bytes) or not hasattr(seeds, "__iter__"):
-        return list(range(integer("seeds", seeds, 1)))
-    checked = [integer(f"seeds[{i}]", seed, 0, LARGEST_SEED) for i, seed in enumerate(seeds)]
+        return list(range(check_int("seeds", seeds, 1)))
+    checked = [check_int(f"seeds[{i}]", seed, 0, LARGEST_SEED) for i, seed in enumerate(seeds)]
     if not checked:
         refuse(ValueError, "seeds", "a number of seeds or a list of at least one", seeds)
     return checked

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from clrcore._checks import flag, refuse
+from clrcore.arguments import check_bool, refuse
 
 from . import _optimizers as optimizers
 from .schedule import PolicySchedule
@@ -38,7 +38,7 @@ class RateLogger(keras.callbacks.Callback):  # type: ignore[misc]
         if not name or name == "learning_rate":
             refuse(ValueError, "name", "a name other than 'learning_rate'", name)
         self._name = name
-        self._per_batch = flag("per_batch", per_batch)
+        self._per_batch = check_bool("per_batch", per_batch)
         self._before: list[int] = []
         self._used: list[float | None] = []
         self._sources: list[Any] = []

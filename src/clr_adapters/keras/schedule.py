@@ -13,7 +13,7 @@ import numpy as np
 from keras import ops
 
 import clrcore
-from clrcore._checks import integer, keys, real, refuse
+from clrcore.arguments import check_float, check_int, check_keys, refuse
 
 
 @keras.saving.register_keras_serializable(package="clr_adapters")
@@ -52,7 +52,7 @@ class PolicySchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: 
     ) -> None:
         if not isinstance(policy, clrcore.Policy):
             refuse(TypeError, "policy", "a policy of clrcore, such as clrcore.triangular", policy)
-        every = integer("gradient_accumulation_steps", gradient_accumulation_steps, 1)
+        every = check_int("gradient_accumulation_steps", gradient_accumulation_steps, 1)
         if momentum is not None:
             raise ValueError(
                 f"momentum must be None, got {momentum!r}: Keras compiles momentum into the "
@@ -102,7 +102,7 @@ class PolicySchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
         """The schedule that `get_config` described; raises ValueError for what is not one."""
-        keys("config", config, ["policy", "gradient_accumulation_steps"])
+        check_keys("config", config, ["policy", "gradient_accumulation_steps"])
         return cls(
             clrcore.policy_from_dict(config["policy"]),
             gradient_accumulation_steps=config["gradient_accumulation_steps"],
@@ -117,8 +117,8 @@ class PolicySchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: 
 def _integer(step: Any) -> int:
     """The integer part of a number of Python or NumPy."""
     if isinstance(step, float | np.floating):
-        return int(real("step", step, 0.0))
-    return integer("step", step)
+        return int(check_float("step", step, 0.0))
+    return check_int("step", step)
 
 
 def _float32(counter: Any) -> Any:

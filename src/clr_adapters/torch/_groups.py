@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from clrcore._checks import number, real, refuse
+from clrcore.arguments import check_float, float_from_scalar, refuse
 
 Group: TypeAlias = dict[str, Any]
 
@@ -74,7 +74,7 @@ def initial_rate(i: int, group: Group) -> float:
     """The rate group number `i` began with: `initial_lr`, or `lr` where none has moved it."""
     key = "initial_lr" if "initial_lr" in group else "lr"
     name = f"param_groups[{i}][{key!r}]"
-    return real(name, number(name, group[key]), 0.0)
+    return check_float(name, float_from_scalar(name, group[key]), 0.0)
 
 
 def rate_scale(i: int, group: Group) -> float:
@@ -85,7 +85,7 @@ def rate_scale(i: int, group: Group) -> float:
     if type(scale) is float and 0.0 <= scale < math.inf:
         return scale
     name = f"param_groups[{i}]['lr_scale']"
-    return real(name, number(name, scale), 0.0)
+    return check_float(name, float_from_scalar(name, scale), 0.0)
 
 
 def keep_initial_rates(groups: Sequence[Group]) -> None:
@@ -139,7 +139,7 @@ def check_sharing(
 
 def _check_entry(name: str, entry: Any) -> None:
     if not isinstance(entry, Tensor):
-        number(name, entry)
+        float_from_scalar(name, entry)
     elif not entry.is_floating_point() or entry.numel() != 1:
         refuse(TypeError, name, "a number or a tensor of one float", entry)
     elif entry.requires_grad:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import clrcore
-from clrcore._checks import between, real, refuse
+from clrcore.arguments import check_float, check_order, refuse
 
 from ._groups import Group, initial_rate, rate_scale
 
@@ -159,8 +159,10 @@ def _read_momentum(name: str, momentum: object, policy: clrcore.Policy) -> Momen
         return momentum
     if not isinstance(momentum, tuple | list) or len(momentum) != 2:
         refuse(TypeError, name, "None, a pair (base, max), or a policy", momentum)
-    low, high = (real(f"{name}[{i}]", one, 0.0, 1.0, below=True) for i, one in enumerate(momentum))
-    between(f"{name}[0]", low, f"{name}[1]", high)
+    low, high = (
+        check_float(f"{name}[{i}]", one, 0.0, 1.0, below=True) for i, one in enumerate(momentum)
+    )
+    check_order(f"{name}[0]", low, f"{name}[1]", high)
     try:
         height = policy.height()
     except ValueError as error:

@@ -16,7 +16,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.utils.data import Dataset, IterableDataset
 
-from clrcore._checks import choice, integer, real, refuse
+from clrcore.arguments import check_choice, check_float, check_int, refuse
 
 from .._interrupts import Interrupts
 from ._agreement import Measured
@@ -89,16 +89,18 @@ class Training:
         self._model, self._optimizer, self._train_loader = model, optimizer, train_loader
         self._loss_fn, self._train_step = loss_fn, train_step
         self._val_loader, self._metric, self._val_step = val_loader, metric, val_step
-        self._validate_every = integer("validate_every", validate_every, 1)
-        self._val_batches = integer("val_batches", val_batches, 1)
-        self._accumulate = integer("accumulate", accumulate, 1)
+        self._validate_every = check_int("validate_every", validate_every, 1)
+        self._val_batches = check_int("val_batches", val_batches, 1)
+        self._accumulate = check_int("accumulate", accumulate, 1)
         self._autocast = _autocast(autocast)
         self._scaler = scaler
         self._max_grad_norm = (
-            None if max_grad_norm is None else real("max_grad_norm", max_grad_norm, 0.0, above=True)
+            None
+            if max_grad_norm is None
+            else check_float("max_grad_norm", max_grad_norm, 0.0, above=True)
         )
         self._device = None if device is None else _device(device)
-        self._host = choice("snapshot", snapshot, ["device", "host"]) == "host"
+        self._host = check_choice("snapshot", snapshot, ["device", "host"]) == "host"
         self._looked_at: list[Any] = []
         self.cut_short: str | None = None
 

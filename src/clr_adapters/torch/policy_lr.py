@@ -15,7 +15,16 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 import clrcore
-from clrcore._checks import LARGEST_COUNT, count, flag, integer, keys, real, refuse, version
+from clrcore.arguments import (
+    LARGEST_COUNT,
+    check_bool,
+    check_float,
+    check_int,
+    check_keys,
+    check_steps,
+    check_version,
+    refuse,
+)
 
 from . import _groups
 from ._plan import Momentum, Plan, read_momenta, read_policies
@@ -69,8 +78,8 @@ class PolicyLR(LRScheduler):
         if not isinstance(optimizer, Optimizer):
             refuse(TypeError, "optimizer", "a torch.optim.Optimizer", optimizer)
         groups = optimizer.param_groups
-        proportional = flag("proportional", proportional)
-        last_epoch = integer("last_epoch", last_epoch, -1, LARGEST_COUNT)
+        proportional = check_bool("proportional", proportional)
+        last_epoch = check_int("last_epoch", last_epoch, -1, LARGEST_COUNT)
         policies = read_policies(policy, len(groups))
         one_policy = isinstance(policy, clrcore.Policy)
         if proportional and not one_policy:
@@ -81,7 +90,7 @@ class PolicyLR(LRScheduler):
         reference = None
         if proportional:
             first = _groups.initial_rate(0, groups[0])
-            reference = real("the first group's initial rate", first, 0.0, above=True)
+            reference = check_float("the first group's initial rate", first, 0.0, above=True)
         self._plan = _make_plan(groups, policies, momenta, reference)
         _, values = self._plan.at(last_epoch + 1, groups)  # raises before anything is written
         # What is written over here may be another scheduler's, loaded a moment ago.
@@ -146,7 +155,7 @@ class PolicyLR(LRScheduler):
 
     def jump(self, step: int) -> None:
         """Set the rates that come after `step` updates, an integer >= 0, at once."""
-        self._go(count("step", step, 0))
+        self._go(check_steps("step", step, 0))
 
     def state_dict(self) -> dict[str, Any]:
         """The state as plain data of its own.
@@ -171,12 +180,12 @@ class PolicyLR(LRScheduler):
         The optimizer's own state may be loaded before or after. Raises TypeError or ValueError
         for what is not such a state; a refused one changes nothing.
         """
-        keys(
+        check_keys(
             "state_dict", state_dict, ["version", "last_epoch", "groups", "first_ratio", "applied"]
         )
-        version("state_dict", state_dict["version"], VERSION)
-        step = integer("state_dict['last_epoch']", state_dict["last_epoch"], -1, LARGEST_COUNT)
-        groups = integer("state_dict['groups']", state_dict["groups"])
+        check_version("state_dict", state_dict["version"], VERSION)
+        step = check_int("state_dict['last_epoch']", state_dict["last_epoch"], -1, LARGEST_COUNT)
+        groups = check_int("state_dict['groups']", state_dict["groups"])
         there = len(self.optimizer.param_groups)
         if groups != there:
             raise ValueError(
@@ -184,8 +193,8 @@ class PolicyLR(LRScheduler):
             )
         ratio = state_dict["first_ratio"]
         if ratio is not None:
-            ratio = real("state_dict['first_ratio']", ratio, 0.0)
-        applied = flag("state_dict['applied']", state_dict["applied"])
+            ratio = check_float("state_dict['first_ratio']", ratio, 0.0)
+        applied = check_bool("state_dict['applied']", state_dict["applied"])
         plan = self._plan_of(self.optimizer.param_groups, ratio)
         if applied:
             self._go(step, plan)
@@ -203,7 +212,7 @@ class PolicyLR(LRScheduler):
         return self.get_lr()
 
     def _update_lr(self, epoch: int | None = None) -> None:
-        self._go(self.last_epoch + 1 if epoch is None else count("epoch", epoch, 0))
+        self._go(self.last_epoch + 1 if epoch is None else check_steps("epoch", epoch, 0))
 
     def _go(self, step: int, plan: Plan | None = None) -> None:
         """Set the rates and momenta after `step` updates; all or none."""

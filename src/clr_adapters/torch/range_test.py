@@ -13,7 +13,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 import clrcore
-from clrcore._checks import flag, integer, refuse
+from clrcore.arguments import check_bool, check_int, refuse
 
 from .._interrupts import Interrupts
 from .._sweep import default_sweep
@@ -120,9 +120,9 @@ def range_test(
     with agreement() as agreed:
         with agreed.checks():
             sweep = default_sweep() if sweep is None else sweep
-            flag("stop", stop)
+            check_bool("stop", stop)
             test = clrcore.RangeTest(sweep, stop_diverged=stop)
-            if flag("progress", progress):
+            if check_bool("progress", progress):
                 check_installed()
             own_seeds = _seeds(seeds)
             if len(own_seeds) > 1 and isinstance(train_loader, Iterator):
@@ -150,7 +150,7 @@ def range_test(
             if block_size is None:
                 length = BLOCK if training.waits or ranks() > 1 else 1
             else:
-                length = integer("block_size", block_size, 1)
+                length = check_int("block_size", block_size, 1)
             rates = [sweep(step) for step in range(test.total_steps)]
         agreed.same(
             {
@@ -234,5 +234,5 @@ def _seeds(seeds: object) -> list[int | None]:
     if isinstance(seeds, list | tuple | range):
         if not seeds:
             refuse(ValueError, "seeds", "a number of seeds or a list of at least one", seeds)
-        return [integer(f"seeds[{i}]", seed, 0, LAST_SEED) for i, seed in enumerate(seeds)]
-    return list(range(integer("seeds", seeds, 1)))
+        return [check_int(f"seeds[{i}]", seed, 0, LAST_SEED) for i, seed in enumerate(seeds)]
+    return list(range(check_int("seeds", seeds, 1)))

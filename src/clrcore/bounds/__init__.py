@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .. import smoothing
-from .._checks import choice, refuse
+from ..arguments import check_choice, refuse
 from ..curve import Curve
 from ..errors import NoBoundsError
 from .accuracy import SEVERAL_EPOCHS
@@ -45,7 +45,7 @@ def suggest_bounds(curves: Curve | Sequence[Curve], *, rule: str = "auto") -> Bo
     True
     """
     several = _curves(curves)
-    name = choice("rule", rule, ["auto", *RULES])
+    name = check_choice("rule", rule, ["auto", *RULES])
     if name != "auto":
         for i, curve in enumerate(several):
             if getattr(curve, RULES[name].needs) is None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from .. import compose, policies
-from .._checks import between, choice, real, refuse
 from .._values import Value
+from ..arguments import check_choice, check_float, check_order, refuse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,15 +75,15 @@ class Bounds(Value):
         reasons: Sequence[str] = (),
         warnings: Sequence[str] = (),
     ) -> None:
-        base_lr = real("base_lr", base_lr, 0.0)
-        max_lr = real("max_lr", max_lr, 0.0)
-        between("base_lr", base_lr, "max_lr", max_lr)
+        base_lr = check_float("base_lr", base_lr, 0.0)
+        max_lr = check_float("max_lr", max_lr, 0.0)
+        check_order("base_lr", base_lr, "max_lr", max_lr)
         if not isinstance(rule, str):
             refuse(TypeError, "rule", "the name of a rule", rule)
         self._set(
             base_lr=base_lr,
             max_lr=max_lr,
-            lr=real("lr", lr, base_lr, max_lr),
+            lr=check_float("lr", lr, base_lr, max_lr),
             lr_interval=_interval("lr_interval", lr_interval),
             max_lr_interval=_interval("max_lr_interval", max_lr_interval),
             rule=rule,
@@ -100,7 +100,7 @@ class Bounds(Value):
         arguments: its other arguments, by name, such as gamma and decays of exp_range.
         Raises ValueError for an unknown kind, and what the constructor raises.
         """
-        constructor = KINDS[choice("kind", kind, KINDS)]
+        constructor = KINDS[check_choice("kind", kind, KINDS)]
         return constructor(
             base_lr=self.base_lr, max_lr=self.max_lr, step_size=step_size, **arguments
         )
@@ -136,6 +136,6 @@ def _sentences(name: str, value: object) -> tuple[str, ...]:
 def _interval(name: str, value: tuple[float, float]) -> tuple[float, float]:
     if not isinstance(value, tuple | list) or len(value) != 2:
         refuse(TypeError, name, "a pair (low, high)", value)
-    low, high = (real(f"{name}[{i}]", end, 0.0) for i, end in enumerate(value))
-    between(f"{name}[0]", low, f"{name}[1]", high)
+    low, high = (check_float(f"{name}[{i}]", end, 0.0) for i, end in enumerate(value))
+    check_order(f"{name}[0]", low, f"{name}[1]", high)
     return low, high

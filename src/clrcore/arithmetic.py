@@ -10,7 +10,7 @@ import math
 import sys
 from bisect import bisect_right
 
-from ._checks import integer, refuse
+from .arguments import check_int, refuse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def arithmetic(step: Any) -> tuple[Any, Any, Callable[[Any], Any]]:
             if step.dtype.kind == "i" and step.size and step.min() < 0:
                 refuse(ValueError, "step", "an integer >= 0 or an array of them", step.min())
             return counters(step), numpy, numpy_cast
-        return integer("step", step), PYTHON, python_cast
+        return check_int("step", step), PYTHON, python_cast
     if hasattr(step, "__array_namespace__"):
         xp = step.__array_namespace__()
         real = xp.asarray(0.0).dtype
@@ -67,7 +67,7 @@ def arithmetic(step: Any) -> tuple[Any, Any, Callable[[Any], Any]]:
             f"step is a {type(step).__name__}, an array without the Python array API; use "
             "policy.evaluate(step, xp, cast) with its library as xp"
         )
-    return integer("step", step), PYTHON, python_cast
+    return check_int("step", step), PYTHON, python_cast
 
 
 def counters(step: Any) -> Any:
@@ -77,7 +77,7 @@ def counters(step: Any) -> Any:
     Raises TypeError for what is not an integer.
     """
     if not hasattr(step, "dtype"):
-        return integer("step", step, -math.inf)
+        return check_int("step", step, -math.inf)
     if not is_numpy(step):
         if "int" not in str(step.dtype):
             refuse(TypeError, "step", "an integer or an array of integers", step)
@@ -85,7 +85,7 @@ def counters(step: Any) -> Any:
     import numpy
 
     if not isinstance(step, numpy.ndarray):
-        return integer("step", step, -math.inf)
+        return check_int("step", step, -math.inf)
     if step.dtype.kind not in "iu":
         refuse(TypeError, "step", "an integer or an array of integers", step)
     return step.astype(numpy.uint64 if step.dtype.kind == "u" else numpy.int64)

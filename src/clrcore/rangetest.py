@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from ._checks import flag, keys, number, real, refuse, version
 from ._plain import from_plain, to_plain
+from .arguments import check_bool, check_float, check_keys, check_version, float_from_scalar, refuse
 from .policy import Policy, check_policy
 
 TYPE_CHECKING = False
@@ -56,10 +56,10 @@ class RangeTest:
         self._steps_per_epoch = (
             None
             if steps_per_epoch is None
-            else real("steps_per_epoch", steps_per_epoch, 0.0, above=True)
+            else check_float("steps_per_epoch", steps_per_epoch, 0.0, above=True)
         )
-        self._held_out = None if held_out is None else flag("held_out", held_out)
-        self._stop_diverged = flag("stop_diverged", stop_diverged)
+        self._held_out = None if held_out is None else check_bool("held_out", held_out)
+        self._stop_diverged = check_bool("stop_diverged", stop_diverged)
         self._start()
 
     def _start(self) -> None:
@@ -119,8 +119,8 @@ class RangeTest:
         if loss is None and accuracy is None:
             raise TypeError("record() needs loss=..., accuracy=..., or both; got neither")
         point = (
-            None if loss is None else number("loss", loss),
-            None if accuracy is None else number("accuracy", accuracy),
+            None if loss is None else float_from_scalar("loss", loss),
+            None if accuracy is None else float_from_scalar("accuracy", accuracy),
         )
         if not self._handed_out:
             raise RuntimeError(
@@ -168,8 +168,8 @@ class RangeTest:
         Raises TypeError or ValueError for another version, another sweep, missing or unknown
         keys, and metrics that are not numbers.
         """
-        keys("state", state, ["version", "sweep", "loss", "accuracy"])
-        version("state", state["version"], VERSION)
+        check_keys("state", state, ["version", "sweep", "loss", "accuracy"])
+        check_version("state", state["version"], VERSION)
         if state["sweep"] != self._sweep.to_dict():
             raise ValueError(
                 f"state is of another sweep, {state['sweep']!r}; make the RangeTest with that "

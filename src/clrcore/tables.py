@@ -10,7 +10,7 @@ import re
 import shutil
 from contextlib import suppress
 
-from ._checks import refuse
+from .arguments import refuse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,0 +1,252 @@
+"""Checks of arguments, one function per rule.
+
+Every refusal has the same form: the argument's name, what is allowed, what was given. The same
+facts are attributes of the exception. NumPy scalars become Python numbers here, at the door.
+Adapters may import this module; it is the only one beside the public names.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import sys
+
+from .errors import ArgumentTypeError, ArgumentValueError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any, NoReturn
+
+# float64 counts exactly up to here, and the sum of two such counts fits an int64.
+LARGEST_COUNT = 2**53
+# Longest value that a message shows, in characters, and most names that it lists.
+LONGEST_SHOWN = 200
+MOST_NAMES = 10
+
+
+def refuse(
+    kind: type[TypeError] | type[ValueError],
+    argument: str,
+    allowed: str,
+    got: object,
+    *,
+    advice: str = "",
+    message: str = "",
+) -> NoReturn:
+    """Raise `kind` with the message form used everywhere.
+
+    Args:
+        kind: TypeError or ValueError; the subclass that carries the facts is raised.
+        argument: Name of the argument.
+        allowed: What would have been accepted; it completes the sentence "NAME must be".
+        got: The value that was given.
+        advice: What to do, appended after a semicolon.
+        message: A whole sentence instead of the usual form.
+    """
+    error = ArgumentTypeError if issubclass(kind, TypeError) else ArgumentValueError
+    if not message:
+        message = f"{argument} must be {allowed}, got {shown(got)} ({type(got).__name__})"
+    if advice:
+        message += f"; {advice}"
+    raise error.of(message, argument, allowed, got)
+
+
+def shown(value: object, longest: int = LONGEST_SHOWN) -> str:
+    """`repr(value)`, cut to a length that a message can hold."""
+    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 4 * longest:
+        return f"an integer of {value.bit_length()} bits"
+    if isinstance(value, str | bytes | list | tuple) and len(value) > longest:
+        value = value[:longest]  # repr of millions of elements would take seconds
+    try:
+        text = repr(value)
+    except Exception:  # a broken or endless __repr__ must not hide the refusal
+        text = object.__repr__(value)
+    return text if len(text) <= longest else text[:longest] + "..."
+
+
+def listed(names: Iterable[object]) -> str:
+    """The first few names, quoted and separated by commas."""
+    names = list(names)
+    more = ", ..." if len(names) > MOST_NAMES else ""
+    return ", ".join(shown(name, 60) for name in names[:MOST_NAMES]) + more
+
+
+def check_int(name: str, value: object, low: float = 0, high: int | None = None) -> int:
+    """`value` as a Python int of at least `low` and at most `high`; bool is not a number."""
+    if low == -math.inf:
+        allowed = "an integer"
+    else:
+        allowed = f"an integer >= {low}" if high is None else f"an integer from {low} to {high}"
+    if _is_bool(value) or _is_array(value):
+        refuse(TypeError, name, allowed, value)
+    try:
+        result = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        # A float is a number of the wrong value when it is fractional, NaN or infinite.
+        wrong = isinstance(value, float) and not value.is_integer()
+        refuse(ValueError if wrong else TypeError, name, allowed, value)
+    if result < low or (high is not None and result > high):
+        refuse(ValueError, name, allowed, value)
+    return result
+
+
+def check_steps(name: str, value: object, low: int = 1) -> int:
+    """`value` as a number of steps that float64 can still count."""
+    return check_int(name, value, low, LARGEST_COUNT)
+
+
+def check_float(
+    name: str,
+    value: object,
+    low: float = -math.inf,
+    high: float = math.inf,
+    *,
+    above: bool = False,
+    below: bool = False,
+) -> float:
+    """`value` as a finite Python float in [low, high]; `above` and `below` open that end."""
+    allowed = "a finite number" + _range(low, high, above, below)
+    result = float_from_number(name, value, allowed)
+    outside = (
+        not math.isfinite(result)
+        or result < low
+        or result > high
+        or (above and result == low)
+        or (below and result == high)
+    )
+    if outside:
+        refuse(ValueError, name, allowed, value)
+    return result
+
+
+def float_from_number(name: str, value: object, allowed: str = "a number") -> float:
+    """`value`, a Python or NumPy real scalar, as a float; NaN and infinity pass."""
+    if type(value) is float:
+        return value
+    numpy = sys.modules.get("numpy")
+    plain = isinstance(value, int | float) and not isinstance(value, bool)
+    if not plain and not (numpy is not None and isinstance(value, numpy.integer | numpy.floating)):
+        refuse(TypeError, name, allowed, value)
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf  # type: ignore[operator]
+
+
+def float_from_scalar(name: str, value: Any) -> float:
+    """A number, or an array or tensor of no dimension, as a float; NaN and infinity pass."""
+    if getattr(value, "shape", None) == () and not _is_bool(value):
+        try:
+            return float(value)
+        except (TypeError, ValueError, OverflowError):
+            refuse(TypeError, name, "a number", value)
+    return float_from_number(name, value)
+
+
+def call_user_function(name: str, function: Callable[..., object], *arguments: object) -> float:
+    """The result of a caller's function as a float; `name` describes the call."""
+    try:
+        result = function(*arguments)
+    except Exception as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{name} raised {type(error).__name__}: {error}") from error
+    return float_from_number(name, result, "a number in [0, 1]")
+
+
+def check_order(low_name: str, low: float, high_name: str, high: float) -> None:
+    """Refuse a lower bound above the upper one."""
+    if high < low:
+        refuse(
+            ValueError,
+            high_name,
+            f">= {low_name}={low!r}",
+            high,
+            message=f"{high_name} must be >= {low_name}, "
+            f"got {high_name}={high!r} < {low_name}={low!r}",
+            advice="swap them if they were given in the wrong order",
+        )
+
+
+def check_choice(name: str, value: object, options: Iterable[str]) -> str:
+    """`value` as one of the names in `options`; a near miss is named in the refusal."""
+    options = list(options)
+    allowed = "one of " + ", ".join(repr(option) for option in options)
+    if not isinstance(value, str):
+        refuse(TypeError, name, allowed, value)
+    if value not in options:
+        refuse(ValueError, name, allowed, value, advice=did_you_mean(value, options))
+    return str(value)
+
+
+def did_you_mean(name: str, options: Iterable[str]) -> str:
+    """A hint to the nearest of `options`, or "" where none is near."""
+    from difflib import get_close_matches  # only errors need it
+
+    near = get_close_matches(name[:LONGEST_SHOWN], list(options), 1)
+    return f"did you mean {near[0]!r}?" if near else ""
+
+
+def check_bool(name: str, value: object) -> bool:
+    """`value` as True or False."""
+    if not _is_bool(value):
+        refuse(TypeError, name, "True or False", value)
+    return bool(value)
+
+
+def check_keys(name: str, given: object, expected: Iterable[str]) -> dict[str, Any]:
+    """`given` as a dictionary with exactly the keys in `expected`."""
+    if not isinstance(given, dict):
+        refuse(TypeError, name, "a dictionary", given)
+    expected = list(expected)
+    missing = [key for key in expected if key not in given]
+    unknown = [key for key in given if key not in expected]
+    problems = []
+    if missing:
+        problems.append(f"lacks {listed(missing)}")
+    if unknown:
+        problems.append(f"has unknown {listed(unknown)}")
+    if problems:
+        allowed = f"a dictionary with the keys {expected}"
+        refuse(
+            ValueError,
+            name,
+            allowed,
+            given,
+            message=f"{name} {' and '.join(problems)}; its keys must be exactly {expected}",
+        )
+    return given
+
+
+def check_version(name: str, given: object, supported: int) -> None:
+    """Refuse plain data written by another version of its format."""
+    if type(given) is not int or given != supported:
+        refuse(
+            ValueError,
+            f"{name}['version']",
+            str(supported),
+            given,
+            message=f"{name} has version {shown(given)}, but this clrcore reads version "
+            f"{supported}",
+            advice="read it with the clrcore that wrote it",
+        )
+
+
+def _is_bool(value: object) -> bool:
+    return isinstance(value, bool) or type(value).__name__ in ("bool_", "bool")
+
+
+def _is_array(value: object) -> bool:
+    """Whether it is an array or tensor; one of a single element has `__index__` all the same."""
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and isinstance(value, numpy.generic):
+        return False
+    return hasattr(value, "shape")
+
+
+def _range(low: float, high: float, above: bool, below: bool) -> str:
+    if low == -math.inf and high == math.inf:
+        return ""
+    if high == math.inf:
+        return f" {'>' if above else '>='} {low:g}"
+    return f" in {'(' if above else '['}{low:g}, {high:g}{')' if below else ']'}"
