@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # float64 counts exactly up to here, and the sum of two such counts fits an int64.
 LARGEST_COUNT = 2**53
+# Every framework's generators take seeds up to here.
+LARGEST_SEED = 2**31 - 1
 # Longest value that a message shows, in characters, and most names that it lists.
 LONGEST_SHOWN = 200
 MOST_NAMES = 10
@@ -216,6 +218,29 @@ def check_keys(name: str, given: object, expected: Iterable[str]) -> dict[str, A
             message=f"{name} {' and '.join(problems)}; its keys must be exactly {expected}",
         )
     return given
+
+
+def check_seeds(name: str, value: object, largest: int = LARGEST_SEED) -> list[int] | None:
+    """Seeds as a list: None stays None, a number n means 0..n-1, a sequence is taken as it is.
+
+    A sequence is a list, a tuple, a range or an array of one dimension, with at least one seed.
+    """
+    if value is None:
+        return None
+    allowed = "a number of seeds, or a sequence of at least one seed"
+    shape = getattr(value, "shape", None)
+    if shape == ():  # an array of no dimension is a number
+        try:
+            value = operator.index(value)  # type: ignore[arg-type]
+        except TypeError:
+            refuse(TypeError, name, allowed, value)
+    if isinstance(value, list | tuple | range) or (shape is not None and len(shape) == 1):
+        items: list[Any] = list(value)  # type: ignore[call-overload]
+        seeds = [check_int(f"{name}[{i}]", seed, 0, largest) for i, seed in enumerate(items)]
+        if not seeds:
+            refuse(ValueError, name, allowed, value)
+        return seeds
+    return list(range(check_int(name, value, 1)))
 
 
 def check_version(name: str, given: object, supported: int) -> None:

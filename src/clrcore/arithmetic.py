@@ -27,6 +27,7 @@ class PythonMath:
 
     @staticmethod
     def where(condition: bool, yes: Any, no: Any) -> Any:
+        """`yes` where the condition holds, else `no`."""
         return yes if condition else no
 
     exp = staticmethod(math.exp)

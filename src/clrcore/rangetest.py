@@ -1,76 +1,137 @@
-"""The range test: hand out rates, take metrics, know when to stop (paper, section 3.3)."""
+"""The range test: hand out rates, take metrics, know when to stop (paper, section 3.3).
+
+Every driver follows the rules written here: the default sweep, when held-out accuracy is due,
+blocks of updates, the length of an epoch, divergence, and why a test ended.
+"""
 
 from __future__ import annotations
 
 import math
+import warnings
 
 from ._plain import from_plain, to_plain
-from .arguments import check_bool, check_float, check_keys, check_version, float_from_scalar, refuse
+from .arguments import (
+    check_bool,
+    check_float,
+    check_int,
+    check_keys,
+    check_version,
+    float_from_scalar,
+    refuse,
+)
+from .policies import exponential_sweep
 from .policy import Policy, check_policy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any, Self
 
     from .curve import Curve
 
 VERSION = 1
+# Seven decades are wide enough for SGD and Adam alike; 300 updates are about 40 per decade.
+DEFAULT_SWEEP = (1e-6, 10.0, 300)
+# Evaluations of held-out accuracy in a sweep: enough to see where accuracy rises and falls.
+EVALUATIONS = 50
 
 
 class RangeTest:
     """One sweep of the learning rate through any training loop.
 
-    Iterate over it for the rates, train one batch at each, and record what came out. It ends
-    when the sweep is over, when a metric is not finite, or when the loss has diverged.
+    Iterate over it for the rates, train one batch at each, and record the metrics. The test ends
+    when the sweep is over, when a metric is not finite, or when the loss has diverged. Where
+    reading a loss is slow, take a block of rates with `next_rates` and record it with
+    `record_block`.
 
-    sweep: `linear_sweep` or `exponential_sweep`, or another policy with an end.
-    steps_per_epoch: updates in an epoch, > 0, if known; a reader of the curve needs it.
-    held_out: whether the recorded accuracy is of held-out data, measured after the update;
-        None if unknown.
-    stop_diverged: whether to end once the smoothed loss is above its start by more than it
-        had fallen; NaN and infinity end the test in any case.
-    Raises TypeError or ValueError, naming the argument, for anything else.
+    Args:
+        sweep: The rates: `linear_sweep`, `exponential_sweep`, or another policy with an end. By
+            default 300 updates from 1e-6 to 10, exponentially.
+        validate_every: Updates from one evaluation of held-out accuracy to the next, an integer
+            >= 1; by default 50 evaluations in the sweep.
+        steps_per_epoch: Updates in an epoch, > 0, if known.
+        held_out: Whether the recorded accuracy is of held-out data, measured after the update;
+            None if unknown.
+        stop_diverged: Whether to end once the smoothed loss is above its start by more than it
+            had fallen. NaN and infinity end the test in any case.
 
-    >>> import clrcore
-    >>> test = clrcore.RangeTest(clrcore.exponential_sweep(1e-3, 10.0, 100))
-    >>> weight = 1.0
-    >>> for lr in test:
-    ...     test.record(loss=weight**2)
-    ...     weight -= lr * 2 * weight
-    >>> test.reason
-    'the loss diverged at lr=9.111627561154911, update 99 of 100'
+    Raises:
+        TypeError: For an argument of the wrong type; the message names it.
+        ValueError: For a value that is not allowed.
+
+    Source: Smith, "Cyclical Learning Rates for Training Neural Networks", WACV 2017, arXiv
+    1506.01186, section 3.3.
+
+    Example:
+        >>> import clrcore
+        >>> test = clrcore.RangeTest(clrcore.exponential_sweep(1e-3, 10.0, 100))
+        >>> weight = 1.0
+        >>> for lr in test:
+        ...     test.record(loss=weight**2)
+        ...     weight -= lr * 2 * weight
+        >>> test.reason
+        'the loss diverged at lr=9.111627561154911, update 99 of 100'
     """
 
     def __init__(
         self,
-        sweep: Policy,
+        sweep: Policy | None = None,
         *,
+        validate_every: int | None = None,
         steps_per_epoch: float | None = None,
         held_out: bool | None = None,
         stop_diverged: bool = True,
     ) -> None:
+        sweep = exponential_sweep(*DEFAULT_SWEEP) if sweep is None else sweep
         if check_policy("sweep", sweep).total_steps is None:
             refuse(ValueError, "sweep", "a policy with an end, such as exponential_sweep", sweep)
         self._sweep = sweep
         self._num_steps: int = sweep.total_steps  # type: ignore[assignment]
+        self._held_out = None if held_out is None else check_bool("held_out", held_out)
+        self._validate_every = self._check_validate_every(validate_every)
         self._steps_per_epoch = (
             None
             if steps_per_epoch is None
             else check_float("steps_per_epoch", steps_per_epoch, 0.0, above=True)
         )
-        self._held_out = None if held_out is None else check_bool("held_out", held_out)
         self._stop_diverged = check_bool("stop_diverged", stop_diverged)
         self._start()
+
+    def _check_validate_every(self, validate_every: object) -> int:
+        if validate_every is None:
+            return max(1, self._num_steps // EVALUATIONS)
+        allowed = "an integer >= 1, or None for 50 evaluations in the sweep"
+        if self._held_out is False:
+            refuse(ValueError, "validate_every", "None without held-out data", validate_every)
+        try:
+            return check_int("validate_every", validate_every, 1)
+        except (TypeError, ValueError) as error:
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            refuse(kind, "validate_every", allowed, validate_every)
 
     def _start(self) -> None:
         self._points: list[tuple[float | None, float | None]] = []
         self._divergence = Divergence()
-        self._handed_out = False
+        self._handed_out = 0
         self._reason: str | None = None
+
+    @staticmethod
+    def epoch_length(data: object, batches_per_update: int = 1) -> float | None:
+        """Updates in an epoch of `data`, or None where the data have no length.
+
+        Args:
+            data: Batches, such as a list or a loader.
+            batches_per_update: Batches that make one update.
+        """
+        try:
+            length = len(data)  # type: ignore[arg-type]
+        except (TypeError, NotImplementedError):  # loaders of streams raise either
+            return None
+        return length / batches_per_update or None
 
     @property
     def sweep(self) -> Policy:
-        """The rates handed out."""
+        """The policy that the rates come from."""
         return self._sweep
 
     @property
@@ -88,52 +149,153 @@ class RangeTest:
         """Why the test ended, in words; None while it goes on."""
         return self._reason
 
+    @property
+    def smoothed_loss(self) -> float | None:
+        """Running mean over about the last ten losses, for progress bars; None before the first.
+
+        It lags behind the loss, so the curve is never read from it.
+        """
+        return self._divergence.smoothed
+
     def __iter__(self) -> Self:
         """Go on with the first rate that nothing was recorded for."""
-        self._handed_out = False
+        self._handed_out = 0
         return self
 
     def __next__(self) -> float:
         """The rate of the next update.
 
-        Raises RuntimeError if nothing was recorded for the last one.
+        Raises:
+            RuntimeError: If nothing was recorded for the last rate.
         """
         if self._reason is not None:
             raise StopIteration
+        return self.next_rates(1)[0]
+
+    def next_rates(self, count: int) -> list[float]:
+        """The rates of the next updates; an empty list once the test is over.
+
+        Args:
+            count: Rates wanted, an integer >= 1. Fewer are returned at the end of the sweep.
+
+        Raises:
+            RuntimeError: If nothing was recorded for the rates handed out before.
+        """
+        count = check_int("count", count, 1)
+        if self._reason is not None:
+            return []
         if self._handed_out:
             raise RuntimeError(
                 f"nothing was recorded for lr={self._sweep(self.step_count)!r}: call "
                 "record(loss=...) or record(accuracy=...) once for every rate"
             )
-        self._handed_out = True
-        return self._sweep(self.step_count)
+        start = self.step_count
+        rates = [self._sweep(step) for step in range(start, min(start + count, self._num_steps))]
+        self._handed_out = len(rates)
+        return rates
+
+    def validation_due(self, ahead: int = 0) -> bool:
+        """Whether held-out accuracy is to be evaluated after the next update.
+
+        It is due after every `validate_every` updates and after the last one.
+
+        Args:
+            ahead: Updates made since the last one recorded, for drivers that work in blocks.
+        """
+        number = self.step_count + ahead + 1
+        return number % self._validate_every == 0 or number == self._num_steps
 
     def record(self, *, loss: Any = None, accuracy: Any = None) -> None:
         """Take the metrics of the update made at the last rate handed out.
 
-        loss: of the mini-batch, before the update. accuracy: of the mini-batch, or of
-        held-out data after the update; it may be left out for some updates. Numbers, or
-        arrays and tensors of no dimension; NaN and infinity are recorded and end the test.
-        Raises TypeError for anything else or nothing, RuntimeError without a rate handed out.
+        Args:
+            loss: Loss of the mini-batch, before the update.
+            accuracy: Accuracy of the mini-batch, or of held-out data after the update. It may be
+                left out for some updates. Both are numbers, or arrays and tensors of no
+                dimension; NaN and infinity are recorded and end the test.
+
+        Raises:
+            TypeError: For anything else, and where both are left out.
+            RuntimeError: Where no rate was handed out.
         """
-        if loss is None and accuracy is None:
-            raise TypeError("record() needs loss=..., accuracy=..., or both; got neither")
-        point = (
-            None if loss is None else float_from_scalar("loss", loss),
-            None if accuracy is None else float_from_scalar("accuracy", accuracy),
-        )
+        point = _point(loss, accuracy)
         if not self._handed_out:
             raise RuntimeError(
                 "record() comes once after each rate: take the next rate from the test first"
                 if self._reason is None
                 else f"the test is over: {self._reason}"
             )
-        self._handed_out = False
+        self._handed_out -= 1
         self._take(point)
+
+    def record_block(
+        self, losses: Sequence[Any] | None = None, accuracies: Sequence[Any] | None = None
+    ) -> int:
+        """Take the metrics of several updates at once, in order, up to the end of the test.
+
+        Updates made after the test had ended are left out. Rates of the block without metrics
+        are handed out again.
+
+        Args:
+            losses: One loss per update, as in `record`.
+            accuracies: One accuracy per update, None where there is none.
+
+        Returns:
+            The number of updates recorded.
+
+        Raises:
+            TypeError: For a metric that is not a number; then nothing is recorded.
+            ValueError: For columns of different lengths, or longer than the block.
+        """
+        given = [column for column in (losses, accuracies) if column is not None]
+        lengths = {len(column) for column in given}
+        if not given or len(lengths) > 1 or max(lengths) > self._handed_out:
+            refuse(
+                ValueError,
+                "losses",
+                f"of the same length as accuracies, at most {self._handed_out}, the number of "
+                "rates handed out",
+                sorted(lengths),
+            )
+        size = lengths.pop()
+        points = [
+            _point(
+                None if losses is None else losses[i],
+                None if accuracies is None else accuracies[i],
+            )
+            for i in range(size)
+        ]
+        self._handed_out = 0
+        before = self.step_count
+        for point in points:
+            if self._reason is not None:
+                break
+            self._take(point)
+        return self.step_count - before
+
+    def end_early(self, cause: str) -> None:
+        """End the test before its sweep is over, because the data have ended.
+
+        Warns with the number of updates recorded and planned.
+
+        Args:
+            cause: Why no further update can be made, in words.
+
+        Raises:
+            ValueError: Where no update was recorded: there is no curve then.
+        """
+        if self._reason is not None:
+            return
+        if not self.step_count:
+            raise ValueError(f"the range test ended before its first update: {cause}")
+        self._reason = (
+            f"the range test ended after {self.step_count} of {self._num_steps} updates: {cause}"
+        )
+        warnings.warn(self._reason, UserWarning, stacklevel=3)
 
     @property
     def curve(self) -> Curve:
-        """What was recorded so far; needs NumPy."""
+        """The points recorded so far. Needs NumPy."""
         from .curve import Curve
 
         def column(index: int) -> list[float] | None:
@@ -154,7 +316,7 @@ class RangeTest:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """The test so far as plain data of its own, valid as JSON."""
+        """The test so far as plain data, valid as JSON."""
         return {
             "version": VERSION,
             "sweep": self._sweep.to_dict(),
@@ -215,11 +377,20 @@ class RangeTest:
         return f"RangeTest({self._sweep!r}) after {self.step_count} updates"
 
 
-class Divergence:
-    """Tells from the losses so far whether the run has diverged.
+def _point(loss: Any, accuracy: Any) -> tuple[float | None, float | None]:
+    if loss is None and accuracy is None:
+        raise TypeError("record() needs loss=..., accuracy=..., or both; got neither")
+    return (
+        None if loss is None else float_from_scalar("loss", loss),
+        None if accuracy is None else float_from_scalar("accuracy", accuracy),
+    )
 
-    The loss and the smoothed loss must stand above the start by more than the fall below it,
-    and by more than noise and a tenth of the start explain, for three losses in a row. Where
+
+class Divergence:
+    """Decides from the losses so far whether the run has diverged.
+
+    It has where the loss and the smoothed loss stand above the start by more than the fall below
+    it, and by more than the noise and a tenth of the start, for three losses in a row. Where
     the loss starts at or below 0 there is no tenth, and only differences of losses count.
     """
 
@@ -238,8 +409,13 @@ class Divergence:
         self._measured = 0
         self._above = 0
 
+    @property
+    def smoothed(self) -> float | None:
+        """The smoothed loss; None before the first."""
+        return self._smoothed if self._count else None
+
     def update(self, loss: float) -> bool:
-        """Take the next loss; whether it shows a divergence."""
+        """Take the next loss; whether the run has diverged."""
         self._count += 1
         # Before the smoothing has its length, the mean of what there is; by differences, as a
         # sum may overflow.
