@@ -1,4 +1,4 @@
-"""How Sphinx makes the site; see `nox -s docs`. Nothing is fetched, while building or reading."""
+"""How Sphinx builds the site; see `nox -s docs`. Neither building nor reading needs a network."""
 
 import os
 import sys
@@ -7,10 +7,10 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent / "src")]
 
-# Without it Keras asks for TensorFlow.
+# Keras imports TensorFlow unless the environment names another backend.
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
-import clrcore  # noqa: E402 - from the line above
+import clrcore  # noqa: E402 - found through the path above
 
 project = "clrcore"
 author = "The clrcore authors"
@@ -20,9 +20,10 @@ version = release = clrcore.__version__
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
     # from _ext
     "commands",
-    "docstrings",
     "neighbours",
     "notebooks",
     "offline",
@@ -32,9 +33,19 @@ smartquotes = False  # text as it is written
 
 myst_heading_anchors = 3
 
+# `name` in a docstring is code, and a link if the reference has the name; so is a type.
+# Types of other packages stay text, because nothing is fetched.
+default_role = "py:obj"
+nitpick_ignore_regex = [("py:obj|py:class", ".*")]
+
+napoleon_numpy_docstring = False
+napoleon_use_rtype = False
+napoleon_custom_sections = ["Source"]
+
 autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True}
-autodoc_typehints = "none"  # the text says types, with units and shapes
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
 python_maximum_signature_line_length = 80
 
 html_theme = "furo"
