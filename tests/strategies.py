@@ -81,7 +81,8 @@ def stepwises(draw):
 @st.composite
 def decays(draw):
     low, high = draw(bounds())
-    return clrcore.decay(high, low, draw(step_sizes))
+    make = draw(st.sampled_from([clrcore.decay, clrcore.cosine]))
+    return make(high, low, draw(step_sizes))
 
 
 @st.composite
@@ -135,7 +136,21 @@ def chains(draw):
     return clrcore.chain(stages)
 
 
-policies = st.one_of(simple, chains())
+@st.composite
+def opposed(draw):
+    low, high = draw(bounds())
+    return draw(st.one_of(undecayed(), halving(), decaying(), restarts())).opposed(low, high)
+
+
+@st.composite
+def cooldowns(draw):
+    policy, at = draw(st.one_of(simple, chains())), draw(st.integers(0, 10**6))
+    shape = draw(st.sampled_from(["linear", "cosine", "1-sqrt"]))
+    final_lr = policy(at) * draw(st.floats(0.0, 1.0))
+    return clrcore.cooldown(policy, at, draw(step_sizes), final_lr=final_lr, shape=shape)
+
+
+policies = st.one_of(simple, chains(), opposed(), cooldowns())
 
 
 def ulps(value: float, exact: Fraction) -> Fraction:

@@ -7,6 +7,7 @@ from .budget import Budget as Budget
 from .budget import step_size_from_epochs as step_size_from_epochs
 from .budget import whole_cycles as whole_cycles
 from .compose import chain as chain
+from .compose import cooldown as cooldown
 from .compose import one_cycle as one_cycle
 from .compose import smith_one_cycle as smith_one_cycle
 from .compose import warm_restarts as warm_restarts
@@ -16,6 +17,7 @@ from .errors import NoBoundsError as NoBoundsError
 from .monitor import CycleMonitor as CycleMonitor
 from .monitor import Verdict as Verdict
 from .policies import constant as constant
+from .policies import cosine as cosine
 from .policies import cyclic as cyclic
 from .policies import decay as decay
 from .policies import exp_range as exp_range
@@ -44,6 +46,8 @@ __all__ = [
     "Verdict",
     "chain",
     "constant",
+    "cooldown",
+    "cosine",
     "cyclic",
     "decay",
     "exp_range",

@@ -23,7 +23,7 @@ ENOUGH_HALVINGS = 2200
 
 
 class PythonMath:
-    """`where`, `exp` and `cos` for plain Python numbers."""
+    """`where`, `exp`, `cos` and `sqrt` for plain Python numbers."""
 
     @staticmethod
     def where(condition: bool, yes: Any, no: Any) -> Any:
@@ -32,6 +32,7 @@ class PythonMath:
 
     exp = staticmethod(math.exp)
     cos = staticmethod(math.cos)
+    sqrt = staticmethod(math.sqrt)
 
 
 PYTHON = PythonMath()

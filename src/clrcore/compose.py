@@ -58,9 +58,11 @@ class Chain(Policy):
         """Whether any stage has cycles."""
         return any(policy.has_cycles for policy, _ in self.stages)
 
-    def height(self) -> Chain:
-        """The heights of the stages, one after another."""
-        return Chain([(policy.height(), steps) for policy, steps in self.stages])
+    def _lowered(self, factor: float) -> Chain:
+        return Chain([(policy._lowered(factor), steps) for policy, steps in self.stages])
+
+    def _shape(self) -> Chain:
+        return Chain([(policy._shape(), steps) for policy, steps in self.stages])
 
     def _key(self) -> tuple[Any, ...]:
         return (self.stages,)
@@ -212,6 +214,9 @@ class OneCycle(Policy):
     def _arguments(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in _ONE_CYCLE_ARGUMENTS}
 
+    def _lowered(self, factor: float) -> OneCycle:
+        return OneCycle(**self._arguments() | {"max_lr": self.max_lr * factor})
+
     def _locate(self, step: int) -> Position:
         rising = any(a <= step < b and low < high for a, b, low, high in self._phases)
         return super()._locate(step)._replace(rising=rising)
@@ -266,6 +271,9 @@ class SmithOneCycle(Policy):
 
     def _arguments(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in ("base_lr", "max_lr", "step_size")}
+
+    def _lowered(self, factor: float) -> SmithOneCycle:
+        return SmithOneCycle(self.base_lr * factor, self.max_lr * factor, self.step_size)
 
     def _locate(self, step: int) -> Position:
         done = min(step, self.period) / self.period
@@ -348,6 +356,18 @@ class WarmRestarts(Policy):
             "multiplier": self.multiplier,
         }
 
+    @property
+    def repeats(self) -> bool:  # type: ignore[override]
+        """Whether all cycles have one length."""
+        return self.multiplier == 1
+
+    def _lowered(self, factor: float) -> WarmRestarts:
+        bounds = self.base_lr * factor, self.max_lr * factor
+        return WarmRestarts(*bounds, self.first_period, self.multiplier)
+
+    def _shape(self) -> WarmRestarts:
+        return WarmRestarts(0.0, 1.0, self.first_period, self.multiplier)
+
     def _locate(self, step: int) -> Position:
         cycle, inside, length = self._cycle(step)
         return Position(cycle, inside, False, inside / length)
@@ -359,6 +379,93 @@ class WarmRestarts(Policy):
     def _completes(self, step: int) -> int | None:
         cycle, inside, _ = self._cycle(step)
         return None if inside else cycle - 1
+
+
+class Cooldown(Policy):
+    """A policy up to a step, then a fall to final_lr."""
+
+    __slots__ = ("_start_lr", "at", "final_lr", "num_steps", "policy", "shape")
+    policy: Policy
+    at: int
+    num_steps: int
+    final_lr: float
+    shape: str
+    _start_lr: float
+    constructor = "cooldown"
+
+    def __init__(
+        self, policy: Policy, at: int, num_steps: int, final_lr: float, shape: str
+    ) -> None:
+        policy = check_policy("policy", policy)
+        at = check_steps("at", at, 0)
+        start_lr = policy(at)
+        final_lr = check_float("final_lr", final_lr, 0.0)
+        check_order("final_lr", final_lr, "policy(at)", start_lr)
+        self._set(
+            policy=policy,
+            at=at,
+            num_steps=check_steps("num_steps", num_steps),
+            final_lr=final_lr,
+            shape=check_choice("shape", shape, SHAPES),
+            _start_lr=start_lr,
+        )
+
+    @property
+    def total_steps(self) -> int:  # type: ignore[override]
+        """Number of steps until final_lr is reached; it is held from there on."""
+        return self.at + self.num_steps
+
+    @property
+    def has_cycles(self) -> bool:  # type: ignore[override]
+        """Whether a cycle of the policy is complete when the cooldown begins."""
+        return self.policy.has_cycles
+
+    def to_dict(self) -> dict[str, Any]:
+        """As `Policy.to_dict`, with the dictionary of the policy before the cooldown."""
+        return super().to_dict() | {"policy": self.policy.to_dict()}
+
+    def _key(self) -> tuple[Any, ...]:
+        return tuple(self._arguments().values())
+
+    def _formula(self, step: Any, xp: Any, cast: Callable[[Any], Any]) -> Any:
+        def rate(stage: int, local: Any) -> Any:
+            if stage == 0 < self.at:
+                return self.policy._formula(local, xp, cast)
+            local = at_most(local, self.num_steps, xp)
+            if self.shape == "1-sqrt":
+                height = 1.0 - xp.sqrt(cast(local) / float(self.num_steps))
+            else:
+                height = steps_to(self.num_steps, local, cast) / float(self.num_steps)
+                height = ANNEALS[SHAPES[self.shape]](height, xp)
+            return blend(self.final_lr, self._start_lr, height, xp)
+
+        return piecewise(step, (0, self.at) if self.at else (0,), rate, xp)
+
+    def _arguments(self) -> dict[str, Any]:
+        names = ("policy", "at", "num_steps", "final_lr", "shape")
+        return {name: getattr(self, name) for name in names}
+
+    def _lowered(self, factor: float) -> Cooldown:
+        policy, final_lr = self.policy._lowered(factor), self.final_lr * factor
+        # Rounding may put the lowered rate at the start below the lowered final rate.
+        final_lr = min(final_lr, policy(self.at))
+        return Cooldown(policy, self.at, self.num_steps, final_lr, self.shape)
+
+    def _locate(self, step: int) -> Position:
+        if step < self.at:
+            return self.policy._locate(step)
+        done = step - self.at
+        begun = self.policy._locate(self.at - 1).cycle + 1 if self.at else 0
+        return Position(begun, done, False, min(done, self.num_steps) / self.num_steps)
+
+    def _cycle_ends(self, total_steps: int) -> list[int]:
+        return self.policy._cycle_ends(min(total_steps, self.at))
+
+    def _completes(self, step: int) -> int | None:
+        return self.policy._completes(step) if step <= self.at else None
+
+
+SHAPES = {"linear": "linear", "cosine": "cos", "1-sqrt": ""}
 
 
 def chain(stages: Sequence[tuple[Policy, int | None]]) -> Chain:
@@ -380,6 +487,41 @@ def chain(stages: Sequence[tuple[Policy, int | None]]) -> Chain:
     (0.005, 0.0005, 5e-05, 25000)
     """
     return Chain(stages)
+
+
+def cooldown(
+    policy: Policy, at: int, num_steps: int, *, final_lr: float = 0.0, shape: str = "linear"
+) -> Cooldown:
+    """Finish a run: `policy` up to step `at`, then a fall to `final_lr`, which is held.
+
+    The fall may begin at any step, such as the end of a cycle. Its cycles are those that
+    `policy` completes by step `at`.
+
+    Args:
+        policy: Policy before the fall.
+        at: First step of the fall, an integer >= 0; the rate there is policy(at).
+        num_steps: Length of the fall in steps, an integer >= 1.
+        final_lr: Rate from step at + num_steps on, 0 <= final_lr <= policy(at).
+        shape: Form of the fall: "linear", "cosine" or "1-sqrt", which is
+            r + (final_lr - r) sqrt(s / num_steps), s steps after `at`, with r = policy(at).
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument is out of range.
+
+    Source:
+        Haegele et al., arXiv 2405.18392 (constant rate with cooldown).
+
+    Example:
+        Warm-up, constant rate, cooldown:
+
+        >>> import clrcore
+        >>> plateau = [(clrcore.linear_sweep(0.0, 0.1, 51), 50), (clrcore.constant(0.1), None)]
+        >>> policy = clrcore.cooldown(clrcore.chain(plateau), at=800, num_steps=200)
+        >>> policy(25), policy(800), policy(900), policy(1000)
+        (0.05, 0.1, 0.05, 0.0)
+    """
+    return Cooldown(policy, at, num_steps, final_lr, shape)
 
 
 def one_cycle(

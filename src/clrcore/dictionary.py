@@ -11,6 +11,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+
+def opposed(policy: Policy, low: float, high: float) -> Policy:
+    """The policy that moves against `policy`."""
+    return policy.opposed(low, high)
+
+
 CONSTRUCTORS: dict[str, Callable[..., Policy]] = {
     function.__name__: function
     for function in (
@@ -22,12 +28,15 @@ CONSTRUCTORS: dict[str, Callable[..., Policy]] = {
         policies.stepwise,
         policies.exponential,
         policies.decay,
+        policies.cosine,
         policies.linear_sweep,
         policies.exponential_sweep,
         compose.chain,
+        compose.cooldown,
         compose.one_cycle,
         compose.smith_one_cycle,
         compose.warm_restarts,
+        opposed,
     )
 }
 
@@ -64,6 +73,8 @@ def _policy(name: str, data: object) -> Policy:
     arguments = {argument: data[argument] for argument in names}
     if kind == "chain":
         arguments["stages"] = _stages(arguments["stages"])
+    if "policy" in arguments:
+        arguments["policy"] = _policy("policy", arguments["policy"])
     return constructor(**arguments)
 
 

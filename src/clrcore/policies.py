@@ -44,6 +44,7 @@ class Cyclic(Policy):
     window: Window
     scale: Any
     has_cycles = True
+    repeats = True
 
     def __init__(
         self,
@@ -78,12 +79,26 @@ class Cyclic(Policy):
         """Length of a cycle in steps."""
         return self.step_size + self.step_size_down
 
-    def height(self) -> Cyclic:
-        """The policy's height between its bounds, as a policy from 0 to 1."""
-        scale, name = self.scale, self.constructor
+    def _lowered(self, factor: float) -> Cyclic:
+        return self._between(self.base_lr * factor, self.max_lr * factor, self.scale)
+
+    def _shape(self) -> Cyclic:
+        scale = self.scale
         if isinstance(scale, scales.Exponential):
             scale = scales.Exponential(scale.gamma, "amplitude")
-        return Cyclic(name, 0.0, 1.0, self.step_size, self.step_size_down, self.window, scale)
+        return self._between(0.0, 1.0, scale)
+
+    def _between(self, base_lr: float, max_lr: float, scale: Any) -> Cyclic:
+        """The same cycles between other bounds."""
+        return Cyclic(
+            self.constructor,
+            base_lr,
+            max_lr,
+            self.step_size,
+            self.step_size_down,
+            self.window,
+            scale,
+        )
 
     def _key(self) -> tuple[Any, ...]:
         return (
@@ -174,6 +189,9 @@ class Stepwise(Policy):
             return {"lr": self.lr}
         return {"lr": self.lr, "milestones": list(self.milestones), "factor": self.factor}
 
+    def _lowered(self, factor: float) -> Stepwise:
+        return Stepwise(self.lr * factor, self.milestones, self.factor)
+
 
 class ExponentialDecay(Policy):
     """A rate multiplied by gamma at every step."""
@@ -194,28 +212,45 @@ class ExponentialDecay(Policy):
     def _arguments(self) -> dict[str, Any]:
         return {"lr": self.lr, "gamma": self.gamma}
 
+    def _lowered(self, factor: float) -> ExponentialDecay:
+        return ExponentialDecay(self.lr * factor, self.gamma)
 
-class Decay(Policy):
-    """One linear fall from max_lr to base_lr, then base_lr."""
 
-    __slots__ = ("base_lr", "max_lr", "step_size")
+class Fall(Policy):
+    """A single fall from max_lr to base_lr, linear or as a cosine; then base_lr."""
+
+    __slots__ = ("base_lr", "constructor", "max_lr", "num_steps")
     max_lr: float
     base_lr: float
-    step_size: int
-    constructor = "decay"
+    num_steps: int
 
-    def __init__(self, max_lr: float, base_lr: float, step_size: int) -> None:
+    def __init__(self, constructor: str, max_lr: float, base_lr: float, num_steps: int) -> None:
         max_lr = check_float("max_lr", max_lr, 0.0)
         base_lr = check_float("base_lr", base_lr, 0.0)
         check_order("base_lr", base_lr, "max_lr", max_lr)
-        self._set(max_lr=max_lr, base_lr=base_lr, step_size=check_steps("step_size", step_size))
+        num_steps = check_steps(LENGTHS[constructor], num_steps)
+        self._set(constructor=constructor, max_lr=max_lr, base_lr=base_lr, num_steps=num_steps)
 
     def _formula(self, step: Any, xp: Any, cast: Callable[[Any], Any]) -> Any:
-        left = steps_to(self.step_size, at_most(step, self.step_size, xp), cast)
-        return blend(self.base_lr, self.max_lr, left / float(self.step_size), xp)
+        left = steps_to(self.num_steps, at_most(step, self.num_steps, xp), cast)
+        height = left / float(self.num_steps)
+        if self.constructor == "cosine":
+            height = windows.hann(height, xp)
+        return blend(self.base_lr, self.max_lr, height, xp)
 
     def _arguments(self) -> dict[str, Any]:
-        return {"max_lr": self.max_lr, "base_lr": self.base_lr, "step_size": self.step_size}
+        length = LENGTHS[self.constructor]
+        return {"max_lr": self.max_lr, "base_lr": self.base_lr, length: self.num_steps}
+
+    def _lowered(self, factor: float) -> Fall:
+        bounds = self.max_lr * factor, self.base_lr * factor
+        return Fall(self.constructor, *bounds, self.num_steps)
+
+    def _shape(self) -> Fall:
+        return Fall(self.constructor, 1.0, 0.0, self.num_steps)
+
+
+LENGTHS = {"decay": "step_size", "cosine": "num_steps"}
 
 
 class Sweep(Policy):
@@ -256,6 +291,10 @@ class Sweep(Policy):
 
     def _arguments(self) -> dict[str, Any]:
         return {"min_lr": self.min_lr, "max_lr": self.max_lr, "num_steps": self.num_steps}
+
+    def _lowered(self, factor: float) -> Sweep:
+        bounds = self.min_lr * factor, self.max_lr * factor
+        return Sweep(self.constructor, *bounds, self.num_steps)
 
     def _locate(self, step: int) -> Position:
         return super()._locate(step)._replace(rising=step < self.num_steps - 1)
@@ -408,7 +447,7 @@ def exponential(lr: float, gamma: float) -> ExponentialDecay:
     return ExponentialDecay(lr, gamma)
 
 
-def decay(max_lr: float, base_lr: float, step_size: int) -> Decay:
+def decay(max_lr: float, base_lr: float, step_size: int) -> Fall:
     """The paper's control "decay": from max_lr linearly to base_lr, and there it stays.
 
     max_lr, base_lr: bounds, 0 <= base_lr <= max_lr, finite. step_size: steps of the fall.
@@ -419,7 +458,33 @@ def decay(max_lr: float, base_lr: float, step_size: int) -> Decay:
     >>> policy(0), policy(2000), policy(4000), policy(25_000)
     (0.5, 0.375, 0.25, 0.25)
     """
-    return Decay(max_lr, base_lr, step_size)
+    return Fall("decay", max_lr, base_lr, step_size)
+
+
+def cosine(max_lr: float, base_lr: float, num_steps: int) -> Fall:
+    """A single cosine fall from max_lr to base_lr, then base_lr.
+
+    The rate is base_lr + (max_lr - base_lr) (1 + cos(pi t / num_steps)) / 2 for t <= num_steps.
+
+    Args:
+        max_lr: First rate, finite.
+        base_lr: Last rate, 0 <= base_lr <= max_lr.
+        num_steps: Length of the fall in steps, an integer >= 1.
+
+    Raises:
+        TypeError: An argument is not a number.
+        ValueError: An argument is out of range.
+
+    Source:
+        Loshchilov & Hutter, arXiv 1608.03983, without restarts.
+
+    Example:
+        >>> import clrcore
+        >>> policy = clrcore.cosine(1.0, 0.0, num_steps=100)
+        >>> policy(0), policy(50), policy(100), policy(1000)
+        (1.0, 0.5, 0.0, 0.0)
+    """
+    return Fall("cosine", max_lr, base_lr, num_steps)
 
 
 def linear_sweep(min_lr: float, max_lr: float, num_steps: int) -> Sweep:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from ._values import Value
-from .arguments import check_int, refuse
+from .arguments import check_float, check_int, check_order, refuse
 from .arithmetic import PYTHON, arithmetic, counters, is_numpy, python_cast
 from .cycles import Position
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, ClassVar, overload
+    from typing import Any, ClassVar, Self, overload
 
     import numpy as np
     from numpy.typing import NDArray
@@ -38,6 +38,9 @@ class Policy(Value):
 
     has_cycles: bool = False
     """Whether there are cycles, whose ends are moments to judge the run."""
+
+    repeats: bool = False
+    """Whether cycles of one length follow each other without end."""
 
     if TYPE_CHECKING:
 
@@ -141,18 +144,53 @@ class Policy(Value):
         step = check_int("step", step)
         return self._completes(step) if step else None
 
-    def height(self) -> Policy:
-        """The policy's height between its bounds, as a policy from 0 to 1.
+    def lowered(self, factor: float) -> Self:
+        """The same policy with all its rates multiplied by `factor`.
 
-        Window times amplitude scale: what other values than the rate, such as momentum, move
-        with. It does not depend on the bounds. Raises ValueError for policies that are not
-        cyclic between two bounds, nor chains of such.
+        Steps, window and scale stay. This is what the verdict "lower" of a `CycleMonitor` asks
+        for.
 
-        >>> import clrcore
-        >>> clrcore.triangular2(0.001, 0.006, step_size=2).height().values(0, 8).tolist()
-        [0.0, 0.5, 1.0, 0.5, 0.0, 0.25, 0.5, 0.25]
+        Args:
+            factor: Factor of every rate, in (0, 1].
+
+        Raises:
+            TypeError: `factor` is not a number.
+            ValueError: `factor` is outside (0, 1].
+
+        Example:
+            >>> import clrcore
+            >>> clrcore.triangular(0.01, 0.08, step_size=100).lowered(0.5)(100)
+            0.04
         """
-        raise ValueError(f"{self.constructor} has no height between two bounds; pass a policy")
+        return self._lowered(check_float("factor", factor, 0.0, 1.0, above=True))
+
+    def opposed(self, low: float, high: float) -> Opposed:
+        """The policy that moves against this one: `high` at the base, `low` at the peak.
+
+        Its value is high - (high - low) h(t), with h the policy's shape: 0 at base_lr, 1 at the
+        first max_lr. Momentum is moved like this against the rate (arXiv 1803.09820, section
+        4.3). The shape does not depend on base_lr and max_lr.
+
+        Args:
+            low: Value at the peak, finite and >= 0.
+            high: Value at the base, finite and >= `low`.
+
+        Raises:
+            TypeError: `low` or `high` is not a number.
+            ValueError: `low` or `high` is out of range, or this policy does not move between two
+                bounds.
+
+        Example:
+            >>> import clrcore
+            >>> momentum = clrcore.triangular(0.001, 0.006, step_size=2).opposed(0.5, 1.0)
+            >>> momentum.values(0, 5).tolist()
+            [1.0, 0.75, 0.5, 0.75, 1.0]
+        """
+        return Opposed(self._shape(), low, high)
+
+    def height(self) -> Policy:
+        """The policy's shape, as a policy from 0 to 1. `opposed` replaces it."""
+        return self._shape()
 
     def to_dict(self) -> dict[str, Any]:
         """The policy as plain JSON data, which `policy_from_dict` reads in any framework.
@@ -162,7 +200,7 @@ class Policy(Value):
         """
         data: dict[str, Any] = {"version": VERSION, "type": self.constructor}
         for name, value in self._arguments().items():
-            if callable(value):
+            if callable(value) and not isinstance(value, Policy):
                 raise ValueError(
                     f"{name} is the callable {value!r}, which plain data cannot hold; pickle "
                     "the policy, or store the constructor's arguments yourself"
@@ -184,6 +222,14 @@ class Policy(Value):
         """The constructor's arguments by name, as given or as resolved."""
         raise NotImplementedError
 
+    def _lowered(self, factor: float) -> Self:
+        """This policy with its rates multiplied by a checked factor."""
+        raise NotImplementedError
+
+    def _shape(self) -> Policy:
+        """This policy between the bounds 0 and 1."""
+        raise ValueError(f"{self.constructor} does not move between two bounds; pass a policy")
+
     def _values(self, start: int, stop: int) -> NDArray[np.float64]:
         import numpy
 
@@ -198,6 +244,80 @@ class Policy(Value):
 
     def _completes(self, step: int) -> int | None:
         return None
+
+
+class Opposed(Policy):
+    """A policy that moves against another: high - (high - low) h(t)."""
+
+    __slots__ = ("high", "low", "shape")
+    shape: Policy
+    low: float
+    high: float
+    constructor = "opposed"
+
+    def __init__(self, shape: Policy, low: float, high: float) -> None:
+        low, high = check_float("low", low, 0.0), check_float("high", high, 0.0)
+        check_order("low", low, "high", high)
+        self._set(shape=shape, low=low, high=high)
+
+    @property
+    def period(self) -> int | None:  # type: ignore[override]
+        """Length of a cycle in steps, as of the policy it moves against."""
+        return self.shape.period
+
+    @property
+    def total_steps(self) -> int | None:  # type: ignore[override]
+        """Number of steps, as of the policy it moves against."""
+        return self.shape.total_steps
+
+    @property
+    def has_cycles(self) -> bool:  # type: ignore[override]
+        """Whether the policy it moves against has cycles."""
+        return self.shape.has_cycles
+
+    @property
+    def repeats(self) -> bool:  # type: ignore[override]
+        """Whether the policy it moves against repeats."""
+        return self.shape.repeats
+
+    def __repr__(self) -> str:
+        return f"{self.shape!r}.opposed({self.low!r}, {self.high!r})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As `Policy.to_dict`, with the dictionary of the policy it moves against."""
+        return super().to_dict() | {"policy": self.shape.to_dict()}
+
+    def _formula(self, step: Any, xp: Any, cast: Callable[[Any], Any]) -> Any:
+        return self._against(self.shape._formula(step, xp, cast), xp)
+
+    def _values(self, start: int, stop: int) -> NDArray[np.float64]:
+        import numpy
+
+        return numpy.asarray(self._against(self.shape._values(start, stop), numpy))
+
+    def _against(self, height: Any, xp: Any) -> Any:
+        span = self.high - self.low
+        part = span * height
+        return xp.where(part < span, self.high - part, self.low)
+
+    def _arguments(self) -> dict[str, Any]:
+        return {"policy": self.shape, "low": self.low, "high": self.high}
+
+    def _lowered(self, factor: float) -> Opposed:
+        return Opposed(self.shape, self.low * factor, self.high * factor)
+
+    def _shape(self) -> Policy:
+        return Opposed(self.shape, 0.0, 1.0)
+
+    def _locate(self, step: int) -> Position:
+        place = self.shape._locate(step)
+        return place._replace(rising=self(step + 1) > self(step))
+
+    def _cycle_ends(self, total_steps: int) -> list[int]:
+        return self.shape._cycle_ends(total_steps)
+
+    def _completes(self, step: int) -> int | None:
+        return self.shape._completes(step)
 
 
 def blend(low: float, high: float, height: Any, xp: Any) -> Any:

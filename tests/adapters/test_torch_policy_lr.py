@@ -735,7 +735,7 @@ def test_momenta_that_cannot_be_set_are_refused(wrong):
         (
             {"policy": clrcore.constant(0.1), "momentum": (0.8, 0.9)},
             ValueError,
-            "momentum is a pair, but constant has no height between two bounds; pass a policy",
+            "momentum is a pair, but constant does not move between two bounds; pass a policy",
         ),
     ],
 )

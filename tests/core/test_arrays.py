@@ -156,6 +156,10 @@ class TracedNamespace:
     def cos(x):
         return Traced(np.cos(x.values), None)
 
+    @staticmethod
+    def sqrt(x):
+        return Traced(np.sqrt(x.values), None)
+
 
 FAR = [
     clrcore.triangular(0.001, 0.006, 3 * 10**9),

@@ -145,14 +145,11 @@ def test_policies_with_an_end_hold_their_last_rate(policy):
     total = policy.total_steps
     if total is None:
         return
-    last = policy(total - 1)
+    # A cooldown reaches its final rate after its steps, the others by their last step.
+    last = total if policy.constructor == "cooldown" else total - 1
 
-    assert policy(total) == last
-    assert policy(10**18) == last
-    assert (
-        policy(np.array([total, total + 10**9])).tolist()
-        == policy(np.array([total - 1, total - 1])).tolist()
-    )
+    assert policy(total + 1) == policy(10**18) == policy(last)
+    assert len(set(policy(np.array([last, total + 1, total + 10**9])).tolist())) == 1
 
 
 @given(policies)
@@ -269,27 +266,139 @@ def test_the_peak_belongs_to_the_fall():
     assert not flat.locate(3).rising
 
 
-@given(st.one_of(undecayed(), halving()), st.integers(0, 10**6))
-def test_the_height_is_where_the_rate_lies_between_its_bounds(policy, step):
-    height = policy.height()
+@given(st.one_of(undecayed(), halving(), restarts()), st.floats(0, 1), st.floats(0, 1), steps)
+def test_opposed_policies_move_from_high_at_the_base_to_low_at_the_peak(policy, low, high, step):
+    low, high = sorted([low, high])
+    opposed = policy.opposed(low, high)
 
     span = policy.max_lr - policy.base_lr
-    exact = policy.base_lr + span * height(step)
-    assert policy(step) == pytest.approx(exact, rel=1e-15, abs=4 * math.ulp(policy.max_lr))
-    assert 0.0 <= height(step) <= 1.0
+    # Too narrow a span hides where the rate lies in it.
+    if span > 1e-3 * policy.max_lr:
+        height = (policy(step) - policy.base_lr) / span
+        assert opposed(step) == pytest.approx(high - (high - low) * height, abs=1e-12)
+    assert low <= opposed(step) <= high
+    assert low <= opposed(np.array([step]))[0] <= high
+    if not isinstance(policy, type(clrcore.warm_restarts(0, 1, 1))):
+        assert [opposed(0), opposed(policy.step_size)] == [high, low]
 
 
-def test_heights_do_not_depend_on_the_bounds():
+def test_opposed_policies_do_not_depend_on_the_bounds():
     flat = clrcore.exp_range(0.1, 0.1, 5, gamma=0.9, decays="bounds")
     wide = clrcore.exp_range(0.0, 1.0, 5, gamma=0.9, decays="amplitude")
     chained = clrcore.chain([(flat, 20), (clrcore.triangular2(0.1, 0.2, 3), None)])
 
-    assert flat.height() == wide.height() == wide
-    assert chained.height()(23) == 1.0
-    for policy in (
+    opposed = flat.opposed(0.5, 1.0)
+    assert opposed == wide.opposed(0.5, 1.0)
+    assert opposed(5) == 1.0 - 0.5 * wide(5)
+    assert chained.opposed(0.5, 1.0)(23) == 0.5
+    assert clrcore.cosine(0.3, 0.1, 8).opposed(0.5, 1.0).values(0, 9)[[0, 4, 8]].tolist() == [
+        0.5,
+        0.75,
+        1.0,
+    ]
+    assert opposed.opposed(0.0, 1.0)(5) == wide(5)
+    assert (opposed.period, opposed.total_steps, opposed.has_cycles) == (10, None, True)
+    assert opposed.cycle_ends(25) == [10, 20]
+    assert opposed.locate(3).rising is False
+    assert opposed.locate(7).rising is True
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
         clrcore.one_cycle(1.0, 10),
         clrcore.constant(0.1),
         clrcore.chain([(clrcore.constant(0.1), None)]),
-    ):
-        with pytest.raises(ValueError, match="has no height between two bounds; pass a policy"):
-            policy.height()
+        clrcore.cooldown(clrcore.triangular(0.1, 1.0, 5), 20, 5),
+    ],
+    ids=repr,
+)
+def test_policies_without_two_bounds_are_not_opposed(policy):
+    with pytest.raises(ValueError, match="does not move between two bounds; pass a policy"):
+        policy.opposed(0.85, 0.95)
+
+
+@given(policies, st.floats(0.01, 1.0), steps)
+def test_lowered_policies_have_all_rates_lowered(policy, factor, step):
+    lowered = policy.lowered(factor)
+
+    exact = policy(step) * factor
+    assert lowered(step) == pytest.approx(exact, rel=1e-11, abs=1e-12 * factor * policy(0))
+    assert lowered.cycle_ends(1000) == policy.cycle_ends(1000)
+    assert (lowered.period, lowered.total_steps) == (policy.period, policy.total_steps)
+
+
+def test_lowered_keeps_windows_and_scales_of_the_users_own():
+    policy = clrcore.cyclic(0.25, 1.0, 5, window=lambda u: u * u, scale=lambda cycle, step: 0.5)
+
+    lowered = policy.lowered(0.5)
+
+    assert lowered.values(0, 30).tolist() == (policy.values(0, 30) * 0.5).tolist()
+    assert policy.lowered(1) == policy
+    for wrong in (0.0, -0.5, 1.5, math.nan):
+        with pytest.raises(ValueError, match=r"factor must be a finite number in \(0, 1\]"):
+            policy.lowered(wrong)
+    with pytest.raises(TypeError, match="factor must be"):
+        policy.lowered(True)
+
+
+@pytest.mark.parametrize(
+    ("policy", "repeats"),
+    [
+        (clrcore.triangular2(0.1, 1.0, 3, 4), True),
+        (clrcore.exp_range(0.1, 1.0, 3, gamma=0.9, decays="bounds"), True),
+        (clrcore.triangular(0.1, 1.0, 3).opposed(0.85, 0.95), True),
+        (clrcore.warm_restarts(0.1, 1.0, 7), True),
+        (clrcore.warm_restarts(0.1, 1.0, 7, multiplier=2), False),
+        (clrcore.one_cycle(1.0, 20), False),
+        (clrcore.smith_one_cycle(0.1, 1.0, 20), False),
+        (clrcore.constant(0.1), False),
+        (clrcore.cosine(0.1, 0.0, 10), False),
+        (clrcore.linear_sweep(0.1, 0.2, 10), False),
+        (clrcore.chain([(clrcore.triangular(0.1, 1.0, 3), None)]), False),
+        (clrcore.cooldown(clrcore.triangular(0.1, 1.0, 3), 10, 5), False),
+    ],
+    ids=repr,
+)
+def test_repeats_means_cycles_of_one_length_without_end(policy, repeats):
+    assert policy.repeats is repeats
+
+
+@pytest.mark.parametrize(
+    ("shape", "formula"),
+    [
+        ("linear", lambda share: 1 - share),
+        ("cosine", lambda share: (1 + math.cos(math.pi * share)) / 2),
+        ("1-sqrt", lambda share: 1 - math.sqrt(share)),
+    ],
+)
+@pytest.mark.parametrize("at", [0, 1, 30, 33])
+def test_cooldown_follows_the_policy_and_then_falls(shape, formula, at):
+    before = clrcore.triangular(0.01, 0.026, 10)
+    policy = clrcore.cooldown(before, at, 7, final_lr=0.003, shape=shape)
+
+    start = before(at)
+    falling = [0.003 + (start - 0.003) * formula(share / 7) for share in range(8)]
+    expected = [*before.values(0, at), *falling, 0.003, 0.003]
+    assert [policy(step) for step in range(at + 10)] == pytest.approx(expected, rel=1e-14)
+    assert policy.values(0, at + 10) == pytest.approx(expected, rel=1e-14)
+    assert (policy(at), policy(at + 7), policy(10**12)) == (start, 0.003, 0.003)
+    assert policy.total_steps == at + 7
+    assert policy.cycle_ends(1000) == before.cycle_ends(at)
+    assert policy.completes(40) is None
+    assert policy.locate(at + 7)[1:] == (7, False, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "message"),
+    [
+        ({"final_lr": 0.2}, ValueError, r"policy\(at\) must be >= final_lr"),
+        ({"shape": "sqrt"}, ValueError, "shape must be one of 'linear', 'cosine', '1-sqrt'"),
+        ({"at": -1}, ValueError, "at must be an integer >= 0|from 0"),
+        ({"num_steps": 0}, ValueError, "num_steps must be"),
+        ({"policy": 0.1}, TypeError, "policy must be a policy of clrcore"),
+    ],
+)
+def test_cooldown_refuses_bad_arguments(arguments, kind, message):
+    with pytest.raises(kind, match=message):
+        clrcore.cooldown(**{"policy": clrcore.constant(0.1), "at": 10, "num_steps": 5, **arguments})

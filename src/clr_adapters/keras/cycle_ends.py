@@ -12,7 +12,6 @@ import keras
 import clrcore
 from clrcore.arguments import check_int, check_keys, check_version, refuse
 
-from .._lowered import lowered
 from . import _optimizers as optimizers
 from ._evaluation import check_held_out, evaluate, pick
 from .schedule import PolicySchedule
@@ -222,7 +221,7 @@ class CycleEnds(keras.callbacks.Callback):  # type: ignore[misc]
         sources = map(optimizers.rate_source, optimizers.parts(self.model.optimizer))
         self._install(
             [
-                lowered(source.policy, factor) if isinstance(source, PolicySchedule) else None
+                source.policy.lowered(factor) if isinstance(source, PolicySchedule) else None
                 for source in sources
             ]
         )
