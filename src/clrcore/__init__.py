@@ -35,6 +35,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Bounds",
+    "BoundsWarning",
     "Budget",
     "Curve",
     "CycleMonitor",
@@ -44,6 +45,7 @@ __all__ = [
     "RangeTest",
     "Scheduler",
     "Verdict",
+    "bound_rules",
     "chain",
     "constant",
     "cooldown",
@@ -69,11 +71,19 @@ __all__ = [
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .bounds import Bounds as Bounds
+    from .bounds import BoundsWarning as BoundsWarning
+    from .bounds import bound_rules as bound_rules
     from .bounds import suggest_bounds as suggest_bounds
     from .curve import Curve as Curve
 
 # What needs NumPy, and where it is.
-_WITH_NUMPY = {"Bounds": "bounds", "suggest_bounds": "bounds", "Curve": "curve"}
+_WITH_NUMPY = {
+    "Bounds": "bounds",
+    "BoundsWarning": "bounds",
+    "bound_rules": "bounds",
+    "suggest_bounds": "bounds",
+    "Curve": "curve",
+}
 
 
 def __getattr__(name: str) -> object:
