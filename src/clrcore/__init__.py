@@ -14,6 +14,7 @@ from .compose import warm_restarts as warm_restarts
 from .cycles import Position as Position
 from .dictionary import policy_from_dict as policy_from_dict
 from .errors import NoBoundsError as NoBoundsError
+from .execution import range_tests as range_tests
 from .monitor import CycleMonitor as CycleMonitor
 from .monitor import Verdict as Verdict
 from .policies import constant as constant
@@ -58,6 +59,7 @@ __all__ = [
     "linear_sweep",
     "one_cycle",
     "policy_from_dict",
+    "range_tests",
     "smith_one_cycle",
     "step_size_from_epochs",
     "stepwise",

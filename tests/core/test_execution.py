@@ -75,7 +75,12 @@ def test_an_interrupt_cancels_all_the_rest():
 
 @pytest.mark.parametrize(
     ("arguments", "name"),
-    [((3, [1]), "run"), ((curve, 3), "settings"), ((curve, "ab"), "settings"), ((curve, [1], 3), "executor")],
+    [
+        ((3, [1]), "run"),
+        ((curve, 3), "settings"),
+        ((curve, "ab"), "settings"),
+        ((curve, [1], 3), "executor"),
+    ],
 )
 def test_wrong_arguments_are_refused_by_name(arguments, name):
     with pytest.raises(TypeError, match=rf"^{name} must be") as caught:
