@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 import clrcore
-from clr_adapters.cli.demo.experiment import (
+from clr_adapters.demo.experiment import (
     EPOCH,
     FOUND,
     LONG,
@@ -23,8 +23,7 @@ from clr_adapters.cli.demo.experiment import (
     staged,
     stepwise,
 )
-
-from .networks import Setup
+from clr_adapters.demo.training import Setup
 
 SHORT_MAX = "stepwise short, max_lr"
 TRIANGULAR2 = "triangular2"

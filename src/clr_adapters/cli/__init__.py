@@ -14,9 +14,8 @@ except ImportError as error:
         f'the command clrcore needs click and rich: pip install "clrcore[cli]" ({error})'
     ) from error
 
-from . import plot, suggest
+from . import demo, plot, suggest
 from ._ends import Group
-from .demo import command
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -32,6 +31,6 @@ def main() -> None:
         sys.stdout.reconfigure(errors="replace")
 
 
-main.add_command(command.demo)
+main.add_command(demo.demo)
 main.add_command(plot.plot)
 main.add_command(suggest.suggest)

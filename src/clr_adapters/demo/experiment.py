@@ -12,12 +12,12 @@ from typing import NamedTuple
 import clrcore
 
 from .data import TRAIN, Splits
-from .training import BATCH, History, Start, Tick, range_test, start, train
+from .training import BATCH, DEMO, History, Setup, Tick, range_test, train
 
 EPOCH = TRAIN // BATCH
 RANGE_TEST_EPOCHS = 8
 RANGE_TEST_SEEDS = 5
-VALIDATE_EVERY = 2
+RANGE_TEST_LOOK = 2
 SWEEP = clrcore.linear_sweep(0.0, 1.5, RANGE_TEST_EPOCHS * EPOCH)
 GRID = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
 
@@ -105,7 +105,7 @@ def run_range_test(
     tick: Tick,
     *,
     sweep: clrcore.Policy = SWEEP,
-    start: Start = start,
+    setup: Setup = DEMO,
 ) -> list[clrcore.Curve]:
     """The range test on the first few seeds; it sees no test rows."""
     seeds = settings.seeds[:RANGE_TEST_SEEDS]
@@ -113,14 +113,14 @@ def run_range_test(
         sweep,
         splits.first(len(seeds)),
         seeds,
-        validate_every=VALIDATE_EVERY,
+        look_every=RANGE_TEST_LOOK,
         tick=tick,
-        start=start,
+        setup=setup,
     )
 
 
 def run_arms(
-    todo: Sequence[Arm], splits: Splits, settings: Settings, tick: Tick, start: Start = start
+    todo: Sequence[Arm], splits: Splits, settings: Settings, tick: Tick, setup: Setup = DEMO
 ) -> dict[str, History]:
     """Train every arm; two at a time where there are two processors.
 
@@ -140,9 +140,9 @@ def run_arms(
             arm.total_steps,
             splits,
             settings.seeds,
-            evaluate_every=settings.unit,
+            look_every=settings.unit,
             tick=checked,
-            start=start,
+            setup=setup,
         )
 
     with ThreadPoolExecutor(min(2, os.cpu_count() or 1)) as pool:
@@ -150,9 +150,8 @@ def run_arms(
         try:
             return {name: future.result() for name, future in futures.items()}
         except BaseException:
-            # Leaving the pool waits for its threads, so the running ones are stopped.
+            # Leaving the pool waits for its threads; without this, until all is trained.
             stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 

@@ -14,11 +14,9 @@ torch = pytest.importorskip("torch")
 
 from reproduction import torch_check  # noqa: E402
 from reproduction.arms import CASES, DECAYING  # noqa: E402
-from reproduction.networks import Adam, Setup  # noqa: E402
 from reproduction.results import digest  # noqa: E402
 
-from clr_adapters.cli.demo import training  # noqa: E402
-from clr_adapters.cli.demo.network import Network  # noqa: E402
+from clr_adapters.demo import training  # noqa: E402
 from clr_adapters.torch import PolicyLR  # noqa: E402
 from demo_data import made_up_splits  # noqa: E402
 
@@ -27,7 +25,7 @@ RESULT = json.loads(EVIDENCE.read_text())["result"]
 ARMS = [(case, name) for case in CASES for name in RESULT["cases"][case.key]["arms"]]
 
 
-def scheduled(setup: Setup, policy: clrcore.Policy, total_steps: int):
+def scheduled(setup: training.Setup, policy: clrcore.Policy, total_steps: int):
     """The rates at which a real optimizer makes its updates under PolicyLR."""
     weights = torch.nn.Linear(1, 1)
     optimizer = torch_check.optimizer_of(setup, weights)
@@ -61,13 +59,7 @@ def test_trainings_side_by_side_use_the_same_rates(case):
     policy = clrcore.policy_from_dict(plain["policy"])
     splits = made_up_splits(2)
     history = training.train(
-        policy,
-        60,
-        splits,
-        [5, 6],
-        evaluate_every=60,
-        tick=lambda steps: None,
-        start=case.setup.start,
+        policy, 60, splits, [5, 6], look_every=60, tick=lambda steps: None, setup=case.setup
     )
     for member in range(2):
         rates, _ = torch_check.train(case.setup, policy, 60, splits, [5, 6], member)
@@ -104,6 +96,8 @@ def test_the_networks_are_the_same_at_first(case):
 
 def test_adam_is_pytorchs_adam():
     """Many updates with gradients that are given: float64, and nothing but rounding between."""
+    from clr_adapters.demo.network import Adam, Network
+
     rng = np.random.default_rng(1)
     network = Network(1, (3, 2), np.float64)
     network.parameters[...] = rng.standard_normal(network.parameters.shape)

@@ -18,11 +18,10 @@ pytest.importorskip("matplotlib")
 
 import reproduce  # noqa: E402
 from reproduction import arms, claims, page, results  # noqa: E402
-from reproduction.networks import Adam, Setup, SigmoidNetwork  # noqa: E402
 
-from clr_adapters.cli.demo import experiment, training  # noqa: E402
-from clr_adapters.cli.demo.network import Momentum, Network  # noqa: E402
-from clr_adapters.cli.demo.statistics import Estimate  # noqa: E402
+from clr_adapters.demo import experiment, training  # noqa: E402
+from clr_adapters.demo.network import Adam, Momentum, Network  # noqa: E402
+from clr_adapters.demo.statistics import Estimate  # noqa: E402
 from demo_data import check_gradient  # noqa: E402
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -337,20 +336,20 @@ class TestConstantsAbove:
 
 class TestNetworks:
     def test_the_sigmoids_gradient_is_that_of_the_loss(self):
-        network = SigmoidNetwork(2, SIZES, np.float64)
+        network = Network(2, SIZES, np.float64, activation="sigmoid")
         network.initialise([1, 2])
         check_gradient(network)
 
     def test_the_sigmoid_cannot_overflow(self):
-        network = SigmoidNetwork(1, SIZES)
+        network = Network(1, SIZES, activation="sigmoid")
         network.parameters += 1e30
         loss = network.differentiate(np.ones((1, 2, 6), np.float32), np.array([[0, 1]]))
         assert np.isfinite(network.gradient).all()
         assert np.isfinite(loss).all()
 
-    @pytest.mark.parametrize(("kind", "gain"), [(Network, 2), (SigmoidNetwork, 1)])
-    def test_initial_weights_have_the_activations_variance(self, kind, gain):
-        network = kind(1, (400, 300))
+    @pytest.mark.parametrize(("activation", "gain"), [("relu", 2), ("sigmoid", 1)])
+    def test_initial_weights_have_the_activations_variance(self, activation, gain):
+        network = Network(1, (400, 300), activation=activation)
         network.initialise([0])
         weights = network.parameters[0, : 400 * 300]
         # The variance of 120,000 values scatters by 0.4 %.
@@ -383,17 +382,17 @@ class TestNetworks:
         ("optimizer", "kind"), [("sgd", Momentum), ("adam", Adam)], ids=["sgd", "adam"]
     )
     def test_a_setup_has_its_parts(self, optimizer, kind):
-        network, made = Setup("sigmoid", optimizer).start([3])
+        network, made = training.Setup("sigmoid", optimizer).start([3])
         assert type(made) is kind
-        alone = SigmoidNetwork(1)
+        alone = Network(1, activation="sigmoid")
         alone.initialise([3])
         assert np.array_equal(network.parameters, alone.parameters)
 
     def test_unknown_parts_are_refused(self):
         with pytest.raises(ValueError, match="activation must be one of 'relu', 'sigmoid'"):
-            Setup("tanh").start([0])
+            Network(1, activation="tanh")
         with pytest.raises(ValueError, match="optimizer must be one of 'sgd', 'adam'"):
-            Setup(optimizer="rmsprop").start([0])
+            training.Setup(optimizer="rmsprop").start([0])
 
 
 def python(*arguments: str) -> str:
@@ -431,11 +430,11 @@ def result(folder):
 # Trains one case again, and two of the demo's arms with the demo's own functions.
 AGAIN = """
 import json, reproduce
-from clr_adapters.cli.demo import experiment
+from clr_adapters.demo import experiment
 from reproduction.arms import CASES
 
 settings = experiment.Settings(tuple(range(reproduce.QUICK_SEEDS)), 1)
-splits = reproduce.data.split(reproduce.data.load(), settings.seeds)
+splits = reproduce.data.split(reproduce.data.load(reproduce.data.find()), settings.seeds)
 case = reproduce.train(CASES[1], splits, settings)
 curves = experiment.run_range_test(splits, settings, lambda steps: None)
 bounds = reproduce.clrcore.suggest_bounds(curves)
@@ -471,7 +470,7 @@ class TestRun:
         assert said.index("## What came out") > len(page.rules())
 
     def test_nothing_is_trained_before_the_rules_are_printed(self, capsys, tmp_path, monkeypatch):
-        monkeypatch.setattr(reproduce.data, "load", lambda: 1 / 0)
+        monkeypatch.setattr(reproduce.data, "find", lambda: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             reproduce.main(["--quick", "--out", str(tmp_path)])
         assert capsys.readouterr().out.strip() == page.rules()

@@ -13,7 +13,7 @@ import click
 
 import clrcore
 
-from .. import _console, _ends
+from . import _console, _ends
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -61,13 +61,15 @@ def _demo(out: Path, count: int, seed: int, quick: bool) -> None:
     try:
         from rich.console import Console
 
-        from . import data, experiment, page, report
-
-        digits = data.load()
+        from clr_adapters.demo import data, experiment, page, report
     except ImportError as error:
         raise click.ClickException(
             f'the demo needs more packages: pip install "clrcore[demo]" ({error})'
         ) from error
+    try:
+        digits = data.load(data.find())
+    except data.DataMissingError as error:
+        raise click.ClickException(str(error)) from error
     console = Console(highlight=False)
     files = {name: out / name for name in (*PICTURES, "results.json", "report.html")}
     _check_writable(out, files.values())
