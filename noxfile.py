@@ -205,6 +205,13 @@ def reproduce(session: nox.Session) -> None:
 
 
 @nox.session(python="3.11")
+def claims(session: nox.Session) -> None:
+    """The tests of the benchmarks, with a short reproduction of the paper's claims."""
+    session.install("-e", ".[test,demo,torch]", "-c", CONSTRAINTS)
+    pytest(session, "tests/benchmarks")
+
+
+@nox.session(python="3.11")
 def mutation(session: nox.Session) -> None:
     """Mutants of the core, and whether a test kills them; takes long."""
     session.install("-e", ".[test]", "mutmut>=3.3")

@@ -14,7 +14,7 @@ for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(variable, "1")  # matrices this small are slower with more
 
 import clrcore  # noqa: E402
-from clr_adapters.demo import data, experiment, statistics, training  # noqa: E402
+from clr_adapters.cli.demo import data, experiment, statistics, training  # noqa: E402
 
 EPOCHS = 48
 STEP_SIZES = (1, 2, 4, 8, 24)
@@ -30,13 +30,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=20)
     seeds = range(parser.parse_args().seeds)
-    splits = data.split(data.load(data.find()), seeds)
+    splits = data.split(data.load(), seeds)
     total = EPOCHS * experiment.EPOCH
 
     def run(base_lr: float, max_lr: float, epochs: int) -> statistics.Floats:
         policy = clrcore.triangular(base_lr, max_lr, epochs * experiment.EPOCH)
         history = training.train(
-            policy, total, splits, seeds, look_every=total, tick=lambda steps: None
+            policy, total, splits, seeds, evaluate_every=total, tick=lambda steps: None
         )
         return history.test[:, -1]
 

@@ -27,8 +27,8 @@ from reproduction import page, results  # noqa: E402
 from reproduction.arms import CASES, Case, arms, peak_of, peak_rule  # noqa: E402
 
 import clrcore  # noqa: E402
-from clr_adapters.demo import data  # noqa: E402
-from clr_adapters.demo.experiment import EPOCH, Settings, run_arms, run_range_test  # noqa: E402
+from clr_adapters.cli.demo import data  # noqa: E402
+from clr_adapters.cli.demo.experiment import EPOCH, Settings, run_arms, run_range_test  # noqa: E402
 
 SEEDS = 20
 QUICK_SEEDS = 2
@@ -51,7 +51,7 @@ def reproduce(folder: Path, *, quick: bool) -> None:
     seeds = tuple(range(QUICK_SEEDS if quick else SEEDS))
     settings = Settings(seeds, 1 if quick else EPOCH)
     started, busy = time.monotonic(), time.process_time()
-    splits = data.split(data.load(data.find()), seeds)
+    splits = data.split(data.load(), seeds)
     result = results.of_all({case.key: train(case, splits, settings) for case in CASES}, settings)
     # What differs from run to run is kept apart.
     run = {
@@ -68,11 +68,11 @@ def reproduce(folder: Path, *, quick: bool) -> None:
 def train(case: Case, splits: data.Splits, settings: Settings) -> results.Plain:
     """Range test, bounds, all arms, verdicts."""
     started = time.monotonic()
-    curves = run_range_test(splits, settings, _nothing, sweep=case.sweep, setup=case.setup)
+    curves = run_range_test(splits, settings, _nothing, sweep=case.sweep, start=case.setup.start)
     bounds = clrcore.suggest_bounds(curves)
     peak = peak_of(curves)
     todo = arms(case, bounds, peak_rule(peak), settings)
-    histories = run_arms(todo, splits, settings, _nothing, setup=case.setup)
+    histories = run_arms(todo, splits, settings, _nothing, start=case.setup.start)
     took = time.monotonic() - started
     print(f"{case.title}: {len(todo)} arms in {took:.0f} s", file=sys.stderr, flush=True)
     return results.of_case(case, curves, bounds, peak, todo, histories, settings)
@@ -92,7 +92,7 @@ def train_with_torch(folder: Path) -> None:
 
     result, run = _read(folder)
     seeds = result["settings"]["seeds"][: torch_check.SEEDS]
-    splits = data.split(data.load(data.find()), seeds)
+    splits = data.split(data.load(), seeds)
     run["torch"] = torch_check.compare(result, splits)
     _write(folder / "run.json", run)
     print("\n\n".join(page.torch_text(run["torch"])))

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from clr_adapters.cli.demo import BLAS_THREADS
+from clr_adapters.cli.demo.command import BLAS_THREADS
 
 COMMAND = [sys.executable, "-c", "from clr_adapters.cli import main; main(prog_name='clrcore')"]
 

@@ -3,17 +3,17 @@
 import numpy as np
 import pytest
 
-from clr_adapters.demo import data
+from clr_adapters.cli.demo import data
 
 
 def made_up_splits(seeds: int) -> data.Splits:
     """Two easily told classes of pictures, a few of them."""
     rng = np.random.default_rng(7)
 
-    def part(rows: int) -> data.Part:
+    def part(rows: int) -> data.Rows:
         labels = rng.integers(0, 2, (seeds, rows))
         images = rng.random((seeds, rows, 196)) * 0.5 + 0.5 * labels[..., None]
-        return data.Part(images.astype(np.float32), labels)
+        return data.Rows(images.astype(np.float32), labels)
 
     return data.Splits(part(300), part(50), part(80))
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 import clrcore
-from clr_adapters.demo.experiment import (
+from clr_adapters.cli.demo.experiment import (
     EPOCH,
     FOUND,
     LONG,
@@ -23,7 +23,8 @@ from clr_adapters.demo.experiment import (
     staged,
     stepwise,
 )
-from clr_adapters.demo.training import Setup
+
+from .networks import Setup
 
 SHORT_MAX = "stepwise short, max_lr"
 TRIANGULAR2 = "triangular2"

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from clr_adapters.demo.experiment import FOUND, LONG, SHORT, STAGED, TRIANGULAR
-from clr_adapters.demo.statistics import Estimate, estimate
+from clr_adapters.cli.demo.experiment import FOUND, LONG, SHORT, STAGED, TRIANGULAR
+from clr_adapters.cli.demo.statistics import Estimate, estimate
 
 from .arms import (
     DECAY,

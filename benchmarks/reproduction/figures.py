@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 import clrcore
-from clr_adapters.demo.experiment import LONG, SHORT, STAGED, TRIANGULAR, constant_name
+from clr_adapters.cli.demo.experiment import LONG, SHORT, STAGED, TRIANGULAR, constant_name
 from clr_adapters.plot import plot_comparison, plot_range_test
 
 from .claims import HELD, MARGIN, NOT_SHOWN, TIED

@@ -8,7 +8,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping, Sequence
 
-from clr_adapters.demo.experiment import LONG, SHORT, STAGED, constant_name
+from clr_adapters.cli.demo.experiment import LONG, SHORT, STAGED, constant_name
 
 from . import resplits
 from .arms import CASES, GAMMA, PAPERS_EPOCH, SHORT_MAX, above_name

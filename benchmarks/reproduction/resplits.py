@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from clr_adapters.demo.statistics import Estimate
+from clr_adapters.cli.demo.statistics import Estimate
 
 from .claims import RULES, overall
 

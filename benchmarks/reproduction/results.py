@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import clrcore
-from clr_adapters.demo.data import TEST, TRAIN, VALIDATION
-from clr_adapters.demo.experiment import (
+from clr_adapters.cli.demo.data import TEST, TRAIN, VALIDATION
+from clr_adapters.cli.demo.experiment import (
     EPOCH,
     LONG,
     RANGE_TEST_EPOCHS,
@@ -24,8 +24,8 @@ from clr_adapters.demo.experiment import (
     best_constant,
     constant_name,
 )
-from clr_adapters.demo.statistics import Estimate, estimate, reached
-from clr_adapters.demo.training import History
+from clr_adapters.cli.demo.statistics import Estimate, estimate, reached
+from clr_adapters.cli.demo.training import History
 
 from .arms import Case, above_name, peak_rule
 from .claims import (

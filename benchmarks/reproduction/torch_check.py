@@ -11,12 +11,13 @@ import torch
 from numpy.typing import NDArray
 
 import clrcore
-from clr_adapters.demo.data import Part, Splits
-from clr_adapters.demo.network import SIZES, Network
-from clr_adapters.demo.training import Setup, batches
+from clr_adapters.cli.demo.data import Rows, Splits
+from clr_adapters.cli.demo.network import SIZES
+from clr_adapters.cli.demo.training import batches
 from clr_adapters.torch import PolicyLR
 
 from .arms import CASES, above_name
+from .networks import Setup
 from .results import digest
 
 SEEDS = 2
@@ -104,7 +105,7 @@ def walked(policy: clrcore.Policy, total_steps: int) -> Floats:
 
 def network(setup: Setup, seed: int) -> torch.nn.Sequential:
     """The demo's network for a seed, weights and all."""
-    ours = Network(1, activation=setup.activation)
+    ours = setup.network(1)
     ours.initialise([seed])
     layers: list[torch.nn.Module] = []
     start = 0
@@ -127,9 +128,9 @@ def optimizer_of(setup: Setup, model: torch.nn.Module) -> torch.optim.Optimizer:
     return torch.optim.SGD(model.parameters(), momentum=0.9, weight_decay=5e-4)
 
 
-def tensors(part: Part, seed: int, member: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def tensors(part: Rows, seed: int, member: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """The demo's batches of one seed."""
-    alone = Part(part.images[member : member + 1], part.labels[member : member + 1])
+    alone = Rows(part.images[member : member + 1], part.labels[member : member + 1])
     for images, labels in batches(alone, [seed]):
         yield torch.from_numpy(images[0]), torch.from_numpy(labels[0])
 

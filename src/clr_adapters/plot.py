@@ -501,7 +501,7 @@ def _named_policies(policies: object) -> dict[str, clrcore.Policy]:
         for policy in policies:
             name = getattr(policy, "constructor", "policy")
             count = sum(label == name or label.startswith(f"{name} (") for label in named)
-            named[f"{name} ({count + 1})" if check_steps else name] = policy
+            named[f"{name} ({count + 1})" if count else name] = policy
     else:
         refuse(TypeError, "policies", allowed, policies)
     if not named:

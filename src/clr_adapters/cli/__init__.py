@@ -14,8 +14,9 @@ except ImportError as error:
         f'the command clrcore needs click and rich: pip install "clrcore[cli]" ({error})'
     ) from error
 
-from . import demo, plot, suggest
+from . import plot, suggest
 from ._ends import Group
+from .demo import command
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -31,6 +32,6 @@ def main() -> None:
         sys.stdout.reconfigure(errors="replace")
 
 
-main.add_command(demo.demo)
+main.add_command(command.demo)
 main.add_command(plot.plot)
 main.add_command(suggest.suggest)

@@ -19,14 +19,6 @@ if TYPE_CHECKING:
 
 # Keys of a dictionary that a message names.
 MOST_KEYS = 10
-# What a refusal says -> what to do about files that are known to end that way.
-ADVICE = {
-    r"number, got '[+-]?\d*,\d+'": "write decimals with a point",
-    "wall_time": "TensorBoard exports one file per scalar: join those of the rate and of the loss "
-    "by Step into one table with the columns lr and loss",
-    "lr must be a number, got ''": "rate and loss must be on the same line: join the lines of a "
-    "step, and leave out those without a rate",
-}
 
 
 def read(file: str, names: Mapping[str, Any], more: Mapping[str, Any]) -> clrcore.Curve:
@@ -102,10 +94,5 @@ def _entry(line: re.Match[str]) -> str:
 
 
 def _as_options(message: str) -> str:
-    """What is said of arguments, said of options, and advice for what is known."""
-    advice = [text for sign, text in ADVICE.items() if re.search(sign, message)]
-    cells = re.search(r"(\d+) cells, but the header has (\d+)", message)
-    if cells and int(cells[1]) > int(cells[2]):
-        advice.append("if these are decimals with a comma, write them with a point")
-    message = re.sub(r"\b(lr|loss|accuracy)=\.\.\.", r"--\1 NAME", message)
-    return "; ".join([message, *advice])
+    """The message with options in the place of arguments."""
+    return re.sub(r"\b(lr|loss|accuracy)=\.\.\.", r"--\1 NAME", message)

@@ -11,3 +11,4 @@ except ImportError as error:
     ) from error
 
 from .range_test import range_test as range_test
+from .schedule import policy_schedule as policy_schedule

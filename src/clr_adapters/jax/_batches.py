@@ -1,4 +1,4 @@
-"""The batches of a range test: any iterable, gone through again where that is possible."""
+"""The batches of a range test: any iterable, iterated over again where that is possible."""
 
 from __future__ import annotations
 
@@ -10,73 +10,63 @@ import numpy as np
 
 from clrcore.arguments import refuse
 
-from ._tree import named
+from ._tree import named_leaves
 
 
-def endless(batches: Iterable[Any], num_steps: int, seeds: int | None = None) -> Iterator[Any]:
-    """One batch per update: of arrays, all of the same structure, shapes and types.
+def repeated_batches(batches: Iterable[Any], seeds: int | None = None) -> Iterator[Any]:
+    """The batches as arrays, again and again, until the iterable gives no more.
 
-    batches: gone through again at its end, unless it is an iterator, which cannot be.
-    num_steps: how many will be wanted; only said where there are fewer.
-    seeds: the length of every array's first axis, or None for any shape.
-    Raises TypeError or ValueError, when the batch is wanted, for anything else.
+    Args:
+        batches: An iterable of pytrees, all of the same structure, shapes and types.
+        seeds: Length of every array's first axis, or None for any shape.
+
+    Raises:
+        TypeError: For what is not an iterable of arrays.
+        ValueError: When a batch differs from the first.
     """
     try:
         iterator = iter(batches)
     except TypeError:
         refuse(TypeError, "batches", "an iterable of batches, such as a list", batches)
-    return _checked(_repeated(batches, iterator, num_steps), seeds)
+    return _checked(_repeated(batches, iterator), seeds)
 
 
-def _repeated(batches: Iterable[Any], iterator: Iterator[Any], num_steps: int) -> Iterator[Any]:
-    taken = before = 0
+def _repeated(batches: Iterable[Any], iterator: Iterator[Any]) -> Iterator[Any]:
+    """Iterate again after the end; an iterator, or an empty second epoch, ends it."""
     while True:
+        empty = True
         for batch in iterator:
-            taken += 1
+            empty = False
             yield batch
-        if not taken:
-            raise ValueError("batches is empty; it must hold at least one batch")
-        if iterator is batches or taken == before:
-            raise ValueError(
-                f"batches ran out after {taken} of the sweep's {num_steps} updates; pass a list "
-                "or a loader that can be gone through again, an endless iterator, or a shorter "
-                "sweep"
-            )
-        before, iterator = taken, iter(batches)
+        if empty or iterator is batches:
+            return
+        iterator = iter(batches)
 
 
 def _checked(batches: Iterator[Any], seeds: int | None) -> Iterator[Any]:
     first = None
     for i, batch in enumerate(batches):
-        leaves, structure = named(f"batch {i}", batch)
+        leaves, structure = named_leaves(f"batch {i}", batch)
         arrays = {name: _array(name, leaf) for name, leaf in leaves.items()}
         kinds = [(array.shape, array.dtype) for array in arrays.values()]
         first = first or (structure, kinds)
         if structure != first[0]:
-            raise ValueError(
-                f"batch {i} has the structure {structure}, batch 0 has {first[0]}; all batches "
-                "must have the same"
-            )
-        for name, array in arrays.items():
+            refuse(ValueError, f"batch {i}", f"of the structure of batch 0, {first[0]}", structure)
+        for (name, array), expected in zip(arrays.items(), first[1], strict=True):
             if seeds is not None and array.shape[:1] != (seeds,):
-                raise ValueError(
-                    f"{name} has the shape {array.shape}; with batch_per_seed=True every array of "
-                    f"a batch must have a first axis of {seeds}, one batch per seed"
-                )
-        for name, kind, expected in zip(arrays, kinds, first[1], strict=True):
-            if kind != expected:
-                raise ValueError(
-                    f"{name} is of shape {kind[0]} and type {kind[1]}, that of batch 0 of "
-                    f"{expected[0]} and {expected[1]}; all batches must be alike: drop a short "
-                    "last batch"
-                )
+                allowed = f"an array with a first axis of {seeds}, for the batches of all seeds"
+                refuse(ValueError, name, allowed, array.shape)
+            if (array.shape, array.dtype) != expected:
+                allowed = f"of the shape and type of batch 0, {expected[0]} and {expected[1]}"
+                got = (array.shape, str(array.dtype))
+                refuse(ValueError, name, allowed, got, advice="drop a short last batch")
         yield jax.tree.unflatten(structure, arrays.values())
 
 
 def _array(name: str, leaf: Any) -> Any:
     if isinstance(leaf, jax.Array):
         return leaf
-    # A copy: loaders may fill one buffer again and again, and a block waits for all its batches.
+    # A copy, as loaders may fill the same buffer again while a block waits for its batches.
     array = np.array(leaf)
     if array.dtype.kind not in "biufcV":  # V: bfloat16 and other types of ml_dtypes
         refuse(TypeError, name, "an array of numbers", leaf)

@@ -13,15 +13,13 @@ import jax.numpy as jnp
 
 from clrcore.arguments import refuse
 
-from ._tree import named
-
-METRICS = ("loss", "accuracy")
+from ._tree import named_leaves
 
 Block = Callable[[Any, list[Any], jax.Array, jax.Array], tuple[Any, dict[str, jax.Array]]]
 
 
-def own_copy(state: Any, seeds: int | None) -> Any:
-    """The state in arrays of its own; the caller's are neither given away nor changed."""
+def copy_state(state: Any, seeds: int | None) -> Any:
+    """The state in new arrays, which a block of updates may consume."""
 
     def copy(name: str, leaf: Any) -> jax.Array:
         try:
@@ -29,48 +27,47 @@ def own_copy(state: Any, seeds: int | None) -> Any:
         except (TypeError, ValueError):
             refuse(TypeError, name, "an array or a number", leaf)
         if seeds is not None and array.shape[:1] != (seeds,):
-            raise ValueError(
-                f"{name} has the shape {array.shape}; with seeds={seeds} every array of the state "
-                f"must have a first axis of {seeds}: stack the states, or make them with jax.vmap"
-            )
+            allowed = f"an array with a first axis of {seeds}, the number of seeds"
+            advice = "stack the states, or make them with jax.vmap"
+            refuse(ValueError, name, allowed, array.shape, advice=advice)
         # A weak type would become strong in the first update, and all be compiled twice.
         return jax.lax.convert_element_type(array, array.dtype)
 
-    leaves, structure = named("state", state)
+    leaves, structure = named_leaves("state", state)
     return jax.tree.unflatten(structure, [copy(name, leaf) for name, leaf in leaves.items()])
 
 
-def block(
+def compile_block(
     update: Callable[[Any, Any, jax.Array], Any],
     validate: Callable[[Any], Any] | None,
     *,
     seeds: int | None,
     batch_per_seed: bool,
 ) -> Block:
-    """A compiled function of (state, batches, rates, looks) -> (state, metrics per update).
+    """A compiled function of (state, batches, rates, due) -> (state, metrics).
 
-    batches: a list of them, all alike. rates: shape (updates,). looks: bool, same shape, after
-    which updates to validate. Metrics have the shape (updates,), or (updates, seeds); held-out
-    accuracy takes the place of the batch's, and means nothing where there was no look. The
-    state is given away.
+    The function takes a list of batches, their rates, and booleans: whether to validate after
+    each update. Metrics have the shape (updates,), or (updates, seeds). With `validate` the
+    accuracy is that of held-out data, NaN where it was not due. The state is consumed.
     """
-    one = _checked_update(update, METRICS if validate is None else ("loss",))
-    look = None if validate is None else _checked_validate(validate)
+    # With held-out data the batch's own accuracy is not asked for.
+    step = _checked_update(update, ("loss",) if validate else ("loss", "accuracy"))
+    measure = _checked_validate(validate) if validate else None
     if seeds is not None:
-        one = jax.vmap(one, in_axes=(0, 0 if batch_per_seed else None, None))
-        look = look and jax.vmap(look)
+        step = jax.vmap(step, in_axes=(0, 0 if batch_per_seed else None, None))
+        measure = measure and jax.vmap(measure)
 
-    def step(state: Any, given: tuple[Any, jax.Array, jax.Array]) -> tuple[Any, Any]:
-        batch, lr, looked = given
-        state, metrics = one(state, batch, lr)
-        if look is not None:
-            nothing = jnp.full(metrics["loss"].shape, jnp.nan)
-            metrics["accuracy"] = jax.lax.cond(looked, look, lambda _: nothing, state)
+    def advance(state: Any, given: tuple[Any, jax.Array, jax.Array]) -> tuple[Any, Any]:
+        batch, lr, due = given
+        state, metrics = step(state, batch, lr)
+        if measure is not None:
+            absent = jnp.full(metrics["loss"].shape, jnp.nan)
+            metrics["accuracy"] = jax.lax.cond(due, measure, lambda _: absent, state)
         return state, metrics
 
-    def run(state: Any, batches: list[Any], rates: jax.Array, looks: jax.Array) -> Any:
+    def run(state: Any, batches: list[Any], rates: jax.Array, due: jax.Array) -> Any:
         stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *batches)
-        return jax.lax.scan(step, state, (stacked, rates, looks))
+        return jax.lax.scan(advance, state, (stacked, rates, due))
 
     return jax.jit(run, donate_argnums=0)
 
@@ -98,19 +95,15 @@ def _checked_validate(validate: Callable[[Any], Any]) -> Callable[[Any], jax.Arr
 
 def _check_state(before: Any, after: Any) -> None:
     """Refuse an updated state that cannot go into the next update."""
-    old, old_structure = named("state", jax.eval_shape(lambda: before))
-    new, new_structure = named("state", jax.eval_shape(lambda: after))
-    lost = ", ".join(name for name in old if name not in new)
-    gained = ", ".join(name for name in new if name not in old)
-    if lost or gained:
-        raise ValueError(
-            "update must return a state of the structure that it was given; it lost "
-            f"{lost or 'nothing'} and gained {gained or 'nothing'}"
-        )
+    old, old_structure = named_leaves("state", jax.eval_shape(lambda: before))
+    new, new_structure = named_leaves("state", jax.eval_shape(lambda: after))
     if old_structure != new_structure:
+        missing = ", ".join(name for name in old if name not in new)
+        added = ", ".join(name for name in new if name not in old)
         raise ValueError(
-            "update must return a state of the structure that it was given; it was "
-            f"{old_structure!s:.300} and became {new_structure!s:.300}"
+            "update must return a state of the structure that it was given; it dropped "
+            f"{missing or 'nothing'} and added {added or 'nothing'}: {old_structure!s:.300} "
+            f"became {new_structure!s:.300}"
         )
     for name, was in old.items():
         became = new[name]
@@ -132,7 +125,6 @@ def _scalar(name: str, value: Any) -> jax.Array:
         refuse(TypeError, name, "a float of no dimension", value)
     array = jnp.asarray(value)
     if array.shape != ():
-        raise ValueError(
-            f"{name} must be one number per update, got the shape {array.shape}; take its mean"
-        )
+        advice = "take its mean"
+        refuse(ValueError, name, "one number per update", array.shape, advice=advice)
     return array.astype(float)  # JAX's default float, which loses nothing

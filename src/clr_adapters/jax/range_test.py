@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import Any, TypeVar, overload
@@ -11,11 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 
 import clrcore
-from clrcore.arguments import check_bool, check_int, refuse
+from clrcore.arguments import check_bool, check_int, check_seeds, refuse
 
-from .._sweep import default_sweep
-from ._batches import endless
-from ._scan import block, own_copy
+from ._batches import repeated_batches
+from ._scan import compile_block, copy_state
 
 State = TypeVar("State")
 Batch = TypeVar("Batch")
@@ -29,12 +30,13 @@ def range_test(
     *,
     sweep: clrcore.Policy | None = ...,
     validate: Callable[[State], Any] | None = ...,
-    validate_every: int = ...,
+    validate_every: int | None = ...,
     seeds: None = ...,
     batch_per_seed: bool = ...,
     block_size: int = ...,
     steps_per_epoch: float | None = ...,
     stop: bool = ...,
+    progress: bool = ...,
 ) -> clrcore.Curve: ...
 @overload
 def range_test(
@@ -44,12 +46,13 @@ def range_test(
     *,
     sweep: clrcore.Policy | None = ...,
     validate: Callable[[State], Any] | None = ...,
-    validate_every: int = ...,
+    validate_every: int | None = ...,
     seeds: int,
     batch_per_seed: bool = ...,
     block_size: int = ...,
     steps_per_epoch: float | None = ...,
     stop: bool = ...,
+    progress: bool = ...,
 ) -> list[clrcore.Curve]: ...
 def range_test(
     update: Callable[[State, Batch, jax.Array], tuple[State, Mapping[str, Any]]],
@@ -58,119 +61,150 @@ def range_test(
     *,
     sweep: clrcore.Policy | None = None,
     validate: Callable[[State], Any] | None = None,
-    validate_every: int = 0,
+    validate_every: int | None = None,
     seeds: int | None = None,
     batch_per_seed: bool = False,
     block_size: int = 25,
     steps_per_epoch: float | None = None,
     stop: bool = True,
+    progress: bool = True,
 ) -> clrcore.Curve | list[clrcore.Curve]:
-    """Train for a sweep of the rate, from a copy of the state, and return the curve.
+    """Train for one sweep of the rate from a copy of the state, and return the curve.
 
-    update: pure function (state, batch, lr) -> (state, metrics) that JAX can trace. lr is a
-        float32 of no dimension; metrics is a dictionary with "loss", of the batch before the
-        update, and, if known, "accuracy"; other keys are left out.
-    state: pytree of arrays: parameters, optimizer state, random keys, ... It is not changed.
-    batches: iterable of pytrees of arrays, all of the same shapes; a list or a loader is gone
-        through again at its end, an iterator must last for the sweep.
-    sweep: `linear_sweep` or `exponential_sweep`; by default 300 updates from 1e-6 to 10.
-    validate: pure function state -> held-out accuracy, called after every `validate_every`-th
-        update, >= 1, and after the last; its values take the place of the batch's accuracy.
-    seeds: None, or a number of states, >= 1, trained side by side: every array of `state` has
-        a first axis of that length. `update` and `validate` stay functions of one state.
-    batch_per_seed: whether every array of a batch has such an axis too; by default all
-        seeds see the same batches.
-    block_size: most updates, >= 1, that run on the device before the metrics are read; as many
-        batches are held at once. The end of a test is noticed at the end of a block, and
-        what came after it left out.
-    steps_per_epoch: updates in an epoch; by default `len(batches)` where it has a length.
-    stop: end once the loss has diverged. NaN and infinity end the test in any case.
-    Returns a `clrcore.Curve`, or with `seeds` a list of them, one per seed.
-    Raises TypeError or ValueError, naming the argument, for anything else.
+    Args:
+        update: Pure function (state, batch, lr) -> (state, metrics) that JAX can trace. `lr` is
+            a float32 of no dimension. `metrics` is a dictionary with "loss", of the batch before
+            the update, and, if known, "accuracy"; other keys are ignored.
+        state: Pytree of arrays: parameters, optimizer state, random keys. It is not changed.
+        batches: Iterable of pytrees of arrays, all of the same shapes. A list or a loader is
+            iterated over again at its end.
+        sweep: `linear_sweep`, `exponential_sweep`, or another policy with an end; by default 300
+            updates from 1e-6 to 10.
+        validate: Pure function state -> held-out accuracy. Then the curve's accuracy is that of
+            held-out data, otherwise that of the batches.
+        validate_every: Updates from one call of `validate` to the next, an integer >= 1; by
+            default 50 calls in the sweep. `validate` is called after the last update, too.
+        seeds: Number of states, >= 1, trained side by side: every array of `state` has a first
+            axis of that length. `update` and `validate` stay functions of one state.
+        batch_per_seed: Whether every array of a batch has such an axis, too; by default all
+            seeds train on the same batches.
+        block_size: Most updates, >= 1, that run on the device before their metrics are read. As
+            many batches are held at once. Updates after the end of a test are not recorded.
+        steps_per_epoch: Updates in an epoch; by default `len(batches)` where it has a length.
+        stop: Whether to end once the loss has diverged. NaN and infinity end the test in any
+            case.
+        progress: Whether to show the last update, its rate and the smoothed loss on stderr.
 
-    >>> import clrcore, jax.numpy as jnp
-    >>> from clr_adapters.jax import range_test
-    >>> def update(weight, batch, lr):
-    ...     return weight - lr * 2 * weight, {"loss": weight**2}
-    >>> range_test(update, jnp.float32(1.0), [0], sweep=clrcore.exponential_sweep(1e-3, 10.0, 100))
-    Curve(99 points of loss, lr 0.001..9.11163, sweep='exponential')
+    Returns:
+        A curve, or with `seeds` a list of curves, one per seed. Where the batches end before the
+        sweep, it has the updates recorded so far, and a UserWarning gives their number.
+
+    Raises:
+        TypeError: For an argument of the wrong type; the message names it.
+        ValueError: For a value that is not allowed.
+
+    Source: Smith, arXiv 1506.01186, section 3.3.
+
+    Example:
+        >>> import clrcore, jax.numpy as jnp
+        >>> from clr_adapters.jax import range_test
+        >>> def update(weight, batch, lr):
+        ...     return weight - lr * 2 * weight, {"loss": weight**2}
+        >>> sweep = clrcore.exponential_sweep(1e-3, 10.0, 100)
+        >>> range_test(update, jnp.float32(1.0), [0], sweep=sweep, progress=False)
+        Curve(99 points of loss, lr 0.001..9.11163, sweep='exponential')
     """
     for name, function in (("update", update), ("validate", validate)):
         if not callable(function) and not (name == "validate" and function is None):
             refuse(TypeError, name, "a function", function)
-    check_int("validate_every", validate_every)
-    if (validate is None) != (validate_every == 0):
-        raise ValueError(
-            "validate and validate_every >= 1 belong together, got "
-            f"validate={validate!r:.100}, validate_every={validate_every}"
-        )
-    if seeds is not None:
-        check_int("seeds", seeds, 1)
-    if check_bool("batch_per_seed", batch_per_seed) and seeds is None:
-        raise ValueError("batch_per_seed=True needs seeds=..., the number of states")
-    check_int("block_size", block_size, 1)
-    check_bool("stop", stop)
+    number = _check_seeds(seeds)
+    if check_bool("batch_per_seed", batch_per_seed) and number is None:
+        refuse(ValueError, "batch_per_seed", "False without seeds", batch_per_seed)
+    block_size = check_int("block_size", block_size, 1)
+    check_bool("progress", progress)
     if steps_per_epoch is None:
-        steps_per_epoch = _length(batches)
-
-    def start(held_out: bool | None) -> clrcore.RangeTest:
-        return clrcore.RangeTest(
-            default_sweep() if sweep is None else sweep,
+        steps_per_epoch = clrcore.RangeTest.epoch_length(batches)
+    tests = [
+        clrcore.RangeTest(
+            sweep,
+            validate_every=validate_every,
             steps_per_epoch=steps_per_epoch,
-            held_out=held_out,
-            stop_diverged=stop,
+            held_out=validate is not None,
+            stop_diverged=check_bool("stop", stop),
         )
-
-    rising = start(None).sweep
-    num_steps: int = rising.total_steps  # type: ignore[assignment]
+        for _ in range(number or 1)
+    ]
+    total = tests[0].total_steps
     # Blocks of one length, so that they are compiled once; the last is filled up.
-    length = -(-num_steps // -(-num_steps // block_size))
-    steps = np.arange(-(-num_steps // length) * length)
-    rates = rising(steps)
-    looks = np.zeros(steps.shape, bool)
-    if validate_every:
-        looks = ((steps + 1) % validate_every == 0) | (steps + 1 == num_steps)
-    source = endless(batches, num_steps, seeds if batch_per_seed else None)
-    trained = own_copy(state, seeds)
-    run = block(update, validate, seeds=seeds, batch_per_seed=batch_per_seed)
-    tests: list[clrcore.RangeTest] = []
-    # A range test goes on until the loss is NaN, which is no mistake to debug.
+    length = -(-total // -(-total // block_size))
+    source = repeated_batches(batches, number if batch_per_seed else None)
+    trained = copy_state(state, number)
+    run = compile_block(update, validate, seeds=number, batch_per_seed=batch_per_seed)
+    # A range test may go on until the loss is NaN, which is no mistake to debug.
     with jax.debug_nans(False), jax.debug_infs(False):
-        for begin in range(0, num_steps, length):
-            here = slice(begin, begin + length)
-            taken = list(islice(source, min(length, num_steps - begin)))
-            taken += [taken[-1]] * (length - len(taken))
-            trained, metrics = run(
-                trained, taken, jnp.asarray(rates[here]), jnp.asarray(looks[here])
-            )
-            tests = tests or [
-                start(validate is not None if "accuracy" in metrics else None)
-                for _ in range(seeds or 1)
-            ]
-            _record(tests, metrics, looks[here] if validate_every else np.ones(length, bool))
-            if all(test.reason is not None for test in tests):
+        while running := [test for test in tests if test.reason is None]:
+            leader = running[0]  # those that run are all at the same update
+            taken = list(islice(source, min(length, total - leader.step_count)))
+            if not taken:
+                for test in running:
+                    test.end_early(
+                        "the batches ended; give a list or a loader that can be iterated over "
+                        "again, an endless iterator, or a shorter sweep"
+                    )
                 break
+            rates, *_ = [test.next_rates(len(taken)) for test in running]  # all alike
+            due = [leader.validation_due(ahead) for ahead in range(len(taken))]
+            missing = length - len(taken)
+            trained, metrics = run(
+                trained,
+                taken + [taken[-1]] * missing,
+                jnp.asarray(rates + [rates[-1]] * missing),
+                jnp.asarray(due + [False] * missing),
+            )
+            _record(tests, metrics, due if validate else [True] * len(due))
+            if progress:
+                _show(leader)
     curves = [test.curve for test in tests]
-    return curves[0] if seeds is None else curves
+    return curves[0] if number is None else curves
 
 
-def _length(batches: Any) -> int | None:
-    try:
-        return len(batches) or None
-    except TypeError:  # loaders of streams have a length that cannot be asked for
-        return None
+def _check_seeds(seeds: object) -> int | None:
+    """The number of states; None for None."""
+    if isinstance(seeds, list | tuple | range) or getattr(seeds, "shape", ()) != ():
+        refuse(
+            TypeError,
+            "seeds",
+            "the number of states, an integer >= 1",
+            seeds,
+            advice="in JAX randomness is in the state, so stack a state for each seed",
+        )
+    listed = check_seeds("seeds", seeds)
+    return None if listed is None else len(listed)
 
 
 def _record(
-    tests: list[clrcore.RangeTest], metrics: dict[str, jax.Array], known: np.ndarray[Any, Any]
+    tests: list[clrcore.RangeTest], metrics: dict[str, jax.Array], known: list[bool]
 ) -> None:
-    """Give every test the metrics of a block, until it ends; accuracy only where it is known."""
+    """Give every running test the metrics of a block; accuracy only where it is known."""
     columns = {
-        name: np.asarray(values, dtype=float).reshape(len(known), len(tests)).T.tolist()
+        name: np.asarray(values, dtype=float).reshape(-1, len(tests))[: len(known)].T.tolist()
         for name, values in metrics.items()
     }
     for i, test in enumerate(tests):
-        losses = columns["loss"][i]
-        accuracies = columns["accuracy"][i] if "accuracy" in columns else [None] * len(losses)
-        for loss, accuracy, is_known, _ in zip(losses, accuracies, known, test, strict=False):
-            test.record(loss=loss, accuracy=accuracy if is_known else None)
+        if test.reason is None:
+            accuracies = columns["accuracy"][i] if "accuracy" in columns else [None] * len(known)
+            test.record_block(
+                columns["loss"][i],
+                [x if is_known else None for x, is_known in zip(accuracies, known, strict=True)],
+            )
+
+
+def _show(test: clrcore.RangeTest) -> None:
+    count, loss = test.step_count, test.smoothed_loss
+    print(
+        f"\rrange test: update {count}/{test.total_steps}, lr={test.sweep(count - 1):.2e}, "
+        f"loss={math.nan if loss is None else loss:.4g} ",
+        end="\n" if test.reason else "",
+        file=sys.stderr,
+        flush=True,
+    )

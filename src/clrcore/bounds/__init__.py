@@ -8,9 +8,12 @@ from ..curve import Curve
 from ..errors import NoBoundsError
 from .accuracy import SEVERAL_EPOCHS
 from .fall import starts_at_zero
+from .kinds import KINDS as KINDS
+from .kinds import BoundsWarning as BoundsWarning
 from .result import Bounds as Bounds
 from .rules import RULES as RULES
 from .rules import Rule as Rule
+from .rules import bound_rules as bound_rules
 from .seeds import combine
 
 TYPE_CHECKING = False
@@ -65,16 +68,21 @@ def suggest_bounds(curves: Curve | Sequence[Curve], *, rule: str = "auto") -> Bo
             if any(curve.loss is None for curve in several):
                 raise
             failed = f"the accuracy rule gave no answer, so the loss rule was used: {error}"
-            return _bounds(several, "loss", (), (failed,))
+            return _bounds(several, "loss", (), (BoundsWarning(failed, "other_metric"),))
     if all(curve.loss is not None for curve in several):
         why = "there is no held-out accuracy over a linear ramp of epochs, so the loss was read"
         return _bounds(several, "loss", (why,), ())
     if all(curve.accuracy is not None for curve in several):
         why = "accuracy is what all curves have"
         return _bounds(several, "accuracy", (why,), ())
-    raise ValueError(
-        "curves must have a metric in common, got some with loss only and some with accuracy only; "
-        "pass them separately"
+    refuse(
+        ValueError,
+        "curves",
+        "curves with a metric in common",
+        curves,
+        message="curves must have a metric in common, got some with loss only and some with "
+        "accuracy only",
+        advice="pass them separately",
     )
 
 
@@ -93,37 +101,36 @@ def _curves(curves: object) -> list[Curve]:
 
 def _is_papers_ramp(curve: Curve) -> bool:
     """Whether the curve is what the paper's rule wants: held-out accuracy, linear, epochs."""
-    return (
-        curve.accuracy is not None
-        and curve.held_out is True
-        and curve.sweep == "linear"
-        and (curve.steps_per_epoch is None or len(curve) >= SEVERAL_EPOCHS * curve.steps_per_epoch)
-    )
+    if curve.accuracy is None or not curve.held_out or curve.sweep != "linear":
+        return False
+    epoch = curve.steps_per_epoch
+    return epoch is None or curve.num_updates >= SEVERAL_EPOCHS * epoch
 
 
 def _bounds(
-    curves: Sequence[Curve], name: str, reasons: Sequence[str], warnings: Sequence[str]
+    curves: Sequence[Curve], name: str, reasons: Sequence[str], warnings: Sequence[BoundsWarning]
 ) -> Bounds:
     """The bounds that one rule reads off the curves that have an answer."""
     readings: list[Reading] = []
-    refusals: list[str] = []
+    refusals: list[NoBoundsError] = []
     for curve in curves:
         try:
             readings.append(RULES[name].function(curve))
         except NoBoundsError as error:
-            refusals.append(str(error))
-    refusals.sort()
+            refusals.append(error)
+    refusals.sort(key=str)
     if not readings and len(curves) == 1:
-        raise NoBoundsError(refusals[0])
+        raise NoBoundsError(str(refusals[0]), refusals[0].kind)
     if 2 * len(readings) < len(curves):
         raise NoBoundsError(
-            f"{len(refusals)} of {len(curves)} curves carry no answer; one of them: {refusals[0]}"
+            f"{len(refusals)} of {len(curves)} curves carry no answer; one of them: {refusals[0]}",
+            refusals[0].kind,
         )
     if refusals:
         without = (
             f"{len(refusals)} of {len(curves)} curves were left out; one of them: {refusals[0]}"
         )
-        warnings = [*warnings, without]
+        warnings = [*warnings, BoundsWarning(without, "curves_left_out")]
     rates = [smoothing.log_rates(curve.lr) for curve in curves if len(curve)]
     first = None if any(map(starts_at_zero, curves)) else min(float(x[0]) for x in rates)
     last = max(float(x[-1]) for x in rates)

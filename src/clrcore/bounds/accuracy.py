@@ -72,7 +72,7 @@ def accuracy_rule(curve: Curve) -> Reading:
     else:
         base = top - BASE_DECADES
         reasons.append("base_lr is max_lr / 4")
-        warnings["disagree"] = (
+        warnings["metrics_disagree"] = (
             "loss and accuracy disagree: the loss asks for rates below those at which accuracy "
             "rises; look at the curve"
         )
@@ -120,24 +120,24 @@ def _top(rise: Fall) -> tuple[float, str]:
 
 def _ramp_warnings(curve: Curve) -> dict[str, str]:
     """What about the ramp is not as the rule wants it; its length belongs to base_lr."""
-    updates = curve.lr.size
+    updates = curve.num_updates
     length = f"{updates} updates"
     if curve.steps_per_epoch is not None:
         length += f" ({updates / curve.steps_per_epoch:.3g} epochs)"
     found = {
-        "ramp": f"base_lr belongs to a ramp of {length}: on a longer one accuracy starts to rise "
-        "at a smaller rate; max_lr / 4 depends on it less"
+        "ramp_length": f"base_lr belongs to a ramp of {length}: on a longer ramp accuracy starts "
+        "to rise at a smaller rate; max_lr / 4 depends on it less"
     }
     if curve.sweep != "linear":
-        found["shape"] = "the accuracy rule is made for a linear ramp, and this one is not"
+        found["ramp_shape"] = "the accuracy rule is made for a linear ramp, and this one is not"
     if curve.steps_per_epoch is not None and updates < SEVERAL_EPOCHS * curve.steps_per_epoch:
-        found["epochs"] = (
+        found["ramp_shape"] = (
             f"the accuracy rule is made for ramps of several epochs, and this one has {length}"
         )
     if curve.held_out is None:
-        found["held_out"] = "the accuracy is not known to be of held-out data"
+        found["not_held_out"] = "the accuracy is not known to be of held-out data"
     elif not curve.held_out:
-        found["held_out"] = (
+        found["not_held_out"] = (
             "the accuracy is of the training data, and the rule is made for held-out data"
         )
     return found

@@ -100,7 +100,8 @@ class Fall:
             if not np.isfinite(turned).any():
                 raise NoBoundsError(
                     f"no finite {metric} was recorded ({len(curve)} points): check the training "
-                    "step, and that the metric is recorded at the rates it belongs to"
+                    "step, and that the metric is recorded at the rates it belongs to",
+                    "no_values",
                 )
             _refuse_short(lr, turned, self.points, metric, self.start_lower())
         lr, turned = lr[: self.points], turned[: self.points]
@@ -193,23 +194,23 @@ class Fall:
         first, last = (10.0**edge for edge in self.edges)
         turned = "rise" if self.metric == "loss" else "fall"
         if self.bottom == self.x.size - 1 and not self.cut:
-            found["top"] = (
+            found["end_not_reached"] = (
                 f"the {self.metric} was still getting better at the last rate: raise the "
                 f"sweep's top above {last:.3g} to see where it ends"
             )
         elif not self.recovers:
-            found["top"] = (
+            found["end_not_reached"] = (
                 f"the {self.metric} did not {turned} by half of its change again up to "
                 f"lr={last:.3g}, so the largest rate that trains was not seen: raise the "
                 "sweep's top"
             )
         if abs(self.fraction[0]) > MOVING and not self._from_zero:
-            found["start"] = (
+            found["start_not_seen"] = (
                 f"the {self.metric} was changing from the first rates on: lower the sweep's "
                 f"start below {first:.3g} to see where it begins"
             )
         if self.points < FEW_POINTS or (not self.linear and self.decades_per_update > WIDE_STEP):
-            found["short"] = (
+            found["few_points"] = (
                 f"a short sweep of {self.points} usable points: 100 or more give a surer answer"
             )
         return found
@@ -222,7 +223,7 @@ class Fall:
         """Refuse a fall that is over where the baseline ends: what follows is a rise."""
         if self.x[self.bottom] > self._led:
             return
-        raise NoBoundsError(self._diverging())
+        raise NoBoundsError(self._diverging(), "diverged_at_start")
 
     def _diverging(self) -> str:
         better, worse = ("fall", "rises") if self.metric == "loss" else ("rise", "falls")
@@ -255,11 +256,12 @@ class Fall:
         if depth > least or self.depth > NARROW * least:
             return
         end = float(np.median(turned[-max(3, self.points // 10) :]))
-        raise NoBoundsError(self._lost_in_noise(turned, start, max(depth, 0.0), least, end))
+        message, kind = self._lost_in_noise(turned, start, max(depth, 0.0), least, end)
+        raise NoBoundsError(message, kind)
 
     def _lost_in_noise(
         self, turned: Floats, start: float, change: float, least: float, end: float
-    ) -> str:
+    ) -> tuple[str, str]:
         """Why there is no fall, and what to do: by whether and when the metric got worse."""
         better = "fall" if self.metric == "loss" else "rise"
         small = f"its change of {change:.3g} is not larger than its noise of {least:.3g}"
@@ -267,17 +269,19 @@ class Fall:
         if end - start <= least and not self.cut:
             return (
                 f"no {better} of the {self.metric} seen up to lr={last:.3g}: {small}; raise the "
-                f"sweep's top above {last:.3g}, or make the noise smaller with larger batches"
+                f"sweep's top above {last:.3g}, or make the noise smaller with larger batches",
+                "no_fall",
             )
         # The last median of three that is no higher ends with the first point that is.
         level = _medians_of_three(turned) <= start + least
         worse = min(int(np.flatnonzero(np.append(True, level))[-1]) + 1, self.points - 1)
         if worse < EARLY * self.points:
-            return self._diverging()
+            return self._diverging(), "diverged_at_start"
         return (
             f"no {better} of the {self.metric} seen before it was lost at "
             f"lr={float(self.lr[worse]):.3g}: {small}; take more updates for the sweep, or make "
-            "the noise smaller with larger batches"
+            "the noise smaller with larger batches",
+            "noise",
         )
 
 
@@ -297,7 +301,7 @@ def starts_at_zero(curve: Curve) -> bool:
     return bool(curve.lr[0] <= 1.01 * (curve.lr[1] - curve.lr[0]))
 
 
-def recorded(curve: Curve, metric: str) -> tuple[Floats, Floats, NDArray[np.intp], bool]:
+def recorded(curve: Curve, metric: str) -> tuple[Floats, Floats, NDArray[np.int64], bool]:
     """Rates and values of the metric where it counts, the updates they are of, and whether the
     run was lost after them.
 
@@ -316,7 +320,7 @@ def recorded(curve: Curve, metric: str) -> tuple[Floats, Floats, NDArray[np.intp
             end = int(known[usable - 1]) + 1
             lost = end < len(curve)
             keep[end:] = False
-    return curve.lr[keep], values[keep], np.flatnonzero(keep), lost
+    return curve.lr[keep], values[keep], curve.updates[keep], lost
 
 
 def check_rising(lr: Floats) -> None:
@@ -326,12 +330,15 @@ def check_rising(lr: Floats) -> None:
         i = int(falls[0])
         raise NoBoundsError(
             f"the rates do not rise: lr={float(lr[i]):.3g} is followed by {float(lr[i + 1]):.3g} "
-            f"at point {i + 1}; pass the points of one sweep, from its smallest rate to its largest"
+            f"at point {i + 1}; pass the points of one sweep, from its smallest rate to its "
+            "largest",
+            "not_a_sweep",
         )
     if lr.size > 1 and lr[0] == lr[-1]:
         raise NoBoundsError(
             f"the rates do not rise: all are {float(lr[0]):.3g}; sweep the rate from a small value "
-            "to a large one"
+            "to a large one",
+            "not_a_sweep",
         )
 
 
@@ -373,9 +380,11 @@ def _refuse_short(lr: Floats, y: Floats, usable: int, metric: str, start_lower: 
     if usable < y.size:
         raise NoBoundsError(
             f"already diverging at the first rates: the {metric} is lost from "
-            f"lr={float(lr[usable]):.3g} on, after {usable} points; {start_lower}"
+            f"lr={float(lr[usable]):.3g} on, after {usable} points; {start_lower}",
+            "diverged_at_start",
         )
     raise NoBoundsError(
         f"too few points: {y.size} with a finite {metric}, at least {FEWEST_POINTS} are needed; "
-        "record more, best 100 or more"
+        "record more, best 100 or more",
+        "few_points",
     )

@@ -113,7 +113,8 @@ def constant_rate(fall: Fall) -> float:
     if lr <= fall.edges[0]:
         raise NoBoundsError(
             f"the {fall.metric} is best so near to the first rates that the best one lies at or "
-            f"below them; {fall.start_lower()}"
+            f"below them; {fall.start_lower()}",
+            "start_not_seen",
         )
     return lr
 

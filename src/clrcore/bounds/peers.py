@@ -83,7 +83,8 @@ def ignite(curve: Curve) -> Reading:
     if end < 3:
         raise NoBoundsError(
             "too few points: this rule wants 3 up to the lowest smoothed loss, got "
-            f"{end}; lower the sweep's start"
+            f"{end}; lower the sweep's start",
+            "few_points",
         )
     chosen = 1 + int(np.argmin(loss[2:end] - loss[: end - 2]))
     return _reading(lr, float(lr[chosen]), "the smoothed loss falls fastest there, per point")
@@ -117,7 +118,8 @@ def ktrain_gradient(curve: Curve) -> Reading:
     if before.size < 2:
         raise NoBoundsError(
             "too few points: this rule skips 32 and wants 2 before the lowest smoothed loss; "
-            "record more, or lower the sweep's start"
+            "record more, or lower the sweep's start",
+            "few_points",
         )
     chosen = int(np.argmin(np.gradient(before)))
     return _reading(lr, float(lr[chosen]), "32 points on, the smoothed loss falls fastest")
@@ -204,7 +206,8 @@ def _kneedle(curve: Curve, above: bool, why: str) -> Reading:
     if end < 3:
         raise NoBoundsError(
             f"too few points: this rule wants 3 up to the lowest smoothed loss, got {end}; lower "
-            "the sweep's start"
+            "the sweep's start",
+            "few_points",
         )
     lr, loss = lr[:end], loss[:end]
     x = (np.log(lr) - math.log(lr[0])) / math.log(lr[-1] / lr[0])
@@ -289,7 +292,8 @@ def _kept(
         raise NoBoundsError(
             f"too few points: {n} before this rule stops, of which it skips the first {skip[0]} "
             f"and the last {skip[1]} and wants {fewest}; lower the sweep's start, or record more "
-            "points"
+            "points",
+            "few_points",
         )
     return lr[distinct], smoothed[distinct]
 
@@ -297,12 +301,12 @@ def _kept(
 def _reading(lr: Floats, rate: float, why: str) -> Reading:
     chosen = math.log10(rate)
     warnings = {
-        "certainty": "this rule says one rate and not how sure it is: the intervals of a single "
+        "no_interval": "this rule says one rate and not how sure it is: the intervals of a single "
         "curve are that rate"
     }
     edges = (float(lr[0]), float(lr[-1]))
     if not edges[0] < rate < edges[1]:
-        warnings["edge"] = (
+        warnings["interval_at_edge"] = (
             f"the rate is at the edge of what this rule looks at, lr={edges[0]:.3g} to "
             f"{edges[1]:.3g}: widen the sweep"
         )

@@ -1,10 +1,18 @@
-"""What a range test answers: the bounds, how sure they are, and why."""
+"""The answer of a range test: the bounds, how sure they are, and why."""
 
 from __future__ import annotations
 
 from .. import compose, policies
 from .._values import Value
-from ..arguments import check_choice, check_float, check_order, refuse
+from ..arguments import (
+    check_choice,
+    check_float,
+    check_keys,
+    check_order,
+    check_version,
+    refuse,
+)
+from .kinds import BoundsWarning
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +24,7 @@ if TYPE_CHECKING:
 VERSION = 1
 
 # Constructors of policies between two bounds with a step size.
-KINDS: dict[str, Callable[..., Policy]] = {
+POLICIES: dict[str, Callable[..., Policy]] = {
     "triangular": policies.triangular,
     "triangular2": policies.triangular2,
     "exp_range": policies.exp_range,
@@ -27,21 +35,31 @@ KINDS: dict[str, Callable[..., Policy]] = {
 
 
 class Bounds(Value):
-    """Learning rates read off range tests. Immutable; made by `suggest_bounds`.
+    """Learning rates from range tests. Immutable; `suggest_bounds` creates it.
 
-    base_lr, max_lr: bounds of a cyclic policy, in the optimizer's unit.
-    lr: the rate for training at a constant rate; base_lr <= lr <= max_lr.
-    lr_interval: (low, high), meant to contain the best constant rate.
-    max_lr_interval: (low, high), meant to contain the largest rate that trains.
-    rule: name of the rule that read them. reasons: how it came to them, in words.
-    warnings: what makes them less sure than the intervals say, in words; empty is good.
+    Args:
+        base_lr: Lower bound of a cyclic policy.
+        max_lr: Upper bound of a cyclic policy.
+        lr: Rate for training at a constant rate; base_lr <= lr <= max_lr.
+        lr_interval: (low, high), meant to contain the best constant rate.
+        max_lr_interval: (low, high), meant to contain the largest rate that trains.
+        rule: Name of the rule that gave them.
+        reasons: How the rule came to them, in sentences.
+        warnings: What makes them less sure, in sentences; empty is good. Each has a `kind`, a key
+            of `clrcore.bounds.KINDS`.
+        trials: The short trial runs that confirmed or moved them; empty without confirmation.
 
-    >>> import clrcore
-    >>> curve = clrcore.Curve([10 ** (k / 30 - 4) for k in range(100)],
-    ...                       [2.3 / (1 + 10 ** (k / 30 - 2)) for k in range(80)] + [9.0] * 20)
-    >>> bounds = clrcore.suggest_bounds(curve)
-    >>> bounds.policy(step_size=2000).max_lr == bounds.max_lr
-    True
+    Raises:
+        TypeError: For an argument of the wrong type; the message names it.
+        ValueError: For rates or intervals that are not in order.
+
+    Example:
+        >>> import clrcore
+        >>> curve = clrcore.Curve([10 ** (k / 30 - 4) for k in range(100)],
+        ...                       [2.3 / (1 + 10 ** (k / 30 - 2)) for k in range(80)] + [9.0] * 20)
+        >>> bounds = clrcore.suggest_bounds(curve)
+        >>> bounds.policy(step_size=2000).max_lr == bounds.max_lr
+        True
     """
 
     __slots__ = (
@@ -52,6 +70,7 @@ class Bounds(Value):
         "max_lr_interval",
         "reasons",
         "rule",
+        "trials",
         "warnings",
     )
     base_lr: float
@@ -61,7 +80,8 @@ class Bounds(Value):
     max_lr_interval: tuple[float, float]
     rule: str
     reasons: tuple[str, ...]
-    warnings: tuple[str, ...]
+    warnings: tuple[BoundsWarning, ...]
+    trials: tuple[Any, ...]
 
     def __init__(
         self,
@@ -74,12 +94,15 @@ class Bounds(Value):
         rule: str,
         reasons: Sequence[str] = (),
         warnings: Sequence[str] = (),
+        trials: Sequence[Any] = (),
     ) -> None:
         base_lr = check_float("base_lr", base_lr, 0.0)
         max_lr = check_float("max_lr", max_lr, 0.0)
         check_order("base_lr", base_lr, "max_lr", max_lr)
         if not isinstance(rule, str):
             refuse(TypeError, "rule", "the name of a rule", rule)
+        if not isinstance(trials, list | tuple):
+            refuse(TypeError, "trials", "a list of trials", trials)
         self._set(
             base_lr=base_lr,
             max_lr=max_lr,
@@ -88,47 +111,94 @@ class Bounds(Value):
             max_lr_interval=_interval("max_lr_interval", max_lr_interval),
             rule=rule,
             reasons=_sentences("reasons", reasons),
-            warnings=_sentences("warnings", warnings),
+            warnings=tuple(
+                text if isinstance(text, BoundsWarning) else BoundsWarning(text)
+                for text in _sentences("warnings", warnings)
+            ),
+            trials=tuple(trials),
         )
 
     def policy(self, step_size: int, kind: str = "triangular2", **arguments: Any) -> Policy:
         """A policy that moves between these bounds.
 
-        step_size: half a cycle, in steps; 2 to 10 epochs serve well (paper, section 3.2).
-        kind: name of the constructor: triangular, triangular2, exp_range, cyclic, decay or
-            smith_one_cycle.
-        arguments: its other arguments, by name, such as gamma and decays of exp_range.
-        Raises ValueError for an unknown kind, and what the constructor raises.
+        Args:
+            step_size: Half a cycle, in steps; 2 to 10 epochs serve well (paper, section 3.2).
+            kind: Name of the constructor: triangular, triangular2, exp_range, cyclic, decay or
+                smith_one_cycle.
+            arguments: Its other arguments, by name, such as gamma and decays of exp_range.
+
+        Raises:
+            ValueError: For an unknown kind, and what the constructor raises.
         """
-        constructor = KINDS[check_choice("kind", kind, KINDS)]
+        constructor = POLICIES[check_choice("kind", kind, POLICIES)]
         return constructor(
             base_lr=self.base_lr, max_lr=self.max_lr, step_size=step_size, **arguments
         )
 
+    def explain(self) -> str:
+        """The answer in words, with its reasons and warnings."""
+        return "\n".join([*self._summary(), *(f"because {reason}" for reason in self.reasons)])
+
     def to_dict(self) -> dict[str, Any]:
         """The bounds as plain data, valid as JSON."""
-        plain = {name: getattr(self, name) for name in self.__slots__}
-        listed = {
-            key: list(item) if isinstance(item, tuple) else item for key, item in plain.items()
+        return {
+            "version": VERSION,
+            "base_lr": self.base_lr,
+            "lr": self.lr,
+            "max_lr": self.max_lr,
+            "lr_interval": list(self.lr_interval),
+            "max_lr_interval": list(self.max_lr_interval),
+            "rule": self.rule,
+            "reasons": list(self.reasons),
+            "warnings": [str(warning) for warning in self.warnings],
+            "warning_kinds": [warning.kind for warning in self.warnings],
+            "trials": [_plain(trial) for trial in self.trials],
         }
-        return {"version": VERSION, **listed}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Bounds:
+        """The bounds that `to_dict` described.
+
+        Raises:
+            TypeError: For data of the wrong type.
+            ValueError: For another version, missing or unknown keys, and what `Bounds` refuses.
+        """
+        check_keys("data", data, ["version", "warning_kinds", *cls.__slots__])
+        check_version("data", data["version"], VERSION)
+        given = {name: data[name] for name in cls.__slots__}
+        texts = _sentences("warnings", data["warnings"])
+        kinds = _sentences("warning_kinds", data["warning_kinds"])
+        if len(kinds) != len(texts):
+            allowed = f"as many kinds as there are warnings, {len(texts)}"
+            refuse(ValueError, "warning_kinds", allowed, data["warning_kinds"])
+        given["warnings"] = [BoundsWarning(*pair) for pair in zip(texts, kinds, strict=True)]
+        return cls(**given)
+
+    def __repr__(self) -> str:
+        kinds = [warning.kind for warning in self.warnings]
+        return (
+            f"Bounds(base_lr={self.base_lr:.3g}, lr={self.lr:.3g}, max_lr={self.max_lr:.3g}, "
+            f"rule={self.rule!r}, warnings={kinds})"
+        )
 
     def __str__(self) -> str:
+        more = ["explain() says how the rule came to these rates"] if self.reasons else []
+        return "\n".join([*self._summary(), *more])
+
+    def _summary(self) -> list[str]:
         low, high = self.lr_interval
         least, most = self.max_lr_interval
-        lines = [
+        return [
             f"cycle between base_lr={self.base_lr:.3g} and max_lr={self.max_lr:.3g}, "
             f"or train at a constant lr={self.lr:.3g} (rule: {self.rule})",
             f"the best constant rate lies between {low:.3g} and {high:.3g}; "
             f"the largest rate that trains between {least:.3g} and {most:.3g}",
-            *(f"because {reason}" for reason in self.reasons),
             *(f"warning: {warning}" for warning in self.warnings),
         ]
-        return "\n".join(lines)
 
 
 def _sentences(name: str, value: object) -> tuple[str, ...]:
-    if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
+    if not isinstance(value, list | tuple) or not all(isinstance(text, str) for text in value):
         refuse(TypeError, name, "a list of sentences", value)
     return tuple(value)
 
@@ -139,3 +209,8 @@ def _interval(name: str, value: tuple[float, float]) -> tuple[float, float]:
     low, high = (check_float(f"{name}[{i}]", end, 0.0) for i, end in enumerate(value))
     check_order(f"{name}[0]", low, f"{name}[1]", high)
     return low, high
+
+
+def _plain(trial: Any) -> Any:
+    """A trial as plain data."""
+    return trial.to_dict() if hasattr(trial, "to_dict") else trial

@@ -48,3 +48,17 @@ RULES = {
     "kneed_concave": Rule(peers.knee, "loss", "Kneedle's shoulder, where the fall begins"),
     "kneed_convex": Rule(peers.elbow, "loss", "Kneedle's elbow, where the fall ends"),
 }
+
+
+def bound_rules() -> dict[str, tuple[str, str]]:
+    """The rules that `suggest_bounds` takes by name.
+
+    Returns:
+        Name of each rule -> its description, and the metric it needs: "loss" or "accuracy".
+
+    Example:
+        >>> import clrcore
+        >>> clrcore.bound_rules()["minimum"]
+        ("fastai's minimum: rate of the lowest loss / 10", 'loss')
+    """
+    return {name: (rule.description, rule.needs) for name, rule in RULES.items()}

@@ -9,6 +9,7 @@ import math
 
 import numpy as np
 
+from .kinds import BoundsWarning
 from .reading import Reading
 from .result import Bounds
 
@@ -27,7 +28,7 @@ def combine(
     rule: str,
     edges: tuple[float | None, float],
     reasons: Sequence[str] = (),
-    warnings: Sequence[str] = (),
+    warnings: Sequence[BoundsWarning] = (),
 ) -> Bounds:
     """The bounds that the readings of one or several curves give together.
 
@@ -49,16 +50,17 @@ def combine(
             "curve whose lr is nearest to it"
         )
     # Beyond a plateau whose end was seen, an interval may reach past the sweep.
-    open_top = any("top" in reading.warnings for reading in readings)
+    open_top = any("end_not_reached" in reading.warnings for reading in readings)
     spans = {"lr_interval": (low, high), "max_lr_interval": (least, most)}
     warnings = [*warnings, *_told(readings), *_edge_warnings(spans, edges, open_top)]
     factor = 10.0 ** (readings[-1].lr - readings[0].lr)
     if factor > DISAGREE:
-        warnings.append(
+        disagree = (
             f"the curves disagree: their lr are up to a factor {factor:.2g} apart, from "
             f"{10 ** readings[0].lr:.3g} to {10 ** readings[-1].lr:.3g}; record more seeds or more "
             "points"
         )
+        warnings.append(BoundsWarning(disagree, "seeds_disagree"))
     return Bounds(
         base_lr=10.0**base,
         max_lr=10.0**top,
@@ -94,20 +96,20 @@ def _span(
     )
 
 
-def _told(readings: Sequence[Reading]) -> list[str]:
+def _told(readings: Sequence[Reading]) -> list[BoundsWarning]:
     """The curves' own warnings, each kind once, with how many curves show it."""
     told = []
     kinds = sorted({kind for reading in readings for kind in reading.warnings})
     for kind in kinds:
         shown = [reading.warnings[kind] for reading in readings if kind in reading.warnings]
         where = f"{len(shown)} of {len(readings)} curves: " if len(readings) > 1 else ""
-        told.append(where + sorted(shown)[0])
+        told.append(BoundsWarning(where + sorted(shown)[0], kind))
     return told
 
 
 def _edge_warnings(
     spans: Mapping[str, tuple[float, float]], edges: tuple[float | None, float], open_top: bool
-) -> list[str]:
+) -> list[BoundsWarning]:
     """Which intervals touch the end of the sweep, where nothing more is known."""
     first, last = edges
     found = []
@@ -122,4 +124,4 @@ def _edge_warnings(
                 f"{name} touches the sweep's last rate: what it is meant to contain may be "
                 f"larger; raise the sweep's top above {10**last:.3g}"
             )
-    return found
+    return [BoundsWarning(sentence, "interval_at_edge") for sentence in found]
