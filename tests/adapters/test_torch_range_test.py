@@ -234,7 +234,7 @@ def test_a_metric_and_a_val_step_say_what_accuracy_is():
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     x = torch.randn(32, 6)
     y = (x[:, :1] > 0).float()
-    run = functools.partial(swept, model, optimizer, [(x, y)], validate_every=10)
+    run = functools.partial(swept, model, optimizer, [(x, y)])
 
     def right(outputs, targets):
         return ((outputs > 0) == (targets > 0)).float().mean()
@@ -242,11 +242,12 @@ def test_a_metric_and_a_val_step_say_what_accuracy_is():
     loss_fn = nn.BCEWithLogitsLoss()
     assert run(loss_fn=loss_fn).accuracy is None  # no classes, so no accuracy of itself
     trained = run(loss_fn=loss_fn, metric=right)
-    held = run(loss_fn=loss_fn, metric=right, val_loader=[(x, y)])
+    held = run(loss_fn=loss_fn, metric=right, val_loader=[(x, y)], validate_every=10)
     stepped = run(
         train_step=lambda batch: loss_fn(model(batch[0]), batch[1]),
         val_step=lambda batch: right(model(batch[0]), batch[1]).item(),
         val_loader=[(x, y)],
+        validate_every=10,
     )
     assert held.accuracy[9] == stepped.accuracy[9] == trained.accuracy[10]
     assert np.isnan(held.accuracy[8])
@@ -323,7 +324,7 @@ def test_what_can_be_iterated_once_serves_until_it_ends_and_says_so(kind, block_
     model = nn.Linear(6, 3)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     batches = list(loader(shuffle=False))
-    with pytest.warns(UserWarning, match=r"ended after 6 of 30 updates: .* only once"):
+    with pytest.warns(UserWarning, match=r"ended after 6 of 30 updates: .* no further batch"):
         curve = swept(model, optimizer, kind(batches), block_size=block_size)
     assert len(curve) == 6
     assert optimizer.param_groups[0]["lr"] == 0.1
@@ -341,7 +342,7 @@ def test_one_shot_batches_that_do_not_fill_an_update_are_not_one():
 def test_no_batches_are_refused(empty):
     model = nn.Linear(6, 3)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    with pytest.raises(ValueError, match=r"before its first update: .* no batch"):
+    with pytest.raises(ValueError, match=r"before its first update: .* no further batch"):
         swept(model, optimizer, empty)
 
 
@@ -810,8 +811,8 @@ WRONG = [
     (ValueError, "val_loader must yield", {"val_loader": []}),
     (TypeError, "sweep must be", {"sweep": 0.1}),
     (ValueError, "sweep must be", {"sweep": clrcore.triangular(0.1, 1.0, 10)}),
-    (TypeError, "validate_every must be", {"validate_every": 1.0}),
-    (ValueError, "validate_every must be", {"validate_every": 0}),
+    (TypeError, "validate_every must be", {"validate_every": 1.0, "val_loader": [0]}),
+    (ValueError, "validate_every must be", {"validate_every": 0, "val_loader": [0]}),
     (ValueError, "val_batches must be", {"val_batches": 0}),
     (TypeError, "accumulate must be", {"accumulate": True}),
     (ValueError, "accumulate must be", {"accumulate": 0}),
@@ -820,14 +821,18 @@ WRONG = [
     (TypeError, "autocast must be", {"autocast": contextlib.nullcontext()}),
     (TypeError, "autocast must be", {"autocast": np.array([1, 2])}),
     (TypeError, "autocast must be", {"autocast": torch.autocast}),
-    (TypeError, "once per seed", {"train_loader": Once(GOOD["train_loader"] * 30), "seeds": 2}),
+    (
+        ValueError,
+        "ended before its first update: train_loader",
+        {"train_loader": Once(GOOD["train_loader"] * 30), "seeds": 2},
+    ),
     (TypeError, "not single examples: pass a DataLoader", {"train_loader": dataset()}),
-    (TypeError, "once per seed", {"train_loader": iter([]), "seeds": 2}),
+    (TypeError, "again for every seed", {"train_loader": iter([]), "seeds": 2}),
     (TypeError, r"make one with CrossEntropyLoss", {"loss_fn": nn.CrossEntropyLoss}),
     (TypeError, "metric must return one number", {"metric": lambda out, y: 1j}),
     (TypeError, "metric must return one number", {"metric": lambda out, y: np.ones(2)}),
     (TypeError, "metric must return one number", {"metric": lambda out, y: None}),
-    (ValueError, r"seeds\[0\] must be", {"seeds": [2**32]}),
+    (ValueError, r"seeds\[0\] must be", {"seeds": [2**31]}),
     (TypeError, "scaler must be", {"scaler": True}),
     (ValueError, "max_grad_norm must be", {"max_grad_norm": 0.0}),
     (ValueError, "max_grad_norm must be", {"max_grad_norm": float("nan")}),
