@@ -1,0 +1,165 @@
+"""What the demo runs: the range test, the arms that share its seeds, and how they are timed."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import clrcore
+
+from .data import TRAIN, Splits
+from .training import BATCH, History, Start, Tick, range_test, start, train
+
+EPOCH = TRAIN // BATCH
+RANGE_TEST_EPOCHS = 8
+RANGE_TEST_SEEDS = 5
+VALIDATE_EVERY = 2
+SWEEP = clrcore.linear_sweep(0.0, 1.5, RANGE_TEST_EPOCHS * EPOCH)
+GRID = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
+
+LONG = "stepwise long"
+SHORT = "stepwise short"
+FOUND = "constant, range test"
+TRIANGULAR = "triangular"
+STAGED = "staged triangular2"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How much is run.
+
+    seeds: one per repetition; it fixes the split, the initial weights and the batch order.
+    unit: updates that stand for an epoch of the paper's plan (140 for the baseline, 50 for
+        the others): a whole epoch, or less for a first look.
+    """
+
+    seeds: tuple[int, ...]
+    unit: int = EPOCH
+
+    @property
+    def long(self) -> int:
+        """Updates of the baseline: 140 units."""
+        return 140 * self.unit
+
+    @property
+    def short(self) -> int:
+        """Updates of every other arm: 50 units."""
+        return 50 * self.unit
+
+
+class Arm(NamedTuple):
+    """One policy and the number of updates it is run for."""
+
+    name: str
+    policy: clrcore.Policy
+    total_steps: int
+
+
+def constant_name(lr: float) -> str:
+    """The name of the arm with the constant rate `lr`."""
+    return f"constant {lr:g}"
+
+
+def arms(base_lr: float, max_lr: float, lr: float, settings: Settings) -> list[Arm]:
+    """The arms that are compared, the baseline first.
+
+    base_lr, max_lr, lr: the bounds that the range test gave, and its rate for constant-rate
+        training.
+    """
+    long, short, unit = settings.long, settings.short, settings.unit
+    return [
+        Arm(LONG, stepwise(base_lr, long), long),
+        Arm(SHORT, stepwise(base_lr, short), short),
+        *(Arm(constant_name(lr), clrcore.constant(lr), short) for lr in GRID),
+        Arm(FOUND, clrcore.constant(lr), short),
+        Arm(TRIANGULAR, clrcore.triangular(base_lr, max_lr, 5 * unit), short),
+        Arm(STAGED, staged(base_lr, max_lr, unit), short),
+    ]
+
+
+def stepwise(lr: float, total_steps: int) -> clrcore.Policy:
+    """The paper's baseline: a tenth at 6/7 and at 13/14 of the run (Caffe: 60k, 65k of 70k)."""
+    return clrcore.stepwise(lr, [total_steps * 12 // 14, total_steps * 13 // 14], factor=0.1)
+
+
+def staged(base_lr: float, max_lr: float, unit: int) -> clrcore.Policy:
+    """Table 2 of the paper: step sizes of 4, 2, 1 units for 32, 12, 6 units.
+
+    The bounds are lowered tenfold from stage to stage.
+    """
+    return clrcore.chain(
+        [
+            (clrcore.triangular2(base_lr * factor, max_lr * factor, size * unit), length * unit)
+            for factor, size, length in ((1.0, 4, 32), (0.1, 2, 12), (0.01, 1, 6))
+        ]
+    )
+
+
+def run_range_test(
+    splits: Splits,
+    settings: Settings,
+    tick: Tick,
+    *,
+    sweep: clrcore.Policy = SWEEP,
+    start: Start = start,
+) -> list[clrcore.Curve]:
+    """The range test on the first few seeds; it sees no test rows."""
+    seeds = settings.seeds[:RANGE_TEST_SEEDS]
+    return range_test(
+        sweep,
+        splits.first(len(seeds)),
+        seeds,
+        validate_every=VALIDATE_EVERY,
+        tick=tick,
+        start=start,
+    )
+
+
+def run_arms(
+    todo: Sequence[Arm], splits: Splits, settings: Settings, tick: Tick, start: Start = start
+) -> dict[str, History]:
+    """Train every arm; two at a time where there are two processors.
+
+    The arms do not depend on each other, so the numbers are the same either way. `tick` is
+    called from several threads.
+    """
+    stop = threading.Event()
+
+    def checked(steps: int) -> None:
+        if stop.is_set():
+            raise _StoppedError
+        tick(steps)
+
+    def run(arm: Arm) -> History:
+        return train(
+            arm.policy,
+            arm.total_steps,
+            splits,
+            settings.seeds,
+            evaluate_every=settings.unit,
+            tick=checked,
+            start=start,
+        )
+
+    with ThreadPoolExecutor(min(2, os.cpu_count() or 1)) as pool:
+        futures = {arm.name: pool.submit(run, arm) for arm in todo}
+        try:
+            return {name: future.result() for name, future in futures.items()}
+        except BaseException:
+            # Leaving the pool waits for its threads, so the running ones are stopped.
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+class _StoppedError(Exception):
+    """Ends a thread whose result nobody waits for any more."""
+
+
+def best_constant(histories: Mapping[str, History], grid: Sequence[float] = GRID) -> float:
+    """The rate of the grid with the best mean validation accuracy; the lower one of equals."""
+    return max(grid, key=lambda lr: (histories[constant_name(lr)].validation.mean(), -lr))
