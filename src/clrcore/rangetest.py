@@ -6,6 +6,7 @@ blocks of updates, the length of an epoch, divergence, and why a test ended.
 
 from __future__ import annotations
 
+import itertools
 import math
 import warnings
 
@@ -24,10 +25,12 @@ from .policy import Policy, check_policy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Any, Self
+    from collections.abc import Callable, Generator, Iterable, Sequence
+    from typing import Any, Self, TypeVar
 
     from .curve import Curve
+
+    Batch = TypeVar("Batch")
 
 VERSION = 1
 # Seven decades are wide enough for SGD and Adam alike; 300 updates are about 40 per decade.
@@ -129,6 +132,54 @@ class RangeTest:
             return None
         return length / batches_per_update or None
 
+    @staticmethod
+    def repeated(
+        data: Iterable[Batch], before_pass: Callable[[int], object] | None = None
+    ) -> Generator[Batch, None, None]:
+        """The batches of `data`, from the first again at every end.
+
+        It ends where the data can be iterated over only once, or have no batch.
+
+        Args:
+            data: Batches, such as a list or a loader.
+            before_pass: Called with the number of the pass, from 0, before each pass.
+        """
+        for number in itertools.count():
+            if before_pass is not None:
+                before_pass(number)
+            batches = iter(data)
+            empty = True
+            for batch in batches:
+                empty = False
+                yield batch
+            if empty or batches is data:
+                return
+
+    @staticmethod
+    def data_end(name: str) -> str:
+        """Why data that cannot be iterated over again end a test, for `end_early`.
+
+        Args:
+            name: Argument that the data were given as.
+        """
+        return f"{name} has no further batch and cannot be iterated over again"
+
+    @staticmethod
+    def check_data(name: str, data: object, seeds: Sequence[int] | None) -> None:
+        """Refuse an iterator for several seeds, as it serves only the first.
+
+        Args:
+            name: Argument that the data were given as.
+            data: Batches, such as a list or a loader.
+            seeds: The seeds, each of which needs the data anew.
+
+        Raises:
+            TypeError: For such an iterator.
+        """
+        if seeds is not None and len(seeds) > 1 and hasattr(data, "__next__"):
+            allowed = "data that can be iterated over again for every seed, such as a list"
+            refuse(TypeError, name, allowed, data)
+
     @property
     def sweep(self) -> Policy:
         """The policy that the rates come from."""
@@ -197,11 +248,14 @@ class RangeTest:
     def validation_due(self, ahead: int = 0) -> bool:
         """Whether held-out accuracy is to be evaluated after the next update.
 
-        It is due after every `validate_every` updates and after the last one.
+        It is due after every `validate_every` updates and after the last one, and never without
+        held-out data.
 
         Args:
             ahead: Updates made since the last one recorded, for drivers that work in blocks.
         """
+        if self._held_out is False:
+            return False
         number = self.step_count + ahead + 1
         return number % self._validate_every == 0 or number == self._num_steps
 

@@ -16,6 +16,8 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+import clrcore
+
 RANDOM = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
 # What a DataLoader draws its order with, and what it sets itself when it is used.
 ORDER = ("sampler", "batch_sampler", "generator")
@@ -45,22 +47,13 @@ def endless(loader: Iterable[Any], first_epoch: int | None = None) -> Generator[
     """
     samplers = shuffled_by_epoch(loader)
     firsts = [s.epoch if first_epoch is None else first_epoch for s in samplers]
-    epoch, drawn = 0, 0
-    while True:
+
+    def set_epochs(number: int) -> None:
         for sampler, first in zip(samplers, firsts, strict=True):
-            sampler.set_epoch(first + epoch)
-        iterator = iter(loader)
-        before = drawn
-        for batch in iterator:
-            drawn += 1
-            yield batch
-        if not drawn:
-            raise OutOfBatches("train_loader yielded no batch at all")
-        if iterator is loader or drawn == before:
-            raise OutOfBatches(
-                f"train_loader can be iterated only once, and ended after {drawn} batches"
-            )
-        epoch += 1
+            sampler.set_epoch(first + number)
+
+    yield from clrcore.RangeTest.repeated(loader, set_epochs)
+    raise OutOfBatches(clrcore.RangeTest.data_end("train_loader"))
 
 
 def parts(loader: object) -> list[Any]:

@@ -51,7 +51,7 @@ class Training:
         val_loader: Iterable[Any] | None,
         metric: Metric | None,
         val_step: Callable[[Any], Any] | None,
-        validate_every: int,
+        due: Sequence[bool],
         val_batches: int,
         accumulate: int,
         autocast: Autocast | None,
@@ -89,7 +89,7 @@ class Training:
         self._model, self._optimizer, self._train_loader = model, optimizer, train_loader
         self._loss_fn, self._train_step = loss_fn, train_step
         self._val_loader, self._metric, self._val_step = val_loader, metric, val_step
-        self._validate_every = check_int("validate_every", validate_every, 1)
+        self._due = due
         self._val_batches = check_int("val_batches", val_batches, 1)
         self._accumulate = check_int("accumulate", accumulate, 1)
         self._autocast = _autocast(autocast)
@@ -120,14 +120,6 @@ class Training:
                 return torch.accelerator.is_available()
             device = _device_of(self._model)
         return device is not None and device.type != "cpu"
-
-    @property
-    def steps_per_epoch(self) -> float | None:
-        """Updates in an epoch, if the loader has a length."""
-        try:
-            return (len(self._train_loader) / self._accumulate) or None  # type: ignore[arg-type]
-        except (TypeError, NotImplementedError):
-            return None
 
     def updates(
         self, rates: Sequence[float], seed: int | None, rank: int, interrupts: Interrupts
@@ -186,13 +178,13 @@ class Training:
         )
         # Closed, so that a loader's workers end before the loader is put back.
         with closing(batches):
-            for number, lr in enumerate(rates, start=1):
+            for number, lr in enumerate(rates):
                 try:
                     loss, accuracy = interrupts.let_through(update, lr)
                 except (OutOfBatches, SkippedUpdates) as end:
                     self.cut_short = str(end)
                     return
-                if self.held_out and (number % self._validate_every == 0 or number == len(rates)):
+                if self._due[number]:
                     accuracy = interrupts.let_through(look)
                 yield loss, accuracy
 

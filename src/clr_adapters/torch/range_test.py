@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from itertools import islice
@@ -13,10 +12,9 @@ from torch import nn
 from torch.optim import Optimizer
 
 import clrcore
-from clrcore.arguments import check_bool, check_int, refuse
+from clrcore.arguments import check_bool, check_int, check_seeds
 
 from .._interrupts import Interrupts
-from .._sweep import default_sweep
 from ._agreement import Agreement, Measured, agreement, ranks
 from ._evaluation import Metric
 from ._progress import Bar, check_installed
@@ -24,11 +22,6 @@ from ._training import Autocast, Training
 
 # Updates between two looks at the losses where a look makes the device or other processes wait.
 BLOCK = 20
-AGAIN = "batches that can be gone through again, once per seed, as a list or DataLoader"
-# The largest that every generator takes.
-LAST_SEED = 2**32 - 1
-# Looks at the held-out accuracy in a sweep: enough to see where it rises and falls.
-LOOKS = 50
 
 
 def range_test(
@@ -52,6 +45,7 @@ def range_test(
     progress: bool = True,
     stop: bool = True,
     seeds: int | Sequence[int] | None = None,
+    steps_per_epoch: float | None = None,
     snapshot: str = "device",
     block_size: int | None = None,
 ) -> clrcore.Curve | list[clrcore.Curve]:
@@ -85,6 +79,7 @@ def range_test(
     stop: end once the loss has diverged. NaN and infinity end the test in any case.
     seeds: a number of seeds or a list of them; each gives data order and dropout anew, from the
         same weights, and a curve of its own.
+    steps_per_epoch: updates in an epoch; by default from the length of train_loader.
     snapshot: "device" or "host": where copies of the tensors are kept meanwhile.
     block_size: updates whose losses are read together, >= 1; by default 20 on an accelerator,
         which reading makes wait, and in a distributed job; else 1. What was made past the end
@@ -119,16 +114,20 @@ def range_test(
     """
     with agreement() as agreed:
         with agreed.checks():
-            sweep = default_sweep() if sweep is None else sweep
             check_bool("stop", stop)
-            test = clrcore.RangeTest(sweep, stop_diverged=stop)
+            test = clrcore.RangeTest(
+                sweep,
+                validate_every=validate_every,
+                steps_per_epoch=steps_per_epoch,
+                held_out=val_loader is not None,
+                stop_diverged=stop,
+            )
+            sweep = test.sweep
             if check_bool("progress", progress):
                 check_installed()
-            own_seeds = _seeds(seeds)
-            if len(own_seeds) > 1 and isinstance(train_loader, Iterator):
-                refuse(TypeError, "train_loader", AGAIN, train_loader)
-            if validate_every is None:
-                validate_every = max(1, test.total_steps // LOOKS)
+            own_seeds = check_seeds("seeds", seeds)
+            test.check_data("train_loader", train_loader, own_seeds)
+            due = [test.validation_due(step) for step in range(test.total_steps)]
             training = Training(
                 model,
                 optimizer,
@@ -138,7 +137,7 @@ def range_test(
                 val_loader=val_loader,
                 metric=metric,
                 val_step=val_step,
-                validate_every=validate_every,
+                due=due,
                 val_batches=val_batches,
                 accumulate=accumulate,
                 autocast=autocast,
@@ -158,7 +157,7 @@ def range_test(
                 "accumulate": accumulate,
                 "whether train_step is given": train_step is not None,
                 "whether val_loader is given": val_loader is not None,
-                "validate_every": validate_every,
+                "validate_every": [step + 1 for step, now in enumerate(due) if now],
                 "block_size": length,
                 "seeds": own_seeds,
                 "stop": stop,
@@ -166,13 +165,15 @@ def range_test(
             }
         )
         curves: list[clrcore.Curve] = []
+        if steps_per_epoch is None:
+            steps_per_epoch = test.epoch_length(train_loader, accumulate)
         # 0 stands for no length.
-        steps_per_epoch = agreed.of_first(training.steps_per_epoch or 0.0) or None
-        for seed in own_seeds:
+        steps_per_epoch = agreed.of_first(steps_per_epoch or 0.0) or None
+        for seed in [None] if own_seeds is None else own_seeds:
             test = clrcore.RangeTest(
                 sweep,
                 steps_per_epoch=steps_per_epoch,
-                held_out=training.held_out,
+                held_out=val_loader is not None,
                 stop_diverged=stop,
             )
             name = "range test" if seed is None else f"range test, seed {seed}"
@@ -182,9 +183,10 @@ def range_test(
                 Bar(len(rates), name, show=progress and agreed.leads) as bar,
             ):
                 _record(test, updates, agreed, length, bar)
-            if curves and training.cut_short is not None and not test.step_count:
-                refuse(TypeError, "train_loader", AGAIN, train_loader)
-            _check_complete(test, training.cut_short)
+            if not test.step_count:
+                test.end_early(training.cut_short or "another rank ran out of batches")
+            elif training.cut_short is not None:
+                test.end_early(training.cut_short)
             curves.append(test.curve)
     return curves if seeds is not None else curves[0]
 
@@ -216,23 +218,3 @@ def _record(
             raise failure
         if len(points) < wanted:
             return
-
-
-def _check_complete(test: clrcore.RangeTest, cut_short: str | None) -> None:
-    """Say that this process ran out of batches; refuse a test of no update at all."""
-    if not test.step_count:
-        why = cut_short or "another rank ran out of batches"
-        raise ValueError(f"the range test ended before its first update: {why}")
-    if cut_short is not None:
-        made = f"{test.step_count} of {test.total_steps} updates"
-        warnings.warn(f"the range test ended after {made}: {cut_short}", UserWarning, stacklevel=3)
-
-
-def _seeds(seeds: object) -> list[int | None]:
-    if seeds is None:
-        return [None]
-    if isinstance(seeds, list | tuple | range):
-        if not seeds:
-            refuse(ValueError, "seeds", "a number of seeds or a list of at least one", seeds)
-        return [check_int(f"seeds[{i}]", seed, 0, LAST_SEED) for i, seed in enumerate(seeds)]
-    return list(range(check_int("seeds", seeds, 1)))
