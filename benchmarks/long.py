@@ -1,0 +1,234 @@
+"""Truth at real length: what the settings of `long_settings.py` reach at which rate.
+
+    python benchmarks/long.py --measure [NAME ...]   train what the results lack, then score
+    python benchmarks/long.py                        score on the results
+
+Results lie in `data/long/`, a JSON file for each setting; an interrupted measurement goes on
+where it stopped. A run is a training at a constant rate, along a schedule to its peak rate, or
+along a sweep. It is recorded as mean losses of a few updates each, until a loss is not finite or
+far above its start. `end` is the mean training loss of the last fifth, for schedules of the last
+twentieth; `fixed` is the loss of fixed training examples in eval mode after the last update.
+
+The truth uses seeds 0, 1, 2. Trials, which stand for what a user does, use seeds from 1000 on.
+"""
+
+import argparse
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent / "data" / "long"
+SHORT, LONG = 200, 2000
+TRUTH_SEEDS = (0, 1)
+SWEEP_SEEDS = (0, 1, 2)
+TRIAL_SEEDS = (1000, 1001)
+TRIAL_STEPS = 400
+SWEEPS = {"exp300": (1e-6, 10.0, 300), "exp100": (1e-6, 10.0, 100)}
+# Exponents of the rates tried, in quarter decades.
+QUARTERS = {"sgd": (-14, 4), "mom": (-14, 4)}
+QUARTERS_ADAPTIVE = (-18, 0)
+SCHEDULES = (
+    "linear",
+    "one_cycle",
+    "triangular2",
+    "triangular",
+    "wsd",
+    "cosine",
+    "triangular_low",
+    "triangular2_low",
+    "warm_restarts",
+)
+PEAKS = (1.0, 2.0, 4.0, 0.5)
+REHEARSALS = ("linear", "one_cycle")
+# A loss this many times above the start is divergence; what follows is not trained.
+DIVERGED = 1e4
+
+Job = tuple[str, float, int, int]
+
+
+def rate(quarters: int) -> float:
+    """The rate of so many quarter decades."""
+    return float(f"{10 ** (quarters / 4):.5g}")
+
+
+def grid(optimizer: str, step: int = 2) -> list[float]:
+    """The rates tried with an optimizer, rising."""
+    low, high = QUARTERS.get(optimizer, QUARTERS_ADAPTIVE)
+    return [rate(q) for q in range(low, high + 1, step)]
+
+
+def rates(kind: str, lr: float, steps: int) -> list[float]:
+    """The rates of a run."""
+    import clrcore
+    from clrcore import planning
+
+    if kind in SWEEPS:
+        policy = clrcore.exponential_sweep(*SWEEPS[kind])
+    elif kind == "constant":
+        policy = clrcore.constant(lr)
+    elif kind == "triangular_low":
+        policy = planning.planned("triangular", lr / 25, lr, steps)
+    elif kind == "triangular2_low":
+        policy = planning.planned("triangular2", lr / 25, lr, steps)
+    else:
+        policy = planning.planned(kind, lr / 4, lr, steps)
+    return [policy(step) for step in range(steps)]
+
+
+class Results:
+    """The runs of a setting, by what was trained."""
+
+    def __init__(self, name: str, optimizer: str, folder: Path = FOLDER) -> None:
+        self.path = folder / f"{name}.json"
+        self.name, self.optimizer = name, optimizer
+        self.init = math.nan
+        self.runs: dict[Job, dict[str, Any]] = {}
+        if self.path.exists():
+            data = json.loads(self.path.read_text())
+            self.init = data["init"]
+            for run in data["runs"]:
+                self.runs[run["kind"], run["lr"], run["steps"], run["seed"]] = run
+
+    def write(self) -> None:
+        """Write all runs, a line for each, first to a file beside it."""
+        runs = sorted(self.runs.items())
+        lines = ",\n".join(json.dumps(run, separators=(",", ":")) for _, run in runs)
+        text = (
+            f'{{"name": "{self.name}", "optimizer": "{self.optimizer}", "init": {self.init:.6g},\n'
+            f'"runs": [\n{lines}\n]}}\n'
+        )
+        beside = self.path.with_suffix(".part")
+        beside.write_text(text)
+        beside.replace(self.path)
+
+    def end(self, kind: str, lr: float, steps: int) -> float:
+        """Mean over the seeds of the truth of the loss at the end; infinite where it diverged."""
+        found = [
+            run["end"]
+            for (k, r, n, seed), run in self.runs.items()
+            if (k, r, n) == (kind, lr, steps) and seed in TRUTH_SEEDS
+        ]
+        if not found or any(end is None for end in found):
+            return math.inf
+        return sum(found) / len(found)
+
+    def constants(self, steps: int = LONG) -> dict[float, float]:
+        """Loss at the end of training at a constant rate, by rate."""
+        tried = sorted({r for k, r, n, _ in self.runs if (k, n) == ("constant", LONG)})
+        if steps == LONG:
+            return {r: self.end("constant", r, LONG) for r in tried}
+        return {r: self._early(r, steps) for r in tried}
+
+    def _early(self, lr: float, steps: int) -> float:
+        """The same for a training that had ended after fewer updates."""
+        found = []
+        for seed in TRUTH_SEEDS:
+            run = self.runs.get(("constant", lr, LONG, seed))
+            if run is None:
+                continue
+            last, first = steps // run["every"], round(0.8 * steps / run["every"])
+            losses = run["loss"][first:last]
+            if len(losses) < last - first:
+                return math.inf
+            found.append(sum(losses) / len(losses))
+        return sum(found) / len(found)
+
+    def best(self, steps: int = LONG) -> float:
+        """The best constant rate."""
+        ends = self.constants(steps)
+        return min(ends, key=ends.__getitem__)
+
+
+def jobs(results: Results, phase: str) -> Iterator[Job]:
+    """What is to be trained, in order; later jobs follow from earlier results."""
+    if phase == "constants":
+        for kind, (_, _, steps) in SWEEPS.items():
+            yield from ((kind, 10.0, steps, seed) for seed in SWEEP_SEEDS)
+        for lr in grid(results.optimizer):
+            yield from (("constant", lr, LONG, seed) for seed in TRUTH_SEEDS)
+        centre = round(4 * math.log10(results.best()))
+        for quarters in (centre - 1, centre + 1, centre - 2, centre + 2):
+            yield from (("constant", rate(quarters), LONG, seed) for seed in TRUTH_SEEDS)
+    elif phase == "trials":
+        for seed in TRIAL_SEEDS:
+            for lr in grid(results.optimizer, 1):
+                yield ("constant", lr, TRIAL_STEPS, seed)
+        for seed in TRIAL_SEEDS[:1]:
+            for kind in REHEARSALS:
+                yield from ((kind, lr, SHORT, seed) for lr in grid(results.optimizer, 1))
+    else:
+        best = results.best()
+        for share in PEAKS:
+            for kind in SCHEDULES:
+                yield (kind, float(f"{share * best:.5g}"), LONG, TRUTH_SEEDS[0])
+
+
+PHASES = ("constants", "trials", "schedules")
+
+
+def measure(names: list[str], phases: list[str]) -> None:
+    """Train what the results lack, phase by phase."""
+    import torch
+    from long_settings import LONG_SETTINGS, LongRun
+
+    torch.set_num_threads(1)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for phase in phases:
+        for setting in LONG_SETTINGS:
+            if names and setting.name not in names:
+                continue
+            results = Results(setting.name, setting.optimizer)
+            if math.isnan(results.init):
+                starts = [LongRun(setting, seed).evaluate() for seed in TRUTH_SEEDS]
+                results.init = sum(starts) / len(starts)
+            before = len(results.runs)
+            for job in jobs(results, phase):
+                if job not in results.runs:
+                    results.runs[job] = train(LongRun(setting, job[3]), job, results.init)
+            if len(results.runs) > before:
+                results.write()
+                print(f"{phase:10} {setting.name:26} {len(results.runs) - before:4} runs", flush=True)
+
+
+def train(run: Any, job: Job, start: float) -> dict[str, Any]:
+    """Train one job; its record."""
+    kind, lr, steps, seed = job
+    every = 1 if kind in SWEEPS else 20 if steps == LONG else 10
+    losses: list[float] = []
+    for r in rates(kind, lr, steps):
+        loss = run.update(r)
+        if not loss < DIVERGED * max(start, 1e-3):
+            break
+        losses.append(loss)
+    whole = len(losses) == steps
+    share = 0.2 if kind == "constant" else 0.05
+    last = losses[round((1.0 - share) * steps) :]
+    means = [sum(losses[i : i + every]) / every for i in range(0, len(losses) - every + 1, every)]
+    return {
+        "kind": kind,
+        "lr": lr,
+        "steps": steps,
+        "seed": seed,
+        "every": every,
+        "end": float(f"{sum(last) / len(last):.6g}") if whole else None,
+        "fixed": float(f"{run.evaluate():.6g}") if whole and kind not in SWEEPS else None,
+        "loss": [float(f"{x:.5g}") for x in means],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", nargs="*", help="names of settings, instead of all")
+    parser.add_argument("--measure", action="store_true", help="train what the results lack")
+    parser.add_argument("--phases", nargs="*", default=list(PHASES), choices=PHASES)
+    arguments = parser.parse_args()
+    if arguments.measure:
+        measure(arguments.names, arguments.phases)
+
+
+if __name__ == "__main__":
+    main()
