@@ -40,6 +40,13 @@ SCHEDULES = (
     "triangular2_low",
     "warm_restarts",
 )
+# Cycles by the name of their runs: the kind, and the base as a share of the peak.
+CYCLES = {
+    "triangular": ("triangular", 0.25),
+    "triangular2": ("triangular2", 0.25),
+    "triangular_low": ("triangular", 0.04),
+    "triangular2_low": ("triangular2", 0.04),
+}
 PEAKS = (1.0, 2.0, 4.0, 0.5)
 REHEARSALS = ("linear", "one_cycle")
 # A loss this many times above the start is divergence; what follows is not trained.
@@ -68,12 +75,11 @@ def rates(kind: str, lr: float, steps: int) -> list[float]:
         policy = clrcore.exponential_sweep(*SWEEPS[kind])
     elif kind == "constant":
         policy = clrcore.constant(lr)
-    elif kind == "triangular_low":
-        policy = planning.planned("triangular", lr / 25, lr, steps)
-    elif kind == "triangular2_low":
-        policy = planning.planned("triangular2", lr / 25, lr, steps)
+    elif kind in CYCLES:
+        name, base = CYCLES[kind]
+        policy = planning.planned(name, lr, steps, base_lr=base * lr)
     else:
-        policy = planning.planned(kind, lr / 4, lr, steps)
+        policy = planning.planned(kind, lr, steps)
     return [policy(step) for step in range(steps)]
 
 
@@ -189,7 +195,9 @@ def measure(names: list[str], phases: list[str]) -> None:
                     results.runs[job] = train(LongRun(setting, job[3]), job, results.init)
             if len(results.runs) > before:
                 results.write()
-                print(f"{phase:10} {setting.name:26} {len(results.runs) - before:4} runs", flush=True)
+                print(
+                    f"{phase:10} {setting.name:26} {len(results.runs) - before:4} runs", flush=True
+                )
 
 
 def train(run: Any, job: Job, start: float) -> dict[str, Any]:

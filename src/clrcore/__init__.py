@@ -11,6 +11,9 @@ from .compose import cooldown as cooldown
 from .compose import one_cycle as one_cycle
 from .compose import smith_one_cycle as smith_one_cycle
 from .compose import warm_restarts as warm_restarts
+from .confirmation import Confirmation as Confirmation
+from .confirmation import Trial as Trial
+from .confirmation import TrialResult as TrialResult
 from .cycles import Position as Position
 from .dictionary import policy_from_dict as policy_from_dict
 from .errors import NoBoundsError as NoBoundsError
@@ -31,13 +34,16 @@ from .policies import triangular2 as triangular2
 from .policy import Policy as Policy
 from .rangetest import RangeTest as RangeTest
 from .scheduler import Scheduler as Scheduler
+from .search import BoundsSearch as BoundsSearch
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Bounds",
+    "BoundsSearch",
     "BoundsWarning",
     "Budget",
+    "Confirmation",
     "Curve",
     "CycleMonitor",
     "NoBoundsError",
@@ -45,6 +51,8 @@ __all__ = [
     "Position",
     "RangeTest",
     "Scheduler",
+    "Trial",
+    "TrialResult",
     "Verdict",
     "bound_rules",
     "chain",

@@ -1,53 +1,103 @@
-"""Whole trainings of a known length: the policy of each kind, from its peak rate."""
+"""Whole trainings of a known length: each kind of schedule, with the peak that suits it."""
 
 from __future__ import annotations
 
-from .arguments import check_choice, check_float, check_steps
-from .compose import chain, one_cycle, warm_restarts
-from .policies import constant, decay, linear_sweep, triangular, triangular2
+from . import compose
+from .arguments import check_choice, check_float, check_int, check_steps, refuse
+from .policies import constant, cosine, decay, linear_sweep, triangular, triangular2
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     from .policy import Policy
 
+# The peak that suits a kind, as a multiple of the best constant rate. Fitted by
+# `python benchmarks/long.py --peaks`.
+PEAKS = {
+    "triangular": 1.0,
+    "triangular2": 1.0,
+    "warm_restarts": 1.0,
+    "one_cycle": 1.0,
+    "linear": 1.0,
+    "cosine": 1.0,
+    "wsd": 1.0,
+}
+KINDS = tuple(PEAKS)
+# Whole cycles of a training, unless the caller says otherwise.
 CYCLES = 4
-WARM_UP = 0.05
-COOLDOWN = 0.2
-KINDS = ("triangular", "triangular2", "warm_restarts", "one_cycle", "linear", "cosine", "wsd")
+# The base of cycles, as a share of their peak.
+BASE = 0.25
 
 
-def planned(
-    kind: str,
-    base_lr: float,
-    max_lr: float,
-    total_steps: int,
-    *,
-    cycles: int = CYCLES,
-    warm_up: float = WARM_UP,
-    cooldown: float = COOLDOWN,
-) -> Policy:
-    """A whole training of that kind."""
-    check_choice("kind", kind, KINDS)
-    total_steps = check_steps("total_steps", total_steps)
-    half = max(1, round(total_steps / (2 * cycles)))
-    if kind == "triangular":
-        return triangular(base_lr, max_lr, half)
-    if kind == "triangular2":
-        return triangular2(base_lr, max_lr, half)
-    if kind == "warm_restarts":
-        return warm_restarts(0.0, max_lr, 2 * half)
-    if kind == "one_cycle":
-        return one_cycle(max_lr, total_steps)
-    if kind == "linear":
-        return decay(max_lr, 0.0, total_steps)
-    if kind == "cosine":
-        return chain([(warm_restarts(0.0, max_lr, total_steps), total_steps)])
-    up = max(2, round(check_float("warm_up", warm_up, 0.0, 1.0) * total_steps))
-    down = max(1, round(check_float("cooldown", cooldown, 0.0, 1.0) * total_steps))
-    return chain(
-        [
-            (linear_sweep(max_lr / up, max_lr, up), up),
-            (constant(max_lr), total_steps - up - down),
-            (decay(max_lr, 0.0, down), down),
-        ]
+def planned(kind: str, max_lr: float, total_steps: int, **arguments: Any) -> Policy:
+    """A whole training of total_steps updates that rises to max_lr.
+
+    Args:
+        kind: "triangular", "triangular2", "warm_restarts", "one_cycle", "linear", "cosine" or
+            "wsd" (warm-up, constant, cooldown).
+        max_lr: The peak rate.
+        total_steps: Updates of the training, an integer >= 1.
+        arguments: base_lr and cycles of triangular, triangular2 and warm_restarts; warm_up and
+            cooldown of wsd, each a share of the training; the arguments of `one_cycle`.
+
+    Raises:
+        TypeError: For an argument of the wrong type, or that the kind does not have.
+        ValueError: For an unknown kind, and values that are not allowed.
+    """
+    function = _PLANS[check_choice("kind", kind, KINDS)]
+    return function(
+        check_float("max_lr", max_lr, 0.0), check_steps("total_steps", total_steps), **arguments
     )
+
+
+def _period(total_steps: int, cycles: object) -> int:
+    """The length of a cycle, where whole cycles fill the training but for a few steps."""
+    cycles = check_int("cycles", cycles, 1)
+    if total_steps < 2 * cycles:
+        refuse(ValueError, "total_steps", f">= {2 * cycles}, for {cycles} cycles", total_steps)
+    return total_steps // cycles
+
+
+def _triangles(constructor: Callable[..., Policy]) -> Callable[..., Policy]:
+    def plan(
+        max_lr: float, total_steps: int, *, base_lr: float | None = None, cycles: int = CYCLES
+    ) -> Policy:
+        period = _period(total_steps, cycles)
+        base_lr = BASE * max_lr if base_lr is None else base_lr
+        return constructor(base_lr, max_lr, period - period // 2, period // 2)
+
+    return plan
+
+
+def _restarts(
+    max_lr: float, total_steps: int, *, base_lr: float = 0.0, cycles: int = CYCLES
+) -> Policy:
+    return compose.warm_restarts(base_lr, max_lr, _period(total_steps, cycles))
+
+
+def _wsd(
+    max_lr: float, total_steps: int, *, warm_up: float = 0.05, cooldown: float = 0.2
+) -> Policy:
+    rising = round(check_float("warm_up", warm_up, 0.0, 1.0) * total_steps)
+    falling = round(check_float("cooldown", cooldown, 0.0, 1.0) * total_steps)
+    if rising + falling > total_steps:
+        refuse(ValueError, "cooldown", f"at most 1 - warm_up = {1.0 - warm_up:g}", cooldown)
+    policy = constant(max_lr)
+    if rising >= 2:
+        policy = compose.chain(
+            [(linear_sweep(max_lr / rising, max_lr, rising), rising), (policy, None)]
+        )
+    return compose.cooldown(policy, total_steps - falling, falling) if falling else policy
+
+
+_PLANS: dict[str, Callable[..., Policy]] = {
+    "triangular": _triangles(triangular),
+    "triangular2": _triangles(triangular2),
+    "warm_restarts": _restarts,
+    "one_cycle": compose.one_cycle,
+    "linear": lambda max_lr, total_steps: decay(max_lr, 0.0, total_steps),
+    "cosine": lambda max_lr, total_steps: cosine(max_lr, 0.0, total_steps),
+    "wsd": _wsd,
+}

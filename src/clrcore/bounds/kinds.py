@@ -27,6 +27,8 @@ KINDS = {
     "no_interval": "the rule gives a single rate and does not know how sure it is",
     "seeds_disagree": "the curves of several seeds differ by more than a factor of 3",
     "curves_left_out": "some curves carry no answer",
+    "none_trains": "no trial run of a confirmation trained",
+    "trials_at_edge": "the best trial run has the smallest or the largest rate tried",
     "unknown": "a warning of another program",
 }
 

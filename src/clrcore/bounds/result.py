@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .. import compose, policies
+from .. import compose, planning, policies
 from .._values import Value
 from ..arguments import (
     check_choice,
@@ -118,19 +118,41 @@ class Bounds(Value):
             trials=tuple(trials),
         )
 
-    def policy(self, step_size: int, kind: str = "triangular2", **arguments: Any) -> Policy:
-        """A policy that moves between these bounds.
+    def policy(
+        self,
+        step_size: int | None = None,
+        kind: str | None = None,
+        *,
+        total_steps: int | None = None,
+        **arguments: Any,
+    ) -> Policy:
+        """A policy between these bounds, or for a whole training of a known length.
 
         Args:
-            step_size: Half a cycle, in steps; 2 to 10 epochs serve well (paper, section 3.2).
-            kind: Name of the constructor: triangular, triangular2, exp_range, cyclic, decay or
-                smith_one_cycle.
-            arguments: Its other arguments, by name, such as gamma and decays of exp_range.
+            step_size: Half a cycle, in steps; 2 to 10 epochs serve well (paper, section 3.2). The
+                policy moves between base_lr and max_lr.
+            kind: With step_size: triangular, triangular2 (the default), exp_range, cyclic, decay
+                or smith_one_cycle. With total_steps: triangular, triangular2, warm_restarts,
+                one_cycle (the default), linear, cosine or wsd.
+            total_steps: Updates of the whole training instead; the peak is a multiple of lr that
+                suits the kind.
+            arguments: The other arguments of the kind, by name: gamma and decays of exp_range;
+                cycles (4 unless given) and base_lr of triangular, triangular2 and warm_restarts;
+                warm_up and cooldown of wsd, as shares of the training (0.05 and 0.2).
 
         Raises:
+            TypeError: Where neither or both of step_size and total_steps are given.
             ValueError: For an unknown kind, and what the constructor raises.
         """
-        constructor = POLICIES[check_choice("kind", kind, POLICIES)]
+        if (step_size is None) == (total_steps is None):
+            got = "neither" if step_size is None else "both"
+            raise TypeError(f"policy() needs either step_size or total_steps, got {got}")
+        if total_steps is not None:
+            kind = check_choice("kind", "one_cycle" if kind is None else kind, planning.KINDS)
+            return planning.planned(kind, planning.PEAKS[kind] * self.lr, total_steps, **arguments)
+        constructor = POLICIES[
+            check_choice("kind", "triangular2" if kind is None else kind, POLICIES)
+        ]
         return constructor(
             base_lr=self.base_lr, max_lr=self.max_lr, step_size=step_size, **arguments
         )

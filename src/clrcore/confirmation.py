@@ -1,0 +1,670 @@
+"""Short trial runs that confirm or move a suggested rate.
+
+A suggestion from a range test is right in most settings and wrong by a factor in some. A few
+short runs at rates around it find out. Nothing here knows a framework.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from ._plain import from_plain, to_plain
+from .arguments import (
+    check_choice,
+    check_float,
+    check_int,
+    check_keys,
+    check_seeds,
+    check_steps,
+    check_version,
+    float_from_number,
+    float_from_scalar,
+    refuse,
+)
+from .errors import NoBoundsError
+from .planning import KINDS, PEAKS, planned
+from .policies import constant
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Self
+
+    from .bounds import Bounds
+    from .policy import Policy
+
+VERSION = 1
+# Rates of neighbouring trials differ by half a decade.
+STEP = math.sqrt(10.0)
+# Trials around the suggestion, by their distance in steps, in the order they are run.
+FIRST_TRIALS = (0, -1, 1, -2)
+LEAST_RATES, MOST_RATES = 3, 6
+# A rate ties with the best where its loss is within this share of the best trial's fall.
+TIE = 0.02
+# A trial trains where its loss has fallen by this share of the best trial's fall.
+TRAINS = 0.5
+# The mean loss of this share of a trial, its last, stands for its end.
+LAST = 0.2
+# Losses at the beginning of a trial whose mean stands for the start.
+FIRST_LOSSES = 5
+# A fall counts from so many standard errors of its mean on.
+SURE = 3.0
+# The band around the tied rates that the best constant rate is expected in, in steps.
+BAND = 1.0
+
+
+class TrialResult(NamedTuple):
+    """What a trial run gave. Immutable.
+
+    Attributes:
+        lr: The rate that was tried: a constant, or the constant that a rehearsed schedule is
+            planned from.
+        seed: The seed of the run.
+        losses: The losses of the mini-batches, in order; the last may be NaN or infinite.
+        held_out_losses: The held-out losses, in order; empty where there are none.
+    """
+
+    lr: float
+    seed: int
+    losses: tuple[float, ...]
+    held_out_losses: tuple[float, ...] = ()
+
+    @property
+    def loss(self) -> float:
+        """The loss that decides: at the end of the run; infinite where the run broke down.
+
+        It is the mean of the last held-out losses where there are any, otherwise that of the
+        last fifth of the training losses.
+        """
+        deciding = self.held_out_losses or self.losses
+        if not all(map(math.isfinite, (*self.losses, *self.held_out_losses))) or not deciding:
+            return math.inf
+        return _mean(_last(deciding))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as plain data, valid as JSON."""
+        return {
+            "lr": self.lr,
+            "seed": self.seed,
+            "losses": [to_plain(loss) for loss in self.losses],
+            "held_out_losses": [to_plain(loss) for loss in self.held_out_losses],
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> TrialResult:
+        """The result that `to_dict` described.
+
+        Raises:
+            TypeError: For data of the wrong type.
+            ValueError: For missing or unknown keys, and values that are not allowed.
+        """
+        check_keys("trial", data, cls._fields)
+        columns = []
+        for name in ("losses", "held_out_losses"):
+            if not isinstance(data[name], list):
+                refuse(TypeError, name, "a list", data[name])
+            values = [from_plain(f"{name}[{i}]", x) for i, x in enumerate(data[name])]
+            if None in values:
+                refuse(TypeError, name, "a list of numbers", data[name])
+            columns.append(tuple(values))
+        return cls(
+            check_float("lr", data["lr"], 0.0, above=True),
+            check_int("seed", data["seed"], 0),
+            *columns,  # type: ignore[arg-type]
+        )
+
+
+class Trial:
+    """A short run at one rate, handed out by `Confirmation`.
+
+    Iterate over it for the rates of the updates, train one batch at each, and record the loss.
+    Where reading a loss is slow, take a block of rates with `next_rates` and record it with
+    `record_block`. The first loss that is not finite ends the trial.
+
+    Attributes:
+        lr: The rate that is tried.
+        seed: The seed for the run's randomness.
+        policy: The rates of its updates.
+        total_steps: Number of its updates.
+        reason: Why the trial ended, in words; None while it goes on.
+    """
+
+    def __init__(self, lr: float, seed: int, policy: Policy, num_steps: int) -> None:
+        self.lr = lr
+        self.seed = seed
+        self.policy = policy
+        self.total_steps = num_steps
+        self.reason: str | None = None
+        self._losses: list[float] = []
+        self._held_out: list[float] = []
+        self._handed_out = 0
+
+    @property
+    def step_count(self) -> int:
+        """Updates recorded so far."""
+        return len(self._losses)
+
+    @property
+    def smoothed_loss(self) -> float | None:
+        """Mean of about the last ten losses, for progress bars; None before the first."""
+        return _mean(self._losses[-10:]) if self._losses else None
+
+    @property
+    def result(self) -> TrialResult:
+        """What was recorded so far."""
+        return TrialResult(self.lr, self.seed, tuple(self._losses), tuple(self._held_out))
+
+    def __iter__(self) -> Self:
+        """Go on with the first rate that nothing was recorded for."""
+        self._handed_out = 0
+        return self
+
+    def __next__(self) -> float:
+        """The rate of the next update.
+
+        Raises:
+            RuntimeError: If nothing was recorded for the last rate.
+        """
+        if self.reason is not None:
+            raise StopIteration
+        return self.next_rates(1)[0]
+
+    def next_rates(self, count: int) -> list[float]:
+        """The rates of the next updates; an empty list once the trial is over.
+
+        Args:
+            count: Rates wanted, an integer >= 1. Fewer are returned at the end of the trial.
+
+        Raises:
+            RuntimeError: If nothing was recorded for the rates handed out before.
+        """
+        count = check_int("count", count, 1)
+        if self.reason is not None:
+            return []
+        if self._handed_out:
+            raise RuntimeError(
+                "nothing was recorded for the last rate of this trial: call "
+                "trial.record(loss=...) once for every rate"
+            )
+        start = self.step_count
+        rates = [self.policy(step) for step in range(start, min(start + count, self.total_steps))]
+        self._handed_out = len(rates)
+        return rates
+
+    def validation_due(self, ahead: int = 0) -> bool:
+        """Whether held-out loss is to be evaluated after the next update, if there are data.
+
+        It is due after the last update.
+
+        Args:
+            ahead: Updates made since the last one recorded, for drivers that work in blocks.
+        """
+        return self.step_count + ahead + 1 == self.total_steps
+
+    def record(self, *, loss: Any, held_out_loss: Any = None) -> None:
+        """Take the loss of the update made at the last rate handed out.
+
+        Args:
+            loss: Loss of the mini-batch, before the update.
+            held_out_loss: Loss of held-out data, after the update; it may be left out. Where
+                held-out losses are given, they decide.
+
+        Raises:
+            TypeError: For anything that is not a number.
+            RuntimeError: Where no rate was handed out.
+        """
+        point = _point(loss, held_out_loss)
+        if not self._handed_out:
+            raise RuntimeError(
+                "record() comes once after each rate: take the next rate from the trial first"
+                if self.reason is None
+                else f"the trial is over: {self.reason}"
+            )
+        self._handed_out -= 1
+        self._take(*point)
+
+    def record_block(
+        self, losses: Sequence[Any], held_out_losses: Sequence[Any] | None = None
+    ) -> int:
+        """Take the losses of several updates at once, in order, up to the end of the trial.
+
+        Args:
+            losses: One loss per update, as in `record`.
+            held_out_losses: One held-out loss per update, None where there is none.
+
+        Returns:
+            The number of updates recorded.
+
+        Raises:
+            TypeError: For a loss that is not a number; then nothing is recorded.
+            ValueError: For columns of different lengths, or longer than the block.
+        """
+        held_out = [None] * len(losses) if held_out_losses is None else list(held_out_losses)
+        if len(held_out) != len(losses) or len(losses) > self._handed_out:
+            refuse(
+                ValueError,
+                "losses",
+                f"of the same length as held_out_losses, at most {self._handed_out}, the number "
+                "of rates handed out",
+                [len(losses), len(held_out)],
+            )
+        points = [_point(*pair) for pair in zip(losses, held_out, strict=True)]
+        self._handed_out = 0
+        before = self.step_count
+        for point in points:
+            if self.reason is not None:
+                break
+            self._take(*point)
+        return self.step_count - before
+
+    def end_early(self, cause: str) -> None:
+        """End the trial before its last update, because the data have ended.
+
+        Args:
+            cause: Why no further update can be made, in words.
+
+        Raises:
+            ValueError: Where no update was recorded.
+        """
+        if self.reason is not None:
+            return
+        if not self._losses:
+            raise ValueError(f"the trial at lr={self.lr!r} ended before its first update: {cause}")
+        self.reason = f"the trial ended after {self.step_count} of {self.total_steps}: {cause}"
+
+    def _take(self, loss: float, held_out_loss: float | None) -> None:
+        self._losses.append(loss)
+        where = f"at update {self.step_count} of {self.total_steps}"
+        if held_out_loss is not None:
+            self._held_out.append(held_out_loss)
+            if not math.isfinite(held_out_loss):
+                self.reason = f"the held-out loss is {held_out_loss} {where}"
+        if not math.isfinite(loss):
+            self.reason = f"the loss is {loss} {where}"
+        elif self.reason is None and self.step_count == self.total_steps:
+            self.reason = f"all {self.total_steps} updates were made"
+
+    def __repr__(self) -> str:
+        return (
+            f"Trial(lr={self.lr:.3g}, seed={self.seed}) after {self.step_count} of "
+            f"{self.total_steps} updates"
+        )
+
+
+class Confirmation:
+    """A few short runs at rates around a suggestion, which confirm or move it.
+
+    Iterate over it for trials. Before each trial, put the model and the optimizer back to the
+    same start, and seed with `trial.seed` where you can. The first trials are at the suggested
+    rate, at half a decade below and above it, and at a decade below. While the best trial is at
+    an edge, a further trial follows beyond it. The answer is the smallest rate that ties with
+    the best.
+
+    Args:
+        bounds_or_rate: The suggestion: `Bounds`, or a constant rate > 0.
+        num_steps: Updates of each trial, an integer >= 10.
+        total_steps: Updates of the planned training, if known.
+        kind: "constant", or the schedule of the planned training, compressed into num_steps
+            updates: a kind of `Bounds.policy(total_steps=...)`.
+        seeds: None for seed 0; a number n for the seeds 0..n-1; or the seeds. With several,
+            each rate is tried with each seed, and the mean decides.
+        max_updates: The most updates that all trials may make, at least those of three trials
+            with each seed; by default six trials with each seed.
+
+    Raises:
+        TypeError: For an argument of the wrong type; the message names it.
+        ValueError: For a value that is not allowed.
+
+    Example:
+        >>> import clrcore
+        >>> check = clrcore.Confirmation(0.01, num_steps=50)
+        >>> check.most_updates
+        300
+        >>> for trial in check:
+        ...     weight = 1.0
+        ...     for lr in trial:
+        ...         trial.record(loss=weight**2)
+        ...         weight -= lr * 2 * weight
+        >>> round(check.bounds.lr, 3)
+        0.1
+    """
+
+    def __init__(
+        self,
+        bounds_or_rate: Bounds | float,
+        num_steps: int = 200,
+        *,
+        total_steps: int | None = None,
+        kind: str = "constant",
+        seeds: int | Sequence[int] | None = None,
+        max_updates: int | None = None,
+    ) -> None:
+        self._suggested, self._rate = _suggestion(bounds_or_rate)
+        self._num_steps = check_steps("num_steps", num_steps, 10)
+        self._total_steps = None if total_steps is None else check_steps("total_steps", total_steps)
+        self._kind = check_choice("kind", kind, ["constant", *KINDS])
+        self._seeds = check_seeds("seeds", seeds) or [0]
+        per_rate = self._num_steps * len(self._seeds)
+        if max_updates is None:
+            max_updates = MOST_RATES * per_rate
+        most = check_int("max_updates", max_updates, LEAST_RATES * per_rate) // per_rate
+        self._most_rates = min(most, MOST_RATES)
+        self._results: list[TrialResult] = []
+        self._trial: Trial | None = None
+
+    @property
+    def most_updates(self) -> int:
+        """The most updates that all trials together make."""
+        return self._most_rates * self._num_steps * len(self._seeds)
+
+    @property
+    def updates(self) -> int:
+        """Updates recorded in the trials that are over."""
+        return sum(len(result.losses) for result in self._results)
+
+    @property
+    def current(self) -> Trial | None:
+        """The trial that was handed out last, until the next."""
+        return self._trial
+
+    @property
+    def trials(self) -> tuple[TrialResult, ...]:
+        """The results of the trials that are over, in the order they were run."""
+        return tuple(self._results)
+
+    def __iter__(self) -> Self:
+        """Go on with the first trial that is not over."""
+        self._collect()
+        return self
+
+    def __next__(self) -> Trial:
+        """The next trial.
+
+        Raises:
+            RuntimeError: If the last trial is not over.
+        """
+        if self._trial is not None and self._trial.reason is None and self._trial.step_count:
+            raise RuntimeError(
+                f"the trial at lr={self._trial.lr:.3g} is not over: it recorded "
+                f"{self._trial.step_count} of {self._trial.total_steps} updates; iterate over it "
+                "to its end, or call its end_early()"
+            )
+        self._collect()
+        following = self._next()
+        if following is None:
+            raise StopIteration
+        self._trial = Trial(*following, self._policy(following[0]), self._num_steps)
+        return self._trial
+
+    def _collect(self) -> None:
+        """Take the result of a trial that is over; forget a trial that is not."""
+        if self._trial is not None and self._trial.reason is not None:
+            self._results.append(self._trial.result)
+        self._trial = None
+
+    def _policy(self, lr: float) -> Policy:
+        if self._kind == "constant":
+            return constant(lr)
+        peak = PEAKS[self._kind] * lr
+        return planned(self._kind, peak, self._num_steps)
+
+    def _lr(self, distance: int) -> float:
+        return self._rate * STEP**distance
+
+    def _next(self) -> tuple[float, int] | None:
+        """Rate and seed of the next trial; None after the last. It follows from the results."""
+        done = len(self._results)
+        rate, seed = divmod(done, len(self._seeds))
+        if seed:
+            return self._results[-1].lr, self._seeds[seed]
+        distances = self._distances()
+        if rate < min(len(FIRST_TRIALS), self._most_rates):
+            return self._lr(FIRST_TRIALS[rate]), self._seeds[0]
+        if rate >= self._most_rates:
+            return None
+        losses = dict(zip(distances, self._losses(), strict=True))
+        beyond = extension(losses, self._start())
+        return None if beyond is None else (self._lr(beyond), self._seeds[0])
+
+    def _distances(self) -> list[int]:
+        """The rates tried so far with all seeds, as steps from the suggestion."""
+        rates = self._results[:: len(self._seeds)][: len(self._results) // len(self._seeds)]
+        return [round(math.log(result.lr / self._rate, STEP)) for result in rates]
+
+    def _losses(self) -> list[float]:
+        """The deciding loss of each rate tried with all seeds."""
+        many = len(self._seeds)
+        return [
+            _mean([result.loss for result in self._results[i : i + many]])
+            for i in range(0, len(self._results) - many + 1, many)
+        ]
+
+    def _start(self) -> float:
+        """The training loss before any trial had moved."""
+        slowest = min(self._results, key=lambda result: result.lr)
+        return _mean([loss for loss in slowest.losses[:FIRST_LOSSES] if math.isfinite(loss)])
+
+    @property
+    def bounds(self) -> Bounds:
+        """The answer that held. Needs NumPy.
+
+        Raises:
+            RuntimeError: Before the last trial.
+            NoBoundsError: Where no trial trains; its kind is "none_trains".
+        """
+        self._collect()
+        if self._next() is not None:
+            raise RuntimeError(
+                f"the confirmation is not over: {len(self._results)} trials were run; iterate "
+                "over it to its end"
+            )
+        losses = dict(sorted(zip(self._distances(), self._losses(), strict=True)))
+        start = self._start()
+        best = min(losses, key=losses.__getitem__)
+        if not self._trained(best, losses[best], start):
+            raise NoBoundsError(
+                f"none of {len(losses)} rates from {self._lr(min(losses)):.3g} to "
+                f"{self._lr(max(losses)):.3g} trains within {self._num_steps} updates: the loss "
+                f"starts at {start:.4g} and ends at {losses[best]:.4g} at best; use longer trials "
+                "(num_steps), another suggestion, or check that the model learns at all",
+                "none_trains",
+            )
+        return self._answer(losses, start)
+
+    def _trained(self, best: int, loss: float, start: float) -> bool:
+        """Whether the best trial's loss fell by more than its noise."""
+        if not math.isfinite(loss):
+            return False
+        ends = [r for r in self._results if math.isclose(r.lr, self._lr(best))]
+        errors = [_standard_error(_last(r.losses)) for r in ends]
+        first = _spread(ends[0].losses[:FIRST_LOSSES]) / math.sqrt(FIRST_LOSSES)
+        return start - loss > SURE * math.hypot(_mean(errors), first)
+
+    def _answer(self, losses: dict[int, float], start: float) -> Bounds:
+        from .bounds import Bounds, BoundsWarning
+
+        tied = ties(losses, start)
+        lr = self._lr(tied[0])
+        best = min(losses, key=losses.__getitem__)
+        fall = start - losses[best]
+        trained = [k for k, loss in losses.items() if start - loss >= TRAINS * fall]
+        top, failing = max(trained), [k for k in losses if k > max(trained)]
+        old_base, old_max = (
+            (self._rate / 4.0, 2.0 * self._rate)
+            if self._suggested is None
+            else (self._suggested.base_lr, self._suggested.max_lr)
+        )
+        factor = lr / self._rate
+        reasons = [
+            f"trials of {self._num_steps} updates ended at a loss of "
+            + ", ".join(f"{loss:.4g} at lr={self._lr(k):.3g}" for k, loss in losses.items())
+            + f", from {start:.4g}"
+        ]
+        if len(tied) > 1:
+            reasons.append(
+                f"the trials tie from lr={lr:.3g} to {self._lr(tied[-1]):.3g}: their losses are "
+                f"within {100 * TIE:.0f} % of the best fall, so the smallest rate was taken"
+            )
+        else:
+            reasons.append(f"the trial at lr={lr:.3g} is the best, and none below ties with it")
+        warnings = []
+        if best in (min(losses), max(losses)):
+            side = "largest" if best == max(losses) else "smallest"
+            warnings.append(
+                BoundsWarning(
+                    f"the best trial has the {side} rate tried, lr={self._lr(best):.3g}; confirm "
+                    "again from there",
+                    "trials_at_edge",
+                )
+            )
+        if self._suggested is not None:
+            reasons += [f"before the trials: {reason}" for reason in self._suggested.reasons]
+            reasons += [f"before the trials: {warning}" for warning in self._suggested.warnings]
+        highest = self._lr(top)
+        return Bounds(
+            base_lr=min(old_base * factor, lr),
+            max_lr=max(min(old_max * factor, highest), lr),
+            lr=lr,
+            lr_interval=(lr * STEP**-BAND, self._lr(tied[-1]) * STEP**BAND),
+            max_lr_interval=(highest, self._lr(min(failing)) if failing else highest * STEP),
+            rule="confirmation",
+            reasons=reasons,
+            warnings=warnings,
+            trials=self._results,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """The trials that are over as plain data, valid as JSON.
+
+        Raises:
+            RuntimeError: In the middle of a trial.
+        """
+        if self._trial is not None and self._trial.reason is None and self._trial.step_count:
+            raise RuntimeError(
+                f"a state is of whole trials, and the trial at lr={self._trial.lr:.3g} is not over"
+            )
+        self._collect()
+        return {
+            "version": VERSION,
+            **self._identity(),
+            "trials": [result.to_dict() for result in self._results],
+        }
+
+    def _identity(self) -> dict[str, Any]:
+        """What a state must have in common with the confirmation that loads it."""
+        return {
+            "rate": self._rate,
+            "num_steps": self._num_steps,
+            "total_steps": self._total_steps,
+            "kind": self._kind,
+            "seeds": list(self._seeds),
+            "most_rates": self._most_rates,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go to a state that `state_dict` described; a refused one changes nothing.
+
+        Raises:
+            TypeError: For data of the wrong type.
+            ValueError: For another version, another confirmation, missing or unknown keys, and
+                trials that this confirmation would not have run.
+        """
+        check_keys("state", state, ["version", *self._identity(), "trials"])
+        check_version("state", state["version"], VERSION)
+        for name, own in self._identity().items():
+            if state[name] != own:
+                refuse(
+                    ValueError,
+                    f"state[{name!r}]",
+                    f"{own!r}, as in this Confirmation",
+                    state[name],
+                )
+        if not isinstance(state["trials"], list):
+            refuse(TypeError, "state['trials']", "a list", state["trials"])
+        results = [TrialResult.from_dict(trial) for trial in state["trials"]]
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__, _results=[], _trial=None)
+        for i, result in enumerate(results):
+            expected = twin._next()
+            if (
+                expected is None
+                or not math.isclose(expected[0], result.lr)
+                or expected[1] != result.seed
+                or not 1 <= len(result.losses) <= self._num_steps
+            ):
+                refuse(
+                    ValueError,
+                    f"state['trials'][{i}]",
+                    "no further trial"
+                    if expected is None
+                    else f"a trial at lr={expected[0]!r} with seed {expected[1]} and 1 to "
+                    f"{self._num_steps} losses",
+                    state["trials"][i],
+                )
+            twin._results.append(result)
+        self._results, self._trial = results, None
+
+    def __repr__(self) -> str:
+        return (
+            f"Confirmation(lr={self._rate:.3g}, num_steps={self._num_steps}, kind={self._kind!r}) "
+            f"after {len(self._results)} trials"
+        )
+
+
+def ties(losses: dict[int, float], start: float) -> list[int]:
+    """The rates that tie with the best, rising and without a gap from the smallest to the best.
+
+    Args:
+        losses: Loss at the end by rate, in steps; infinite where the run broke down.
+        start: The loss before training.
+    """
+    best = min(losses, key=losses.__getitem__)
+    lowest, highest = min(losses.values()), max(filter(math.isfinite, losses.values()), default=0.0)
+    # Held-out losses may stand above the start of the training loss; then their range counts.
+    fall = start - lowest if start > lowest else highest - lowest
+    return [k for k in sorted(losses) if losses[k] <= losses[best] + TIE * fall]
+
+
+def extension(losses: dict[int, float], start: float) -> int | None:
+    """The next rate to try beyond an edge, in steps; None where the best is inside."""
+    if not any(map(math.isfinite, losses.values())):
+        return min(losses) - 1
+    tied = ties(losses, start)
+    if min(losses, key=losses.__getitem__) == max(losses):
+        return max(losses) + 1
+    return min(losses) - 1 if tied[0] == min(losses) else None
+
+
+def _suggestion(given: object) -> tuple[Bounds | None, float]:
+    """The bounds, if bounds were given, and the rate to start from."""
+    if hasattr(given, "max_lr_interval"):
+        return given, given.lr  # type: ignore[return-value, attr-defined]
+    float_from_number("bounds_or_rate", given, "Bounds, or a rate > 0")
+    return None, check_float("bounds_or_rate", given, 0.0, above=True)
+
+
+def _point(loss: Any, held_out_loss: Any) -> tuple[float, float | None]:
+    return (
+        float_from_scalar("loss", loss),
+        None if held_out_loss is None else float_from_scalar("held_out_loss", held_out_loss),
+    )
+
+
+def _last(values: Sequence[float]) -> Sequence[float]:
+    """The last fifth, at least one value."""
+    return values[-max(1, round(LAST * len(values))) :]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values) if all(map(math.isfinite, values)) else math.inf
+
+
+def _spread(values: Sequence[float]) -> float:
+    """The standard deviation, from neighbouring values, so that a trend does not count."""
+    steps = [b - a for a, b in zip(values, values[1:], strict=False)]
+    return math.sqrt(math.fsum(s * s for s in steps) / (2 * len(steps))) if steps else 0.0
+
+
+def _standard_error(values: Sequence[float]) -> float:
+    return _spread(values) / math.sqrt(len(values))

@@ -1,0 +1,214 @@
+"""Range test, suggestion and confirmation in a row: what every driver's `find_bounds` follows."""
+
+from __future__ import annotations
+
+from .arguments import check_choice, check_float, check_int, check_seeds, refuse
+from .confirmation import LEAST_RATES, MOST_RATES, Confirmation, Trial
+from .errors import NoBoundsError
+from .planning import KINDS
+from .policies import exponential_sweep
+from .rangetest import DEFAULT_SWEEP, RangeTest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Self
+
+    from .bounds import Bounds
+    from .curve import Curve
+    from .policy import Policy
+
+# Updates of a trial where the budget allows it.
+TRIAL_STEPS = 200
+# Fewer updates than this say nothing about a rate.
+LEAST_STEPS = 10
+# The most of the budget that range tests with the default sweep take.
+SWEEP_SHARE = 4
+
+
+class BoundsSearch:
+    """A range test, its suggestion, and the trials that confirm it, for a driver to run.
+
+    Iterate over it for runs: first a `RangeTest` for each seed, then the trials of a
+    `Confirmation`. Both have `total_steps`, `reason`, `smoothed_loss`, `next_rates`,
+    `record_block` and `end_early`, so that a driver needs one loop for them. Before each run put
+    the model and the optimizer back to the same start, and seed with `seed` where it is not None.
+
+    Args:
+        default_lr: The optimizer's own rate, > 0: trials start there where the range test gives
+            no answer.
+        sweep: Rates of the range test; by default the default sweep, shortened where a quarter
+            of max_updates does not hold it.
+        max_updates: The most updates of all runs together.
+        total_steps: Updates of the planned training, if known.
+        kind: "constant", or the schedule of the planned training, which the trials rehearse.
+        seeds: Seeds of the range test: None, a number n for 0..n-1, or a sequence.
+        validate_every: As in `RangeTest`.
+        steps_per_epoch: As in `RangeTest`.
+        held_out: As in `RangeTest`.
+
+    Raises:
+        TypeError: For an argument of the wrong type; the message names it.
+        ValueError: For a value that is not allowed, such as a max_updates that leaves no trials.
+
+    Example:
+        >>> import clrcore
+        >>> search = clrcore.BoundsSearch(default_lr=1e-3)
+        >>> for run in search:
+        ...     weight = 1.0
+        ...     for lr in run:
+        ...         run.record(loss=weight**2)
+        ...         weight -= lr * 2 * weight
+        >>> search.updates <= search.most_updates <= 1500
+        True
+        >>> bounds = search.bounds
+    """
+
+    def __init__(
+        self,
+        default_lr: float,
+        *,
+        sweep: Policy | None = None,
+        max_updates: int = 1500,
+        total_steps: int | None = None,
+        kind: str = "constant",
+        seeds: int | Sequence[int] | None = None,
+        validate_every: int | None = None,
+        steps_per_epoch: float | None = None,
+        held_out: bool | None = None,
+    ) -> None:
+        self._default_lr = check_float("default_lr", default_lr, 0.0, above=True)
+        max_updates = check_int("max_updates", max_updates, 1)
+        self._seeds: list[int | None] = [*(check_seeds("seeds", seeds) or [None])]
+        if sweep is None:
+            low, high, longest = DEFAULT_SWEEP
+            share = max_updates // (SWEEP_SHARE * len(self._seeds))
+            sweep = exponential_sweep(low, high, max(2, min(longest, share)))
+        self._tests = [
+            RangeTest(
+                sweep,
+                validate_every=validate_every,
+                steps_per_epoch=steps_per_epoch,
+                held_out=held_out,
+            )
+            for _ in self._seeds
+        ]
+        self._sweep_updates = sum(test.total_steps for test in self._tests)
+        left = max_updates - self._sweep_updates
+        self._num_steps = min(TRIAL_STEPS, left // LEAST_RATES)
+        if self._num_steps < LEAST_STEPS:
+            least = self._sweep_updates + LEAST_RATES * LEAST_STEPS
+            refuse(
+                ValueError,
+                "max_updates",
+                f">= {least}, as the range test makes {self._sweep_updates} updates",
+                max_updates,
+            )
+        self._trial_updates = min(left, MOST_RATES * self._num_steps)
+        self._total_steps = total_steps
+        self._kind = check_choice("kind", kind, ["constant", *KINDS])
+        # Refuses wrong arguments now, not after the range test.
+        self._confirmation = self._confirm(self._default_lr)
+        self._suggested = False
+        self._refusal: NoBoundsError | None = None
+        self._run = 0
+
+    def _confirm(self, start: Bounds | float) -> Confirmation:
+        return Confirmation(
+            start,
+            self._num_steps,
+            total_steps=self._total_steps,
+            kind=self._kind,
+            seeds=None if self._seeds[0] is None else self._seeds[:1],  # type: ignore[arg-type]
+            max_updates=self._trial_updates,
+        )
+
+    @property
+    def most_updates(self) -> int:
+        """The most updates that all runs together make."""
+        return self._sweep_updates + self._confirmation.most_updates
+
+    @property
+    def updates(self) -> int:
+        """Updates recorded so far."""
+        return sum(test.step_count for test in self._tests) + self._confirmation.updates
+
+    @property
+    def seed(self) -> int | None:
+        """The seed of the run that was handed out last; None where no seeds were asked for."""
+        return self._seeds[max(self._run - 1, 0) if self._run <= len(self._seeds) else 0]
+
+    @property
+    def stage(self) -> str:
+        """What the run that was handed out last is for, in words, for progress displays."""
+        if self._run <= len(self._tests):
+            return "range test"
+        trial = self._confirmation.current
+        return "confirmation" if trial is None else f"trial at lr={trial.lr:.3g}"
+
+    @property
+    def curves(self) -> list[Curve]:
+        """The curves of the range tests. Needs NumPy."""
+        return [test.curve for test in self._tests]
+
+    @property
+    def confirmation(self) -> Confirmation:
+        """The confirmation; its trials are known once the range tests are over."""
+        return self._confirmation
+
+    def __iter__(self) -> Self:
+        """Go on with the next run."""
+        return self
+
+    def __next__(self) -> RangeTest | Trial:
+        """The next run.
+
+        Raises:
+            RuntimeError: If the last run is not over.
+        """
+        if self._run < len(self._tests):
+            if self._run and self._tests[self._run - 1].reason is None:
+                raise RuntimeError("the range test is not over: iterate over it to its end")
+            self._run += 1
+            return self._tests[self._run - 1]
+        self._suggest()
+        self._run += 1
+        return next(self._confirmation)
+
+    def _suggest(self) -> None:
+        """Read the range tests, once."""
+        if self._suggested:
+            return
+        if self._tests[-1].reason is None:
+            raise RuntimeError("the range test is not over: iterate over it to its end")
+        from .bounds import suggest_bounds
+
+        try:
+            self._confirmation = self._confirm(suggest_bounds(self.curves))
+        except NoBoundsError as error:
+            self._refusal = error
+        self._suggested = True
+
+    @property
+    def bounds(self) -> Bounds:
+        """The confirmed answer. Needs NumPy.
+
+        Raises:
+            RuntimeError: Before the last run is over.
+            NoBoundsError: Where neither the range test nor a trial gives an answer.
+        """
+        if not self._suggested:
+            raise RuntimeError("the range test is not over: iterate over the search to its end")
+        if self._refusal is None:
+            return self._confirmation.bounds
+        refused = (
+            f"the range test gave no answer, so the trials started from the default rate, "
+            f"lr={self._default_lr:.3g}: {self._refusal}"
+        )
+        try:
+            bounds = self._confirmation.bounds
+        except NoBoundsError as error:
+            raise NoBoundsError(f"{error}; {refused}", error.kind) from self._refusal
+        fields = {name: getattr(bounds, name) for name in bounds.__slots__}
+        fields["reasons"] = [*bounds.reasons, refused]
+        return type(bounds)(**fields)
