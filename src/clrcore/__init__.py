@@ -12,8 +12,6 @@ from .compose import one_cycle as one_cycle
 from .compose import smith_one_cycle as smith_one_cycle
 from .compose import warm_restarts as warm_restarts
 from .confirmation import Confirmation as Confirmation
-from .confirmation import Trial as Trial
-from .confirmation import TrialResult as TrialResult
 from .cycles import Position as Position
 from .dictionary import policy_from_dict as policy_from_dict
 from .errors import NoBoundsError as NoBoundsError
@@ -35,6 +33,8 @@ from .policy import Policy as Policy
 from .rangetest import RangeTest as RangeTest
 from .scheduler import Scheduler as Scheduler
 from .search import BoundsSearch as BoundsSearch
+from .trials import Trial as Trial
+from .trials import TrialResult as TrialResult
 
 __version__ = "0.1.0"
 

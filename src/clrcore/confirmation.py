@@ -7,9 +7,7 @@ short runs at rates around it find out. Nothing here knows a framework.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
-from ._plain import from_plain, to_plain
 from .arguments import (
     check_choice,
     check_float,
@@ -19,12 +17,12 @@ from .arguments import (
     check_steps,
     check_version,
     float_from_number,
-    float_from_scalar,
     refuse,
 )
 from .errors import NoBoundsError
 from .planning import KINDS, PEAKS, planned
 from .policies import constant
+from .trials import Trial, TrialResult, last, mean, standard_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,252 +42,12 @@ LEAST_RATES, MOST_RATES = 3, 6
 TIE = 0.02
 # A trial trains where its loss has fallen by this share of the best trial's fall.
 TRAINS = 0.5
-# The mean loss of this share of a trial, its last, stands for its end.
-LAST = 0.2
-# Losses at the beginning of a trial whose mean stands for the start.
-FIRST_LOSSES = 5
+# The mean loss of this share of the slowest trial, its first, stands for the start.
+FIRST = 0.025
 # A fall counts from so many standard errors of its mean on.
 SURE = 3.0
 # The band around the tied rates that the best constant rate is expected in, in steps.
 BAND = 1.0
-
-
-class TrialResult(NamedTuple):
-    """What a trial run gave. Immutable.
-
-    Attributes:
-        lr: The rate that was tried: a constant, or the constant that a rehearsed schedule is
-            planned from.
-        seed: The seed of the run.
-        losses: The losses of the mini-batches, in order; the last may be NaN or infinite.
-        held_out_losses: The held-out losses, in order; empty where there are none.
-    """
-
-    lr: float
-    seed: int
-    losses: tuple[float, ...]
-    held_out_losses: tuple[float, ...] = ()
-
-    @property
-    def loss(self) -> float:
-        """The loss that decides: at the end of the run; infinite where the run broke down.
-
-        It is the mean of the last held-out losses where there are any, otherwise that of the
-        last fifth of the training losses.
-        """
-        deciding = self.held_out_losses or self.losses
-        if not all(map(math.isfinite, (*self.losses, *self.held_out_losses))) or not deciding:
-            return math.inf
-        return _mean(_last(deciding))
-
-    def to_dict(self) -> dict[str, Any]:
-        """The result as plain data, valid as JSON."""
-        return {
-            "lr": self.lr,
-            "seed": self.seed,
-            "losses": [to_plain(loss) for loss in self.losses],
-            "held_out_losses": [to_plain(loss) for loss in self.held_out_losses],
-        }
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> TrialResult:
-        """The result that `to_dict` described.
-
-        Raises:
-            TypeError: For data of the wrong type.
-            ValueError: For missing or unknown keys, and values that are not allowed.
-        """
-        check_keys("trial", data, cls._fields)
-        columns = []
-        for name in ("losses", "held_out_losses"):
-            if not isinstance(data[name], list):
-                refuse(TypeError, name, "a list", data[name])
-            values = [from_plain(f"{name}[{i}]", x) for i, x in enumerate(data[name])]
-            if None in values:
-                refuse(TypeError, name, "a list of numbers", data[name])
-            columns.append(tuple(values))
-        return cls(
-            check_float("lr", data["lr"], 0.0, above=True),
-            check_int("seed", data["seed"], 0),
-            *columns,  # type: ignore[arg-type]
-        )
-
-
-class Trial:
-    """A short run at one rate, handed out by `Confirmation`.
-
-    Iterate over it for the rates of the updates, train one batch at each, and record the loss.
-    Where reading a loss is slow, take a block of rates with `next_rates` and record it with
-    `record_block`. The first loss that is not finite ends the trial.
-
-    Attributes:
-        lr: The rate that is tried.
-        seed: The seed for the run's randomness.
-        policy: The rates of its updates.
-        total_steps: Number of its updates.
-        reason: Why the trial ended, in words; None while it goes on.
-    """
-
-    def __init__(self, lr: float, seed: int, policy: Policy, num_steps: int) -> None:
-        self.lr = lr
-        self.seed = seed
-        self.policy = policy
-        self.total_steps = num_steps
-        self.reason: str | None = None
-        self._losses: list[float] = []
-        self._held_out: list[float] = []
-        self._handed_out = 0
-
-    @property
-    def step_count(self) -> int:
-        """Updates recorded so far."""
-        return len(self._losses)
-
-    @property
-    def smoothed_loss(self) -> float | None:
-        """Mean of about the last ten losses, for progress bars; None before the first."""
-        return _mean(self._losses[-10:]) if self._losses else None
-
-    @property
-    def result(self) -> TrialResult:
-        """What was recorded so far."""
-        return TrialResult(self.lr, self.seed, tuple(self._losses), tuple(self._held_out))
-
-    def __iter__(self) -> Self:
-        """Go on with the first rate that nothing was recorded for."""
-        self._handed_out = 0
-        return self
-
-    def __next__(self) -> float:
-        """The rate of the next update.
-
-        Raises:
-            RuntimeError: If nothing was recorded for the last rate.
-        """
-        if self.reason is not None:
-            raise StopIteration
-        return self.next_rates(1)[0]
-
-    def next_rates(self, count: int) -> list[float]:
-        """The rates of the next updates; an empty list once the trial is over.
-
-        Args:
-            count: Rates wanted, an integer >= 1. Fewer are returned at the end of the trial.
-
-        Raises:
-            RuntimeError: If nothing was recorded for the rates handed out before.
-        """
-        count = check_int("count", count, 1)
-        if self.reason is not None:
-            return []
-        if self._handed_out:
-            raise RuntimeError(
-                "nothing was recorded for the last rate of this trial: call "
-                "trial.record(loss=...) once for every rate"
-            )
-        start = self.step_count
-        rates = [self.policy(step) for step in range(start, min(start + count, self.total_steps))]
-        self._handed_out = len(rates)
-        return rates
-
-    def validation_due(self, ahead: int = 0) -> bool:
-        """Whether held-out loss is to be evaluated after the next update, if there are data.
-
-        It is due after the last update.
-
-        Args:
-            ahead: Updates made since the last one recorded, for drivers that work in blocks.
-        """
-        return self.step_count + ahead + 1 == self.total_steps
-
-    def record(self, *, loss: Any, held_out_loss: Any = None) -> None:
-        """Take the loss of the update made at the last rate handed out.
-
-        Args:
-            loss: Loss of the mini-batch, before the update.
-            held_out_loss: Loss of held-out data, after the update; it may be left out. Where
-                held-out losses are given, they decide.
-
-        Raises:
-            TypeError: For anything that is not a number.
-            RuntimeError: Where no rate was handed out.
-        """
-        point = _point(loss, held_out_loss)
-        if not self._handed_out:
-            raise RuntimeError(
-                "record() comes once after each rate: take the next rate from the trial first"
-                if self.reason is None
-                else f"the trial is over: {self.reason}"
-            )
-        self._handed_out -= 1
-        self._take(*point)
-
-    def record_block(
-        self, losses: Sequence[Any], held_out_losses: Sequence[Any] | None = None
-    ) -> int:
-        """Take the losses of several updates at once, in order, up to the end of the trial.
-
-        Args:
-            losses: One loss per update, as in `record`.
-            held_out_losses: One held-out loss per update, None where there is none.
-
-        Returns:
-            The number of updates recorded.
-
-        Raises:
-            TypeError: For a loss that is not a number; then nothing is recorded.
-            ValueError: For columns of different lengths, or longer than the block.
-        """
-        held_out = [None] * len(losses) if held_out_losses is None else list(held_out_losses)
-        if len(held_out) != len(losses) or len(losses) > self._handed_out:
-            refuse(
-                ValueError,
-                "losses",
-                f"of the same length as held_out_losses, at most {self._handed_out}, the number "
-                "of rates handed out",
-                [len(losses), len(held_out)],
-            )
-        points = [_point(*pair) for pair in zip(losses, held_out, strict=True)]
-        self._handed_out = 0
-        before = self.step_count
-        for point in points:
-            if self.reason is not None:
-                break
-            self._take(*point)
-        return self.step_count - before
-
-    def end_early(self, cause: str) -> None:
-        """End the trial before its last update, because the data have ended.
-
-        Args:
-            cause: Why no further update can be made, in words.
-
-        Raises:
-            ValueError: Where no update was recorded.
-        """
-        if self.reason is not None:
-            return
-        if not self._losses:
-            raise ValueError(f"the trial at lr={self.lr!r} ended before its first update: {cause}")
-        self.reason = f"the trial ended after {self.step_count} of {self.total_steps}: {cause}"
-
-    def _take(self, loss: float, held_out_loss: float | None) -> None:
-        self._losses.append(loss)
-        where = f"at update {self.step_count} of {self.total_steps}"
-        if held_out_loss is not None:
-            self._held_out.append(held_out_loss)
-            if not math.isfinite(held_out_loss):
-                self.reason = f"the held-out loss is {held_out_loss} {where}"
-        if not math.isfinite(loss):
-            self.reason = f"the loss is {loss} {where}"
-        elif self.reason is None and self.step_count == self.total_steps:
-            self.reason = f"all {self.total_steps} updates were made"
-
-    def __repr__(self) -> str:
-        return (
-            f"Trial(lr={self.lr:.3g}, seed={self.seed}) after {self.step_count} of "
-            f"{self.total_steps} updates"
-        )
 
 
 class Confirmation:
@@ -327,7 +85,7 @@ class Confirmation:
         ...         trial.record(loss=weight**2)
         ...         weight -= lr * 2 * weight
         >>> round(check.bounds.lr, 3)
-        0.1
+        0.032
     """
 
     def __init__(
@@ -436,14 +194,17 @@ class Confirmation:
         """The deciding loss of each rate tried with all seeds."""
         many = len(self._seeds)
         return [
-            _mean([result.loss for result in self._results[i : i + many]])
+            mean([result.loss for result in self._results[i : i + many]])
             for i in range(0, len(self._results) - many + 1, many)
         ]
 
     def _start(self) -> float:
         """The training loss before any trial had moved."""
         slowest = min(self._results, key=lambda result: result.lr)
-        return _mean([loss for loss in slowest.losses[:FIRST_LOSSES] if math.isfinite(loss)])
+        return mean(self._first(slowest))
+
+    def _first(self, result: TrialResult) -> Sequence[float]:
+        return result.losses[: max(1, round(FIRST * self._num_steps))]
 
     @property
     def bounds(self) -> Bounds:
@@ -477,9 +238,9 @@ class Confirmation:
         if not math.isfinite(loss):
             return False
         ends = [r for r in self._results if math.isclose(r.lr, self._lr(best))]
-        errors = [_standard_error(_last(r.losses)) for r in ends]
-        first = _spread(ends[0].losses[:FIRST_LOSSES]) / math.sqrt(FIRST_LOSSES)
-        return start - loss > SURE * math.hypot(_mean(errors), first)
+        errors = [standard_error(last(r.losses)) for r in ends]
+        first = standard_error(self._first(ends[0]))
+        return start - loss > SURE * math.hypot(mean(errors), first)
 
     def _answer(self, losses: dict[int, float], start: float) -> Bounds:
         from .bounds import Bounds, BoundsWarning
@@ -642,29 +403,3 @@ def _suggestion(given: object) -> tuple[Bounds | None, float]:
         return given, given.lr  # type: ignore[return-value, attr-defined]
     float_from_number("bounds_or_rate", given, "Bounds, or a rate > 0")
     return None, check_float("bounds_or_rate", given, 0.0, above=True)
-
-
-def _point(loss: Any, held_out_loss: Any) -> tuple[float, float | None]:
-    return (
-        float_from_scalar("loss", loss),
-        None if held_out_loss is None else float_from_scalar("held_out_loss", held_out_loss),
-    )
-
-
-def _last(values: Sequence[float]) -> Sequence[float]:
-    """The last fifth, at least one value."""
-    return values[-max(1, round(LAST * len(values))) :]
-
-
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values) if all(map(math.isfinite, values)) else math.inf
-
-
-def _spread(values: Sequence[float]) -> float:
-    """The standard deviation, from neighbouring values, so that a trend does not count."""
-    steps = [b - a for a, b in zip(values, values[1:], strict=False)]
-    return math.sqrt(math.fsum(s * s for s in steps) / (2 * len(steps))) if steps else 0.0
-
-
-def _standard_error(values: Sequence[float]) -> float:
-    return _spread(values) / math.sqrt(len(values))

@@ -84,7 +84,7 @@ def _wsd(
     falling = round(check_float("cooldown", cooldown, 0.0, 1.0) * total_steps)
     if rising + falling > total_steps:
         refuse(ValueError, "cooldown", f"at most 1 - warm_up = {1.0 - warm_up:g}", cooldown)
-    policy = constant(max_lr)
+    policy: Policy = constant(max_lr)
     if rising >= 2:
         policy = compose.chain(
             [(linear_sweep(max_lr / rising, max_lr, rising), rising), (policy, None)]

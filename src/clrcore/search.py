@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .arguments import check_choice, check_float, check_int, check_seeds, refuse
-from .confirmation import LEAST_RATES, MOST_RATES, Confirmation, Trial
+from .confirmation import LEAST_RATES, MOST_RATES, Confirmation
 from .errors import NoBoundsError
 from .planning import KINDS
 from .policies import exponential_sweep
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .bounds import Bounds
     from .curve import Curve
     from .policy import Policy
+    from .trials import Trial
 
 # Updates of a trial where the budget allows it.
 TRIAL_STEPS = 200
@@ -79,7 +80,8 @@ class BoundsSearch:
     ) -> None:
         self._default_lr = check_float("default_lr", default_lr, 0.0, above=True)
         max_updates = check_int("max_updates", max_updates, 1)
-        self._seeds: list[int | None] = [*(check_seeds("seeds", seeds) or [None])]
+        checked = check_seeds("seeds", seeds)
+        self._seeds: list[int] | list[None] = [None] if checked is None else checked
         if sweep is None:
             low, high, longest = DEFAULT_SWEEP
             share = max_updates // (SWEEP_SHARE * len(self._seeds))
@@ -119,7 +121,7 @@ class BoundsSearch:
             self._num_steps,
             total_steps=self._total_steps,
             kind=self._kind,
-            seeds=None if self._seeds[0] is None else self._seeds[:1],  # type: ignore[arg-type]
+            seeds=None if self._seeds[0] is None else self._seeds[:1],
             max_updates=self._trial_updates,
         )
 

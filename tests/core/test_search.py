@@ -1,0 +1,92 @@
+"""Range test, suggestion and confirmation in a row."""
+
+import pytest
+
+import clrcore
+
+
+def quadratic(lr, step):
+    return (1.0 - 2.0 * lr) ** (2 * step)
+
+
+def run(search, loss):
+    seeds = []
+    for each in search:
+        seeds.append(search.seed)
+        step = 0
+        while rates := each.next_rates(16):
+            each.record_block([loss(lr, step + i) for i, lr in enumerate(rates)])
+            step += len(rates)
+    return seeds
+
+
+def trained(lr, step):
+    """The loss of gradient descent at this rate since its start, from the rate alone."""
+    return quadratic(lr, 40)
+
+
+def noise(lr, step):
+    return 2.3 + 0.1 * (-1) ** step
+
+
+def test_the_suggestion_is_confirmed_within_the_budget():
+    search = clrcore.BoundsSearch(default_lr=1e-3)
+    run(search, trained)
+
+    assert search.updates <= search.most_updates <= 1500
+    assert search.bounds.rule == "confirmation"
+    assert len(search.bounds.trials) >= 3
+
+
+def test_where_the_range_test_has_no_answer_the_default_rate_is_confirmed():
+    search = clrcore.BoundsSearch(default_lr=0.01)
+    run(
+        search,
+        lambda lr, step: noise(lr, step) if search.stage == "range test" else trained(lr, step),
+    )
+
+    assert search.bounds.trials[0].lr == 0.01
+    assert any("the trials started from the default rate" in r for r in search.bounds.reasons)
+
+
+def test_where_nothing_trains_both_reasons_are_given():
+    search = clrcore.BoundsSearch(default_lr=0.01)
+    run(search, noise)
+
+    with pytest.raises(
+        clrcore.NoBoundsError, match=r"none of .* the range test gave no answer"
+    ) as e:
+        search.bounds  # noqa: B018
+    assert e.value.kind == "none_trains"
+
+
+def test_seeds_are_for_the_range_tests_and_the_first_for_the_trials():
+    search = clrcore.BoundsSearch(default_lr=1e-3, seeds=[4, 7])
+    seeds = run(search, trained)
+
+    assert seeds[:2] == [4, 7]
+    assert set(seeds[2:]) == {4}
+    assert search.updates <= 1500
+
+
+@pytest.mark.parametrize("max_updates", [60, 200, 400, 1000, 1500, 5000])
+def test_any_budget_is_kept(max_updates):
+    search = clrcore.BoundsSearch(default_lr=1e-3, max_updates=max_updates)
+    run(search, trained)
+
+    assert search.updates <= search.most_updates <= max_updates
+
+
+def test_a_budget_without_room_for_trials_is_refused():
+    sweep = clrcore.exponential_sweep(1e-6, 10.0, 300)
+    with pytest.raises(ValueError, match="max_updates must be >= 330"):
+        clrcore.BoundsSearch(default_lr=1e-3, sweep=sweep, max_updates=320)
+
+
+def test_runs_are_handed_out_one_after_the_other():
+    search = clrcore.BoundsSearch(default_lr=1e-3)
+    next(search)
+    with pytest.raises(RuntimeError, match="not over"):
+        next(search)
+    with pytest.raises(RuntimeError, match="not over"):
+        search.bounds  # noqa: B018
