@@ -675,7 +675,7 @@ def test_an_update_is_traced_a_few_times_whatever_the_sweeps_length():
 
 def test_batches_that_end_early_give_the_curve_so_far():
     source = iter([BATCHES[k % 10] for k in range(32)])
-    with pytest.warns(UserWarning, match="ended after 32 of 60 updates: the batches ended"):
+    with pytest.warns(UserWarning, match="ended after 32 of 60 updates: batches has no further"):
         curve = range_test(update, start(), source, sweep=SWEEP, stop=False, block_size=25)
 
     assert len(curve) == 32
@@ -719,10 +719,7 @@ def test_a_policy_may_be_joined_to_other_schedules():
         ({"progress": 1}, TypeError, "progress must be True or False"),
         ({"sweep": 0.1}, TypeError, "sweep must be a policy"),
         ({"sweep": clrcore.constant(0.1)}, ValueError, "sweep must be a policy with an end"),
-        ({"seeds": 0}, ValueError, "seeds must be an integer >= 1"),
-        ({"seeds": 1.0}, TypeError, "seeds must be an integer >= 1"),
-        ({"seeds": [0, 1]}, TypeError, "seeds must be the number of states.*in JAX randomness is"),
-        ({"seeds": np.arange(2)}, TypeError, "seeds must be the number of states"),
+        ({"seeds": [0, 1]}, TypeError, "seeds must be the number of stacked states"),
         ({"seeds": 3}, ValueError, r"state\[0\]\['bias'\] must be an array with a first axis of 3"),
         ({"state": 0.0, "seeds": 3}, ValueError, "state must be an array with a first axis of 3"),
         ({"batch_per_seed": True}, ValueError, "batch_per_seed must be False without seeds"),
@@ -738,7 +735,7 @@ def test_a_policy_may_be_joined_to_other_schedules():
         ({"stop": 1}, TypeError, "stop must be True or False"),
         ({"state": {"name": "x"}}, TypeError, r"state\['name'\] must be an array or a number"),
         ({"batches": 5}, TypeError, "batches must be an iterable of batches"),
-        ({"batches": []}, ValueError, "ended before its first update: the batches ended"),
+        ({"batches": []}, ValueError, "ended before its first update: batches has no"),
         ({"batches": ["a"]}, TypeError, "batch 0 must be an array of numbers"),
         (
             {"batches": [(IMAGES, LABELS), (IMAGES[:7], LABELS[:7])]},

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+import clrcore
 from clrcore.arguments import refuse
 
 from ._tree import named_leaves
@@ -24,23 +25,9 @@ def repeated_batches(batches: Iterable[Any], seeds: int | None = None) -> Iterat
         TypeError: For what is not an iterable of arrays.
         ValueError: When a batch differs from the first.
     """
-    try:
-        iterator = iter(batches)
-    except TypeError:
+    if not hasattr(batches, "__iter__") and not hasattr(batches, "__getitem__"):
         refuse(TypeError, "batches", "an iterable of batches, such as a list", batches)
-    return _checked(_repeated(batches, iterator), seeds)
-
-
-def _repeated(batches: Iterable[Any], iterator: Iterator[Any]) -> Iterator[Any]:
-    """Iterate again after the end; an iterator, or an empty second epoch, ends it."""
-    while True:
-        empty = True
-        for batch in iterator:
-            empty = False
-            yield batch
-        if empty or iterator is batches:
-            return
-        iterator = iter(batches)
+    return _checked(clrcore.RangeTest.repeated(batches), seeds)
 
 
 def _checked(batches: Iterator[Any], seeds: int | None) -> Iterator[Any]:

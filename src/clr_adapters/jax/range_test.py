@@ -147,10 +147,7 @@ def range_test(
             taken = list(islice(source, min(length, total - leader.step_count)))
             if not taken:
                 for test in running:
-                    test.end_early(
-                        "the batches ended; give a list or a loader that can be iterated over "
-                        "again, an endless iterator, or a shorter sweep"
-                    )
+                    test.end_early(clrcore.RangeTest.data_end("batches"))
                 break
             rates, *_ = [test.next_rates(len(taken)) for test in running]  # all alike
             due = [leader.validation_due(ahead) for ahead in range(len(taken))]
@@ -170,15 +167,14 @@ def range_test(
 
 def _check_seeds(seeds: object) -> int | None:
     """The number of states; None for None."""
-    if isinstance(seeds, list | tuple | range) or getattr(seeds, "shape", ()) != ():
-        refuse(
-            TypeError,
-            "seeds",
-            "the number of states, an integer >= 1",
-            seeds,
-            advice="in JAX randomness is in the state, so stack a state for each seed",
-        )
-    listed = check_seeds("seeds", seeds)
+    try:
+        if isinstance(seeds, list | tuple | range) or getattr(seeds, "shape", ()) != ():
+            raise TypeError
+        listed = check_seeds("seeds", seeds)
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        allowed = "the number of stacked states, an integer >= 1, as randomness is in the state"
+        refuse(kind, "seeds", allowed, seeds)
     return None if listed is None else len(listed)
 
 
