@@ -1,4 +1,4 @@
-"""Every picture of a page is made by code beside it, or by a command that the page names."""
+"""Code on a page draws every picture, or a command that the page names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 drawing = runpy.run_path(str(DOCS / "draw.py"))
 
-# What makes a picture that takes too long for a block, by picture or by page.
+# Commands that draw pictures too slow for a page, by picture or by page.
 COMMANDS = {
     "comparison.png": "clrcore demo",
     "range_test.png": "clrcore demo",
@@ -36,17 +36,18 @@ def by_name(page: Path) -> str:
     return page.name
 
 
-@pytest.mark.parametrize("page", PAGES, ids=by_name)
-def test_a_block_makes_each_picture_or_the_page_says_what_does(page):
-    text = page.read_text(encoding="utf-8")
-    drawn = drawing["drawn"](text)
-    for _, picture in shown(page):
-        assert picture.is_file()
-        if picture.name not in drawn:
-            command = COMMANDS.get(picture.name) or COMMANDS.get(page.name)
-            assert command is not None, f"no block of {page.name} saves {picture.name}"
-            assert command in text
-    assert set(drawn) <= {picture.name for _, picture in shown(page)}
+def test_a_page_draws_each_picture_or_names_the_command_that_draws_it():
+    drawn = {name for page in PAGES for name in drawing["drawn"](page.read_text("utf-8"))}
+    seen = {(page, picture) for page in PAGES for _, picture in shown(page)}
+    commands = {
+        picture.name
+        for page, picture in seen
+        if (command := COMMANDS.get(picture.name) or COMMANDS.get(page.name))
+        and command in page.read_text("utf-8")
+    }
+    names = {picture.name for _, picture in seen}
+    assert all(picture.is_file() for _, picture in seen)
+    assert names == drawn | commands
 
 
 @pytest.mark.parametrize("page", PAGES, ids=by_name)
