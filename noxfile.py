@@ -113,7 +113,7 @@ def oldest_keras(session: nox.Session, backend: str) -> None:
 @nox.session(python="3.11")
 def pictures(session: nox.Session) -> None:
     """The pictures of the pages, drawn anew by the code on them."""
-    session.install("-e", ".[plot]")
+    session.install("-e", ".[demo]")
     session.run("python", "docs/draw.py", *session.posargs)
 
 

@@ -45,7 +45,7 @@ def test_the_commands_print_what_the_page_shows_and_draw_its_pictures(folder, mo
                     assert done.returncode == 0, done.stderr
                     printed = done.stdout
     assert shown == 2
-    pictures = re.findall(r"\]\((pictures/[^)]+)\)", PAGE)
+    pictures = re.findall(r"\]\((pictures/command-[^)]+)\)", PAGE)
     assert len(pictures) == 2
     for name in pictures:
         drawn, kept = image.imread(folder / name), image.imread(DOCS / name)
