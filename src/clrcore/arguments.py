@@ -16,7 +16,10 @@ from .errors import ArgumentTypeError, ArgumentValueError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from typing import Any, NoReturn
+    from typing import Any, NoReturn, ParamSpec, TypeVar
+
+    P = ParamSpec("P")
+    T = TypeVar("T")
 
 # float64 counts exactly up to here, and the sum of two such counts fits an int64.
 LARGEST_COUNT = 2**53
@@ -187,6 +190,30 @@ def did_you_mean(name: str, options: Iterable[str]) -> str:
 
     near = get_close_matches(name[:LONGEST_SHOWN], list(options), 1)
     return f"did you mean {near[0]!r}?" if near else ""
+
+
+def hint_at(**hints: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """A decorator: refuse arguments under names that users bring from elsewhere.
+
+    Args:
+        hints: For each foreign name, what to do here, such as "pass a policy".
+    """
+    from functools import wraps
+
+    def decorate(function: Callable[P, T]) -> Callable[P, T]:
+        @wraps(function)
+        def hinted(*arguments: P.args, **options: P.kwargs) -> T:
+            for name, value in options.items():
+                if name in hints:
+                    called = function.__qualname__.removesuffix(".__init__")
+                    message = f"{called} has no argument {name!r}"
+                    advice = hints[name]
+                    refuse(TypeError, name, "absent", value, message=message, advice=advice)
+            return function(*arguments, **options)
+
+        return hinted
+
+    return decorate
 
 
 def check_bool(name: str, value: object) -> bool:

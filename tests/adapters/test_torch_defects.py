@@ -240,7 +240,7 @@ def test_b10_groups_that_a_list_does_not_cover_are_refused_and_change_nothing(ar
     add_group(opt)
     before = copy.deepcopy(opt.state_dict()["param_groups"])
 
-    with pytest.raises(ValueError, match="now has 3 parameter groups"):
+    with pytest.raises(ValueError, match=r"must be an optimizer with 2 parameter groups.*, got 3"):
         getattr(scheduler, move)(*[7] * (move == "jump"))
 
     assert opt.state_dict()["param_groups"] == before
@@ -282,7 +282,7 @@ def test_b11_a_step_without_func_is_fine(wrap):
     opt = optimizer()
     opt.step = wrap(opt.step)
     scheduler = PolicyLR(opt, TRIANGULAR)
-    with pytest.warns(UserWarning, match="called before optimizer"):
+    with pytest.warns(UserWarning, match="called before optimizer.*holds another optimizer"):
         scheduler.step()
 
 
@@ -331,7 +331,7 @@ def test_b12_a_skipped_first_update_is_no_wrong_order():
 
     opt = optimizer()  # with finite gradients the order is wrong, and said to be
     scheduler = PolicyLR(opt, TRIANGULAR)
-    with pytest.warns(UserWarning, match="called before optimizer"):
+    with pytest.warns(UserWarning, match="called before optimizer.*holds another optimizer"):
         scheduler.step()
 
 

@@ -1,11 +1,13 @@
 """PolicyLR on real optimizers, beside PyTorch's own schedulers."""
 
 import copy
+import itertools
 import math
 import subprocess
 import sys
 import textwrap
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -17,6 +19,7 @@ from torch.optim.lr_scheduler import (
 
 import clrcore
 from clr_adapters.torch import PolicyLR
+from clr_adapters.torch._values import STEPS_AT_ONCE
 from strategies import policies
 from torch_optimizers import add_group, optimizer, rates, run
 
@@ -322,9 +325,9 @@ def test_a_group_put_in_the_middle_is_seen_where_the_next_block_begins():
     scheduler = PolicyLR(opt, TRIANGULAR)
     opt.param_groups[1] = {**opt.param_groups[1], "lr": 0.3}
     del opt.param_groups[1]["initial_lr"]
-    run(opt, scheduler, 128)
+    run(opt, scheduler, STEPS_AT_ONCE)
 
-    assert opt.param_groups[1]["initial_lr"] == TRIANGULAR(127)
+    assert opt.param_groups[1]["initial_lr"] == TRIANGULAR(STEPS_AT_ONCE - 1)
 
 
 # State.
@@ -356,6 +359,68 @@ def test_resuming_by_last_epoch_goes_on():
 
     assert rates(opt) == [TRIANGULAR(6)]
     assert scheduler.last_epoch == 6
+
+
+STEEP = clrcore.triangular2(1e-4, 5e-2, 100)
+FLAT = clrcore.triangular2(1e-4, 1e-3, 100)
+
+
+@pytest.mark.parametrize("proportional", [False, True])
+@pytest.mark.parametrize("tensor", [False, True])
+@pytest.mark.parametrize("moves", list(itertools.permutations(["new", "optimizer", "scheduler"])))
+def test_a_run_that_goes_on_with_another_policy_uses_it_from_the_next_update(
+    moves, tensor, proportional
+):
+    """The loaded optimizer holds rates and momenta of the policy before."""
+    old = optimizer(0.4, 0.1, tensor=tensor, momentum=0.9)
+    scheduler = PolicyLR(old, STEEP, momentum=(0.85, 0.95), proportional=proportional)
+    run(old, scheduler, 130)
+    saved = copy.deepcopy((old.state_dict(), scheduler.state_dict()))
+
+    opt = optimizer(0.8, 0.2, tensor=tensor, momentum=0.9)
+    scheduler = None
+    for move in moves:
+        if move == "new":
+            scheduler = PolicyLR(opt, FLAT, momentum=(0.5, 0.6), proportional=proportional)
+            if "scheduler" in moves[: moves.index("new")]:  # nothing to load into before
+                scheduler.jump(130)
+        elif move == "optimizer":
+            opt.load_state_dict(saved[0])
+        elif scheduler is not None:
+            scheduler.load_state_dict(saved[1])
+
+    second = FLAT(130) * (0.25 if proportional else 1.0)
+    momentum = FLAT.opposed(0.5, 0.6)(130)
+    assert rates(opt) == pytest.approx([FLAT(130), second], rel=1e-15)
+    assert [group["momentum"] for group in opt.param_groups] == [momentum] * 2
+    assert run(opt, scheduler, 3) == FLAT.values(130, 133).tolist()
+
+
+@pytest.mark.parametrize("copied", [lambda x: x, copy.deepcopy])
+def test_an_optimizer_loaded_after_a_jump_keeps_the_rate_of_the_jump(copied):
+    opt = optimizer()
+    run(opt, PolicyLR(opt, STEEP), 130)
+    saved = copy.deepcopy(opt.state_dict())
+    scheduler = PolicyLR(optimizer(), FLAT)
+    scheduler.jump(57)
+    scheduler = copied(scheduler)
+    scheduler.optimizer.load_state_dict(saved)
+
+    assert rates(scheduler.optimizer) == [FLAT(57)]
+
+
+def test_an_optimizer_loaded_outside_the_schedulers_turn_keeps_its_rates():
+    opt = optimizer()
+    saved = copy.deepcopy(opt.state_dict())
+    scheduler = PolicyLR(opt, [TRIANGULAR])
+    PolicyLR(opt, FLAT)  # the turn of another, which is gone
+    opt.load_state_dict(saved)
+    assert rates(opt) == [0.5]
+    scheduler.jump(3)
+    add_group(opt)
+    saved = copy.deepcopy(opt.state_dict())
+    opt.load_state_dict(saved)  # the list does not cover the new group
+    assert rates(opt) == [TRIANGULAR(3), 0.25]
 
 
 ORDERS = ["optimizer, new, scheduler", "new, optimizer, scheduler", "new, scheduler, optimizer"]
@@ -536,7 +601,7 @@ def test_groups_that_share_a_tensor_may_have_the_same_rate_only():
     for same in (TRIANGULAR, [TRIANGULAR, clrcore.triangular(0.01, 0.1, 4)]):
         run(opt, PolicyLR(opt, same), 4)
         assert rates(opt) == pytest.approx([0.1, 0.1])
-    message = r"param_groups\[0\] and param_groups\[1\] share one tensor as their lr"
+    message = r"param_groups\[1\] must be a group that shares no tensor with param_groups\[0\]"
     with pytest.raises(ValueError, match=message):
         PolicyLR(opt, [TRIANGULAR, clrcore.constant(0.1)])
     PolicyLR(opt, TRIANGULAR, proportional=True)
@@ -551,7 +616,7 @@ def test_groups_that_share_betas_may_have_the_same_momentum_only(second):
     run(opt, PolicyLR(opt, TRIANGULAR, momentum=[(0.8, 0.9), (0.8, 0.9)]), 4)
     assert float(opt.param_groups[1]["betas"][0]) == pytest.approx(0.8)
     before = copy.deepcopy(opt.state_dict())
-    with pytest.raises(ValueError, match="share one tensor as their momentum"):
+    with pytest.raises(ValueError, match="shares no tensor"):
         PolicyLR(opt, TRIANGULAR, momentum=[(0.8, 0.9), second])
 
     assert opt.state_dict() == before
@@ -582,7 +647,7 @@ def test_rates_that_are_no_numbers_are_refused(wrong):
     with pytest.raises(TypeError, match=r"param_groups\[1\]\['lr'\] must be a number"):
         PolicyLR(opt, TRIANGULAR)
     del opt.param_groups[1]["lr"]
-    with pytest.raises(ValueError, match=r"param_groups\[1\] has no 'lr'"):
+    with pytest.raises(ValueError, match=r"param_groups\[1\] must be a group with an 'lr'"):
         PolicyLR(opt, TRIANGULAR)
 
     assert "initial_lr" not in opt.param_groups[0]
@@ -635,7 +700,7 @@ def test_a_fresh_optimizer_may_start_anywhere():
 )
 def test_policies_of_momentum_that_reach_1_are_refused(policy):
     opt = optimizer(momentum=0.5)
-    with pytest.raises(ValueError, match=r"momentum must be in \[0, 1\), but its policy gives"):
+    with pytest.raises(ValueError, match=r"momentum must be a policy in \[0, 1\) at step"):
         PolicyLR(opt, TRIANGULAR, momentum=policy)
     assert opt.param_groups[0]["momentum"] == 0.5
 
@@ -645,7 +710,7 @@ def test_a_momentum_that_reaches_1_late_is_refused_before_it_does():
     late = clrcore.chain([(clrcore.constant(0.5), 10**9), (clrcore.constant(1.0), None)])
     scheduler = PolicyLR(opt, TRIANGULAR, momentum=late)
     scheduler.jump(10**8)
-    with pytest.raises(ValueError, match=r"its policy gives 1\.0 at step 1000000000"):
+    with pytest.raises(ValueError, match=r"in \[0, 1\) at step 1000000000, got 1\.0"):
         scheduler.jump(10**9)
 
     group = opt.param_groups[0]
@@ -662,6 +727,7 @@ def test_momentum_of_0_is_allowed_where_nesterov_asks_for_more():
     assert bool(torch.isfinite(opt.param_groups[0]["params"][0]).all())
 
 
+@pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="this torch has no Muon")
 def test_muon_moves_its_momentum():
     parameter = torch.nn.Parameter(torch.zeros(2, 2))
     parameter.grad = torch.ones(2, 2)
@@ -699,17 +765,21 @@ def test_momenta_that_cannot_be_set_are_refused(wrong):
     [
         ({"optimizer": "SGD"}, TypeError, "optimizer must be a torch.optim.Optimizer"),
         ({"policy": 0.1}, TypeError, "policy must be a policy of clrcore, or a list"),
-        ({"policy": [TRIANGULAR]}, ValueError, "policy must be .* 2 of them"),
+        ({"policy": [TRIANGULAR]}, ValueError, "policy must be .* per parameter group, 2 here"),
         ({"policy": [TRIANGULAR, 0.1]}, TypeError, r"policy\[1\] must be a policy of clrcore"),
         ({"proportional": 1}, TypeError, "proportional must be True or False"),
         (
             {"policy": [TRIANGULAR] * 2, "proportional": True},
             ValueError,
-            "proportional=True needs one policy",
+            "policy must be a single policy with proportional=True",
         ),
         ({"last_epoch": -2}, ValueError, "last_epoch must be an integer from -1"),
         ({"last_epoch": 2.5}, ValueError, "last_epoch must be an integer from -1"),
-        ({"momentum": 0.9}, TypeError, r"momentum must be None, a pair \(base, max\), or a policy"),
+        (
+            {"momentum": 0.9},
+            TypeError,
+            r"momentum must be None, a pair \(base, max\), a policy, or a list",
+        ),
         ({"momentum": (0.9, 0.8)}, ValueError, r"momentum\[1\] must be >= momentum\[0\], got"),
         (
             {"momentum": (0.8, 1.0)},
@@ -731,11 +801,15 @@ def test_momenta_that_cannot_be_set_are_refused(wrong):
             TypeError,
             r"momentum\[0\] must be a finite number in",
         ),
-        ({"momentum": [(0.8, 0.9)]}, ValueError, "momentum must be a list of 2, one per group"),
+        (
+            {"momentum": [(0.8, 0.9)]},
+            ValueError,
+            "momentum must be a list of 2 items, one per group",
+        ),
         (
             {"policy": clrcore.constant(0.1), "momentum": (0.8, 0.9)},
             ValueError,
-            "momentum is a pair, but constant does not move between two bounds; pass a policy",
+            "momentum must be a policy or None, as constant does not move between two bounds",
         ),
     ],
 )
@@ -749,10 +823,42 @@ def test_bad_arguments_are_refused_and_change_nothing(arguments, kind, message):
     assert opt.state_dict() == before
 
 
+def test_bounds_are_refused_with_the_way_to_a_policy():
+    rates = np.geomspace(1e-4, 1.0, 200)
+    loss = 2.3 - 2.0 / (1 + (0.02 / rates) ** 2) + np.maximum(0.0, rates - 0.3) * 9
+    bounds = clrcore.suggest_bounds(clrcore.Curve(rates, loss))
+    with pytest.raises(TypeError, match=r"policy must be .*; make one with bounds\.policy\("):
+        PolicyLR(optimizer(), bounds)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "advice"),
+    [
+        ({"base_lr": 0.1, "max_lr": 0.2, "step_size_up": 4}, r"clrcore\.triangular2\(base_lr, max"),
+        ({"total_steps": 9, "max_lr": 0.2}, r"clrcore\.one_cycle\(max_lr, total_steps\)"),
+        ({"policy": TRIANGULAR, "base_momentum": 0.8}, r"use momentum=\(base, max\)"),
+    ],
+)
+def test_arguments_of_pytorchs_schedulers_lead_to_ours(arguments, advice):
+    with pytest.raises(TypeError, match=f"PolicyLR has no argument .*; .*{advice}"):
+        PolicyLR(optimizer(), **arguments)
+
+
+def test_the_repr_is_short():
+    opt = optimizer(0.5, 0.3)
+    scheduler = PolicyLR(opt, clrcore.triangular(0.0012345, 0.1, 4))
+    run(opt, scheduler, 3)
+    assert repr(scheduler) == "PolicyLR(triangular, step=3, lr=0.0753)"
+    scheduler = PolicyLR(opt, [TRIANGULAR, clrcore.constant(0.2)])
+    assert repr(scheduler) == "PolicyLR(triangular, constant, step=0, lr=0.01, 0.2)"
+
+
 def test_optimizers_without_momentum_are_refused_it():
     opt = optimizer(kind="Adagrad")
 
-    with pytest.raises(ValueError, match=r"param_groups\[0\] has neither betas nor momentum"):
+    with pytest.raises(
+        ValueError, match=r"param_groups\[0\] must be a group with momentum or betas"
+    ):
         PolicyLR(opt, TRIANGULAR, momentum=(0.8, 0.9))
     PolicyLR(opt, TRIANGULAR)
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import clrcore
+from clrcore.arguments import hint_at
 
 NAN, INF = math.nan, math.inf
 
@@ -248,3 +249,15 @@ def test_checks_work_before_numpy_is_imported(monkeypatch):
     with pytest.raises(TypeError, match="lr must be a finite number >= 0, got '3'"):
         clrcore.constant("3")
     assert policy(False + 3) == 0.1
+
+
+def test_foreign_names_are_refused_with_what_to_do():
+    @hint_at(step_size_up="call it step_size")
+    def make(step_size=1):
+        """Its own words."""
+        return step_size
+
+    assert (make(), make(2), make(step_size=3), make.__doc__) == (1, 2, 3, "Its own words.")
+    with pytest.raises(TypeError, match="make has no argument 'step_size_up'; call it") as caught:
+        make(step_size_up=4)
+    assert (caught.value.argument, caught.value.got) == ("step_size_up", 4)

@@ -1,28 +1,26 @@
-"""Parameter groups of an optimizer: what can be set in them, and setting it.
+"""Parameter groups of an optimizer: how their rate and momentum are read and written.
 
-Momentum is a group's `momentum`, or the first of its `betas` where it has these.
+The momentum of a group is its `momentum`, or the first of its `betas` where it has these.
 """
 
 from __future__ import annotations
 
-import functools
 import math
-import weakref
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
-import torch
-from torch import Tensor
-from torch.optim import Optimizer
+from torch import Tensor, full_like
 
 from clrcore.arguments import check_float, float_from_scalar, refuse
 
 Group: TypeAlias = dict[str, Any]
+# The rate of a group, and its momentum, None where that stays as it is.
+Values: TypeAlias = tuple[float, float | None]
 
 
-def set_rates(groups: Sequence[Group], rates: Iterable[float]) -> None:
-    """Set every group's rate; tensors are filled, anything else becomes a Python float."""
-    for group, rate in zip(groups, rates, strict=True):
+def set_rate(groups: Iterable[Group], rate: float) -> None:
+    """Set the same rate in all groups; tensors are filled, anything else becomes a float."""
+    for group in groups:
         lr = group["lr"]
         if type(lr) is not float and isinstance(lr, Tensor):
             lr.fill_(rate)
@@ -30,48 +28,68 @@ def set_rates(groups: Sequence[Group], rates: Iterable[float]) -> None:
             group["lr"] = rate
 
 
-def set_momenta(groups: Sequence[Group], momenta: Iterable[float | None]) -> None:
-    """Set every group's momentum, as `set_rates` sets rates; None leaves it alone."""
-    for group, value in zip(groups, momenta, strict=True):
-        if value is None:
-            continue
+def set_rates(groups: Sequence[Group], rates: Iterable[float]) -> None:
+    """Set the rate of each group."""
+    for group, rate in zip(groups, rates, strict=True):
+        set_rate((group,), rate)
+
+
+def set_momentum(groups: Iterable[Group], momentum: float | None) -> None:
+    """Set the same momentum in all groups, as `set_rate` does; None leaves it as it is."""
+    if momentum is None:
+        return
+    for group in groups:
         betas = group.get("betas")
         current = betas[0] if betas else group["momentum"]
         if type(current) is not float and isinstance(current, Tensor):
-            current.fill_(value)
+            current.fill_(momentum)
         elif betas:
-            group["betas"] = (value, *betas[1:])
+            group["betas"] = (momentum, *betas[1:])
         else:
-            group["momentum"] = value
+            group["momentum"] = momentum
+
+
+def set_values(groups: Sequence[Group], values: Sequence[Values]) -> None:
+    """Set the rate and the momentum of each group."""
+    for group, (rate, momentum) in zip(groups, values, strict=True):
+        set_rate((group,), rate)
+        set_momentum((group,), momentum)
+
+
+def get_values(groups: Sequence[Group], with_momenta: bool) -> list[Values]:
+    """The rate and the momentum of each group as plain numbers."""
+    momenta = [get_momentum(group) if with_momenta else None for group in groups]
+    return [
+        (float(group["lr"]), None if momentum is None else float(momentum))
+        for group, momentum in zip(groups, momenta, strict=True)
+    ]
+
+
+def hold_values(groups: Sequence[Group], values: Sequence[Values]) -> bool:
+    """Whether the groups hold these values, within the precision of their types."""
+    return all(
+        _holds(group["lr"], rate) and (momentum is None or _holds(get_momentum(group), momentum))
+        for group, (rate, momentum) in zip(groups, values, strict=True)
+    )
 
 
 def get_momentum(group: Group) -> Any:
-    """The group's momentum, None where it has none."""
+    """The momentum of the group, None where it has none."""
     betas = group.get("betas")
     return betas[0] if betas else group.get("momentum")
 
 
-def values(
-    groups: Sequence[Group], with_momentum: Sequence[bool]
-) -> tuple[list[float], list[float | None]]:
-    """Rates and momenta as plain numbers, for `set_rates` and `set_momenta`."""
-    rates = [float(group["lr"]) for group in groups]
-    pairs = zip(groups, with_momentum, strict=True)
-    return rates, [float(get_momentum(group)) if wanted else None for group, wanted in pairs]
-
-
 def like(current: Any, value: float) -> Any:
-    """`value` as a group would hold it: a new tensor of the type of `current`, or a float."""
-    return torch.full_like(current, value) if isinstance(current, Tensor) else value
+    """`value` as the group would hold it: a new tensor of the type of `current`, or a float."""
+    return full_like(current, value) if isinstance(current, Tensor) else value
 
 
-def holds(current: Any, value: float) -> bool:
-    """Whether a group's entry is `value`, as far as its type can tell."""
+def _holds(current: Any, value: float) -> bool:
     return bool(current == like(current, value))
 
 
 def initial_rate(i: int, group: Group) -> float:
-    """The rate group number `i` began with: `initial_lr`, or `lr` where none has moved it."""
+    """The rate that group number `i` began with: `initial_lr`, or `lr` before any scheduler."""
     key = "initial_lr" if "initial_lr" in group else "lr"
     name = f"param_groups[{i}][{key!r}]"
     return check_float(name, float_from_scalar(name, group[key]), 0.0)
@@ -79,9 +97,7 @@ def initial_rate(i: int, group: Group) -> float:
 
 def rate_scale(i: int, group: Group) -> float:
     """The factor `lr_scale` of group number `i`, 1.0 where it has none."""
-    if "lr_scale" not in group:
-        return 1.0
-    scale = group["lr_scale"]
+    scale = group.get("lr_scale", 1.0)
     if type(scale) is float and 0.0 <= scale < math.inf:
         return scale
     name = f"param_groups[{i}]['lr_scale']"
@@ -89,52 +105,47 @@ def rate_scale(i: int, group: Group) -> float:
 
 
 def keep_initial_rates(groups: Sequence[Group]) -> None:
-    """Note where groups began, as PyTorch's schedulers do for one another; no NumPy numbers."""
+    """Note the first rate of groups, as PyTorch's schedulers do; NumPy numbers become floats."""
     for group in groups:
         lr = group["lr"]
         group.setdefault("initial_lr", lr.clone() if isinstance(lr, Tensor) else float(lr))
 
 
 def check_groups(groups: Sequence[Group], momenta: Sequence[object]) -> None:
-    """Refuse groups whose rate cannot be set, or whose momentum where it is to be."""
+    """Refuse groups whose rate cannot be set, or whose momentum where it is to be set."""
     for i, (group, momentum) in enumerate(zip(groups, momenta, strict=True)):
+        name = f"param_groups[{i}]"
         if "lr" not in group:
-            raise ValueError(f"param_groups[{i}] has no 'lr' that could be set")
-        _check_entry(f"param_groups[{i}]['lr']", group["lr"])
+            refuse(ValueError, name, "a group with an 'lr'", list(group))
+        _check_entry(f"{name}['lr']", group["lr"])
         if momentum is None:
             continue
-        current = get_momentum(group)
-        if current is None:
-            raise ValueError(
-                f"momentum cannot be set: param_groups[{i}] has neither betas nor momentum; leave "
-                "momentum=None"
-            )
-        key = "['betas'][0]" if "betas" in group else "['momentum']"
-        _check_entry(f"param_groups[{i}]{key}", current)
+        if (current := get_momentum(group)) is None:
+            advice = "leave momentum=None"
+            refuse(ValueError, name, "a group with momentum or betas", list(group), advice=advice)
+        _check_entry(name + ("['betas'][0]" if "betas" in group else "['momentum']"), current)
 
 
 def check_sharing(
     groups: Sequence[Group], rates: Sequence[object], momenta: Sequence[object]
 ) -> None:
-    """Refuse two groups with one and the same tensor that are to hold different values.
+    """Refuse two groups that share a tensor but are to hold different values.
 
-    rates, momenta: what is set in each group; equal where the values will be.
+    Args:
+        groups: The groups.
+        rates: What sets the rate of each group; equal where the rates will be equal.
+        momenta: The same for the momentum.
     """
     seen: dict[int, tuple[int, object]] = {}
-    for i, (group, rate, momentum) in enumerate(zip(groups, rates, momenta, strict=True)):
-        for name, entry, setting in (
-            ("lr", group["lr"], rate),
-            ("momentum", get_momentum(group), momentum),
-        ):
+    for i, (group, *settings) in enumerate(zip(groups, rates, momenta, strict=True)):
+        for entry, setting in zip((group["lr"], get_momentum(group)), settings, strict=True):
             if not isinstance(entry, Tensor):
                 continue
             j, other = seen.setdefault(id(entry), (i, setting))
             if other != setting:
-                raise ValueError(
-                    f"param_groups[{j}] and param_groups[{i}] share one tensor as their {name}, "
-                    "but are to hold different values: give each a tensor of its own, as clone() "
-                    "makes it"
-                )
+                allowed = f"a group that shares no tensor with param_groups[{j}]"
+                advice = "they are to hold different values: give each group its own with clone()"
+                refuse(ValueError, f"param_groups[{i}]", allowed, entry, advice=advice)
 
 
 def _check_entry(name: str, entry: Any) -> None:
@@ -145,38 +156,5 @@ def _check_entry(name: str, entry: Any) -> None:
     elif entry.requires_grad:
         refuse(ValueError, name, "a tensor that needs no gradient, as it is filled", entry)
     elif entry.is_inference():
-        allowed = "a tensor that was not made in inference_mode, as it is filled; clone() it"
-        refuse(ValueError, name, allowed, entry)
-
-
-def watch_step(optimizer: Optimizer) -> None:
-    """Have it noted when the optimizer's step is called, where the base class cannot.
-
-    It takes a method of the optimizer for granted; a step may have been compiled or wrapped.
-    """
-    step = optimizer.step
-    if getattr(step, "__self__", None) is optimizer or hasattr(step, "_wrapped_by_lr_sched"):
-        return
-    found = weakref.ref(optimizer)
-
-    @functools.wraps(step)
-    def watched(*args: Any, **options: Any) -> Any:
-        found()._opt_called = True  # type: ignore[union-attr]
-        return step(*args, **options)
-
-    watched._wrapped_by_lr_sched = True  # type: ignore[attr-defined]
-    optimizer.step = watched  # type: ignore[method-assign]
-
-
-def was_stepped(optimizer: Optimizer) -> bool:
-    """Whether the optimizer was asked for an update, as far as can be told."""
-    if getattr(optimizer, "_opt_called", False):
-        return True
-    if not hasattr(optimizer.step, "_wrapped_by_lr_sched"):  # replaced, or lost in a copy
-        return True
-    # A GradScaler leaves out the updates whose gradients have overflown.
-    return any(
-        parameter.grad is not None and not math.isfinite(parameter.grad.sum())
-        for group in optimizer.param_groups
-        for parameter in group["params"]
-    )
+        allowed = "a tensor that was not made in inference_mode, as it is filled"
+        refuse(ValueError, name, allowed, entry, advice="clone() it")
