@@ -789,7 +789,7 @@ WRONG = [
     (TypeError, "a tensor of one float", {"optimizer": optimizer_with(torch.tensor(1))}),
     (
         ValueError,
-        "share one tensor as their lr",
+        "shares no tensor with",
         {"optimizer": optimizer_with(torch.tensor(0.1), scales=(1.0, 0.5))},
     ),
     (
