@@ -22,7 +22,7 @@ def environment(**more: str) -> dict[str, str]:
 def run(
     *arguments: object, stdin: str = "", folder: Path | None = None, **more: str
 ) -> subprocess.CompletedProcess[str]:
-    """The command's end; `more` is environment."""
+    """Run the command; `more` is environment."""
     return subprocess.run(
         [*COMMAND, *map(os.fsdecode, map(_text, arguments))],
         input=stdin,
@@ -35,7 +35,7 @@ def run(
 
 
 def without(module: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    """The command's end where `module` is not installed."""
+    """Run the command where `module` is not installed."""
     code = f"import sys; sys.modules[{module!r}] = None; {COMMAND[-1]}"
     return subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)],

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 
 import clrcore
 from clr_adapters.cli.demo.experiment import LONG, SHORT, STAGED, TRIANGULAR, constant_name
-from clr_adapters.plot import plot_comparison, plot_range_test
+from clr_adapters.cli.demo.pictures import draw_accuracy
+from clr_adapters.plot import plot_range_test, style
 
 from .claims import HELD, MARGIN, NOT_SHOWN, TIED
 
@@ -91,22 +93,18 @@ def accuracy(cases: list[Any]) -> Figure:
     figure = Figure(figsize=(8, 4.4 * len(cases)), dpi=DPI, layout="constrained")
     for case, ax in zip(cases, figure.subplots(len(cases), 1, squeeze=False)[:, 0], strict=True):
         names = (LONG, SHORT, constant_name(case["chosen"]), TRIANGULAR, STAGED)
-        plot_comparison(
-            {name: _looked(case["runs"][name], case["arms"][name]) for name in names},
-            target=case["target"] / 100,
-            ax=ax,
+        runs = {name: case["runs"][name] for name in names}
+        draw_accuracy(
+            ax,
+            {name: (np.array(run["steps"]), np.array(run["test"])) for name, run in runs.items()},
         )
-        ax.set_ylabel("test accuracy")
+        style.name_lines(ax, ax.lines)
+        ax.set_xlabel(style.STEP_LABEL)
+        ax.axhline(case["target"] / 100, color="0.35", linewidth=1, zorder=1)
         ax.annotate(
             case["title"], (0.99, 0.03), xycoords="axes fraction", ha="right", weight="bold"
         )
     return figure
-
-
-def _looked(run: Mapping[str, Any], arm: Mapping[str, Any]) -> dict[str, Any]:
-    """A run's accuracies, and where its cycles ended."""
-    ends = clrcore.policy_from_dict(arm["policy"]).cycle_ends(arm["total_steps"])
-    return {"steps": run["steps"], "accuracy": run["test"], "cycle_ends": ends}
 
 
 def _accuracy_alone(plain: dict[str, Any]) -> clrcore.Curve:

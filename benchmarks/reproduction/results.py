@@ -6,7 +6,7 @@ import hashlib
 import math
 import platform
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ from clr_adapters.cli.demo.experiment import (
     best_constant,
     constant_name,
 )
-from clr_adapters.cli.demo.statistics import Estimate, estimate, reached
+from clr_adapters.cli.demo.statistics import Estimate, estimate
 from clr_adapters.cli.demo.training import History
 
 from .arms import Case, above_name, peak_rule
@@ -46,6 +46,32 @@ Floats = NDArray[np.float64]
 
 RAW = ("curves", "runs")
 """What is left out of the copy that the docs keep."""
+
+
+class Reached(NamedTuple):
+    """Updates until a target: the median over seeds, infinite if most never reach it.
+
+    Attributes:
+        median: The median over seeds.
+        never: Number of seeds that did not reach the target.
+    """
+
+    median: float
+    never: int
+
+
+def reached(steps: NDArray[np.int64], accuracy: Floats, target: float) -> Reached:
+    """The first number of updates at which each seed's accuracy is at least `target`.
+
+    Args:
+        steps: Shape (evaluations,).
+        accuracy: Shape (seeds, evaluations), in the unit of `target`.
+        target: The accuracy to be reached.
+    """
+    there = accuracy >= target
+    ever = there.any(axis=1)
+    first = np.where(ever, steps[there.argmax(axis=1)], np.inf)
+    return Reached(float(np.median(first)), int((~ever).sum()))
 
 
 def of_case(

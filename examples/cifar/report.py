@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
 
-import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 import clrcore
-from clr_adapters.plot import plot_comparison, plot_policy
+from clr_adapters.plot import plot_policy
 
 from .files import Row
 from .plans import SEEDS, Arm, Claim, Plan
@@ -141,8 +141,7 @@ def pictures(plan: Plan, results: Sequence[Result], out: Path) -> list[Path]:
     written = []
     for number, sheet in enumerate(sheets or [[]], 1):
         shown = [results[0], *sheet]
-        ax = plot_comparison({result.arm.name: _looked(result) for result in shown})
-        written.append(write(ax, out / f"{plan.name}-accuracy-{number}.png"))
+        written.append(write(_draw_accuracy(shown), out / f"{plan.name}-accuracy-{number}.png"))
         # A chain of one stage ends where the run does, and the picture's line with it.
         rates = {
             each.arm.name: clrcore.chain([(each.arm.policy, each.arm.total_steps)])
@@ -152,11 +151,15 @@ def pictures(plan: Plan, results: Sequence[Result], out: Path) -> list[Path]:
     return written
 
 
-def _looked(result: Result) -> dict[str, object]:
-    steps = result.looks()
-    accuracy = np.array([result.accuracy(step) for step in steps]).T / 100
-    ends = result.arm.policy.cycle_ends(result.arm.total_steps)
-    return {"steps": steps, "accuracy": accuracy, "cycle_ends": ends}
+def _draw_accuracy(results: Sequence[Result]) -> Axes:
+    """The mean test accuracy of every arm against the step."""
+    ax = Figure(layout="constrained").subplots()
+    for result in results:
+        steps = result.looks()
+        ax.plot(steps, [mean(result.accuracy(step)) for step in steps], label=result.arm.name)
+    ax.set(xlabel="step (updates)", ylabel="test accuracy, %")
+    ax.legend(frameon=False)
+    return ax
 
 
 def _spread(found: Sequence[float]) -> str:

@@ -13,8 +13,8 @@ from typing import IO
 def write(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
     """Write the file at `path` by `fill`, in place of what is there; make missing folders.
 
-    Where `path` is a link, what it points to is replaced. Raises what `fill` raises, and OSError;
-    then nothing has changed but for the folders.
+    Where `path` is a link, the file it points to is replaced. Raises what `fill` raises, and
+    OSError that names the file; then nothing has changed but for the folders.
     """
     target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -27,7 +27,9 @@ def write(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
         if target.exists():
             shutil.copymode(target, draft)
         os.replace(draft, target)
-    except BaseException:
+    except BaseException as error:
         with suppress(FileNotFoundError):
             draft.unlink()
+        if isinstance(error, OSError) and error.filename in (None, str(draft)):
+            error.filename = str(path)  # a full disk names no file
         raise

@@ -54,7 +54,7 @@ def refuse(
         message = f"{argument} must be {allowed}, got {shown(got)} ({type(got).__name__})"
     if advice:
         message += f"; {advice}"
-    raise error.of(message, argument, allowed, got)
+    raise error.of(message, argument, allowed, got, advice)
 
 
 def shown(value: object, longest: int = LONGEST_SHOWN) -> str:

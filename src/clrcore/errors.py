@@ -14,17 +14,19 @@ class ArgumentError(Exception):
         argument: Name of the argument, such as "max_lr" or "milestones[2]".
         allowed: What would have been accepted, in words.
         got: The value that was given.
+        advice: What to do, in words; "" where the rest says it.
     """
 
     argument: str
     allowed: str
     got: Any
+    advice: str
 
     @classmethod
-    def of(cls, message: str, argument: str, allowed: str, got: object) -> Self:
+    def of(cls, message: str, argument: str, allowed: str, got: object, advice: str = "") -> Self:
         """An error with this message and these facts; it can be pickled."""
         error = cls(message)
-        error.argument, error.allowed, error.got = argument, allowed, got
+        error.argument, error.allowed, error.got, error.advice = argument, allowed, got, advice
         return error
 
 

@@ -10,7 +10,6 @@ import pytest
 
 pytest.importorskip("numpy")
 image = pytest.importorskip("matplotlib.image")
-pytest.importorskip("rich")
 pytest.importorskip("click")
 
 from commands import run  # noqa: E402

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,9 @@ import clrcore
 
 np = pytest.importorskip("numpy")
 pytest.importorskip("matplotlib")
-pytest.importorskip("rich")
 click_testing = pytest.importorskip("click.testing")
 
 from clr_adapters.cli import main  # noqa: E402
-from clrcore.bounds import RULES  # noqa: E402
 from commands import run, without  # noqa: E402
 
 
@@ -113,21 +112,21 @@ class TestFiles:
         [
             ("", "line 1: the file is empty"),
             ("lr,loss\n0.1,1\n0.2,x\n", "line 3: loss must be a number, got 'x'"),
-            ("step,loss\n1,2\n", "name it with --lr NAME"),
-            ("step,lr\n1,2\n", "name one with --loss NAME or --accuracy NAME"),
+            ("step,loss\n1,2\n", "columns are chosen with --lr, --loss and --accuracy"),
+            ("step,lr\n1,2\n", "columns are chosen with --lr, --loss and --accuracy"),
             ("Wall time,Step,Value\n1,2,3\n", "TensorBoard exports one file per scalar"),
             ("step,lr,loss\n0,0.1,\n0,,2.3\n", "rate and loss must be in the same line"),
-            ('{"lr": [1, 2], "loss": [1]}', "equally long, got {'lr': 2, 'loss': 1}"),
-            ('{"lr": [1, "x"], "loss": [1, 2]}', "entry 1: lr must be a number, got 'x'"),
-            ('{"lr": [1, -2], "loss": [1, 2]}', "entry 1: lr must be a finite number >= 0"),
-            ('{"a": [1], "loss": [1]}', "file: no column of rates"),
-            ("{}", "the file is empty"),
-            ('{"a": 1, "b": 2}', "no lists in it, only the keys 'a', 'b'"),
+            ('{"lr": [1, 2], "loss": [1]}', "equally long, got 2 in 'lr', 1 in 'loss'"),
+            ('{"lr": [1, "x"], "loss": [1, 2]}', "record 2: lr must be a number, got 'x'"),
+            ('{"lr": [1, -2], "loss": [1, 2]}', "record 2: lr must be a finite number >= 0"),
+            ('{"a": [1], "loss": [1]}', "no column of rates"),
+            ("{}", "no lists among the keys"),
+            ('{"a": 1, "b": 2}', "no lists among the keys 'a', 'b'"),
             (json.dumps(dict.fromkeys("abcdefghijkl", 1)), "'j', ...; it must be"),
             ("lr;loss\n0,1;2\n", "got '0,1'; write decimals with a point"),
             ('{"lr": ["0,1"], "loss": [1]}', "got '0,1'; write decimals with a point"),
             ("lr,loss\n0,1,2,3\n", "the header has 2; if these are decimals with a comma"),
-            ("[1, 2]", "a JSON dictionary of lists"),
+            ("[1, 2]", "records[0] must be a dictionary"),
             ('{"lr": [', "line 1 column 9"),
             ('{"version": 2, "lr": [1]}', "data lacks"),
             ("[" * 100_000, "nested too deeply"),
@@ -152,7 +151,7 @@ class TestFiles:
         for file in ("a.csv", "a.json"):
             result = invoke(file, flag)
             assert result.exit_code == 2
-            assert f"{flag} says what an accuracy is of, but {file} has none" in result.stderr
+            assert f"{flag} tells what an accuracy is of, but {file} has none" in result.stderr
 
     def test_text_in_another_encoding(self):
         Path("file").write_bytes(b"lr,loss\n0.1,\xff\n")
@@ -180,17 +179,48 @@ class TestAnswers:
         curve().to_csv("a.csv")
         result = invoke("a.csv", "--compare")
         assert result.exit_code == 0, result.output
-        for name in RULES:
-            line = next(one for one in result.stdout.splitlines() if one.startswith(f" {name} "))
+        for name in clrcore.bound_rules():
+            line = next(one for one in result.stdout.splitlines() if one.startswith(f"{name} "))
             if name == "accuracy":
                 assert "needs accuracy" in line
             else:
                 lr = clrcore.suggest_bounds(curve(), rule=name).lr
                 assert f" {lr:.3g} " in line
         data = json.loads(invoke("a.csv", "--compare", "--json").stdout)
-        assert list(data["rules"]) == list(RULES)
+        assert list(data["rules"]) == list(clrcore.bound_rules())
         assert data["rules"]["accuracy"] == {"refusal": "needs accuracy"}
         assert data["rules"]["slide"] == clrcore.suggest_bounds(curve(), rule="slide").to_dict()
+
+    @pytest.mark.parametrize("columns", ["0", "20", "80"])
+    def test_rates_are_whole_on_a_terminal_of_any_width(self, columns, monkeypatch):
+        monkeypatch.setenv("COLUMNS", columns)
+        curve().to_csv("a.csv")
+        printed = invoke("a.csv", "--compare").stdout
+        for name in set(clrcore.bound_rules()) - {"accuracy"}:
+            lr = clrcore.suggest_bounds(curve(), rule=name).lr
+            assert re.search(rf"^{name} +{re.escape(f'{lr:.3g}')}\b", printed, re.MULTILINE)
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            ",".join(f"column{i}" for i in range(10**5)) + "\n1\n",
+            "lr,loss\n0.1," + "9x" * 5000 + "\n",
+            json.dumps({f"key{i}": 1 for i in range(10**4)}),
+            json.dumps({f"key{i}": [1] * (i % 2) for i in range(10**4)}),
+        ],
+        ids=["columns", "cell", "keys", "lengths"],
+    )
+    def test_messages_are_short(self, text):
+        Path("file").write_text(text)
+        result = invoke("file")
+        assert result.exit_code == 1
+        assert len(result.stderr) < 1500
+
+    def test_a_list_of_records(self):
+        lr, loss = data(curve())
+        records = [{"lr": x, "loss": y} for x, y in zip(lr, loss, strict=True)]
+        Path("a.json").write_text(json.dumps(records))
+        assert invoke("a.json").stdout == f"{clrcore.suggest_bounds(curve())}\n"
 
     def test_warnings_are_shown(self):
         lr, loss = data(curve())
@@ -236,7 +266,7 @@ class TestAnswers:
         assert list(data) == ["refusal", "files", "rules"]
         assert data["refusal"] in result.stderr
         assert data["files"] == ["flat.csv"]
-        assert list(data["rules"]) == list(RULES)
+        assert list(data["rules"]) == list(clrcore.bound_rules())
         curve = clrcore.Curve.from_csv("flat.csv")
         expected = clrcore.suggest_bounds(curve, rule="ktrain_minimum")
         assert data["rules"]["ktrain_minimum"] == expected.to_dict()
@@ -256,7 +286,10 @@ class TestAnswers:
             (["a.csv", "./a.csv"], "./a.csv is given twice"),
             (["-", "-"], "- is given twice"),
             (["a.csv", "--rule", "best"], "Error: --rule must be one of 'auto', 'loss', "),
-            (["a.csv", "--rule", "accuracy"], "'accuracy' needs accuracy"),
+            (
+                ["a.csv", "--rule", "accuracy"],
+                "--rule must be one that the recorded metrics allow",
+            ),
             (["a.csv", "--picture", "p.pdf"], "'p.pdf' must end in .png or .svg"),
             (["a.csv", "--sweep", "cubic"], "'cubic'"),
             (["a.csv", "--steps-per-epoch", 0], "--steps-per-epoch"),
@@ -293,6 +326,4 @@ class TestAnswers:
         done = without("matplotlib", "suggest", "a.csv", "--picture", "p.png")
         assert done.returncode == 1
         assert 'pip install "clrcore[plot]"' in done.stderr
-        done = without("rich.console", "suggest", "a.csv", "--compare")
-        assert done.returncode == 1
-        assert 'pip install "clrcore[cli]"' in done.stderr
+        assert done.stdout == f"{clrcore.suggest_bounds(curve())}\n"  # the bounds all the same

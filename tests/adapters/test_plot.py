@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 import subprocess
 import sys
 import tracemalloc
@@ -19,7 +20,7 @@ from matplotlib.axes import Axes  # noqa: E402
 from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 
-from clr_adapters.plot import plot_comparison, plot_policy, plot_range_test  # noqa: E402
+from clr_adapters.plot import plot_policy, plot_range_test  # noqa: E402
 
 TRIANGULAR = clrcore.triangular(0.1, 0.4, 5)
 TABLE2 = clrcore.chain(
@@ -32,7 +33,9 @@ def line(ax: Axes, label: str):
 
 
 def labels(ax: Axes) -> list[str]:
-    return [text.get_text() for text in ax.get_legend().get_texts()]
+    """What names the lines: the legend, or the labels at their ends."""
+    legend = ax.get_legend()
+    return [text.get_text() for text in (ax.texts if legend is None else legend.get_texts())]
 
 
 def marked(line) -> list[int]:
@@ -93,17 +96,34 @@ class TestPolicy:
         assert x[inside].tolist() == list(range(50))
         assert np.array_equal(y[inside], policy.values(0, 50))
         ends = policy.cycle_ends(50)
+        if policy.constructor == "warm_restarts":  # the end is where the rate is lowest
+            ends = [end - 1 for end in ends]
         assert marked(drawn) == ends
-        assert ("marks: ends of cycles" in labels(ax)) == bool(ends)
+        assert ("marks are ends of cycles" in ax.get_xlabel()) == bool(ends)
 
     def test_only_cyclic_policies_bear_marks(self):
         ax = plot_policy([clrcore.constant(0.3), TRIANGULAR, clrcore.stepwise(0.1, [30])], 50)
         assert [marked(drawn) for drawn in ax.lines[:3]] == [[], [10, 20, 30, 40, 50], []]
-        assert labels(ax)[-1] == "marks: ends of cycles"
+        assert "marks are ends of cycles" in ax.get_xlabel()
+
+    @pytest.mark.parametrize(
+        ("policy", "scale"),
+        [
+            (clrcore.exponential_sweep(1e-6, 10.0, 300), "log"),
+            (clrcore.chain([(TABLE2, 220), (clrcore.constant(0.001), 100)]), "log"),
+            (clrcore.one_cycle(0.4, 500), "linear"),
+            (clrcore.linear_sweep(0.0, 1.0, 100), "linear"),
+            (TRIANGULAR, "linear"),
+        ],
+    )
+    def test_rates_that_a_linear_axis_would_show_as_0_have_a_log_axis(self, policy, scale):
+        assert plot_policy(policy).get_yscale() == scale
 
     def test_axes_say_what_they_measure(self):
         ax = plot_policy(TRIANGULAR)
-        assert (ax.get_xlabel(), ax.get_ylabel()) == ("step (updates)", "learning rate")
+        assert ax.get_xlabel() == "step (updates); marks are ends of cycles"
+        assert ax.get_ylabel() == "learning rate"
+        assert ax.figure.get_suptitle() == "triangular: 0.1 to 0.4, 50 steps"
 
     def test_draws_five_cycles_by_default_and_finite_policies_to_their_end(self):
         assert marked(line(plot_policy(TRIANGULAR), "triangular")) == [10, 20, 30, 40, 50]
@@ -118,9 +138,16 @@ class TestPolicy:
         assert y[0] == TRIANGULAR(12)
         assert marked(line(plot_policy(TRIANGULAR, 40, start=12), "triangular")) == [20, 30, 40]
 
-    def test_labels_of_lists_are_told_apart(self):
+    def test_labels_of_lists_differ(self):
         ax = plot_policy([TRIANGULAR, clrcore.triangular(0.2, 0.3, 5), clrcore.constant(0.1)])
-        assert labels(ax)[:3] == ["triangular", "triangular (2)", "constant"]
+        assert labels(ax) == ["triangular", "triangular (2)", "constant"]
+
+    def test_lines_are_named_at_their_ends_where_that_fits(self):
+        apart = plot_policy({"high": clrcore.constant(0.2), "low": clrcore.constant(0.1)}, 10)
+        assert apart.get_legend() is None
+        assert labels(apart) == ["high", "low"]
+        close = plot_policy({"high": clrcore.constant(0.2), "low": clrcore.constant(0.199)}, 10)
+        assert [text.get_text() for text in close.get_legend().get_texts()] == ["high", "low"]
 
     def test_long_runs_are_thinned_but_stay_on_the_policy(self):
         policy = clrcore.triangular(0.1, 0.4, 10**8)
@@ -132,13 +159,13 @@ class TestPolicy:
     def test_many_cycles_are_drawn_without_marks(self):
         ax = plot_policy(clrcore.triangular(0.1, 0.4, 1), 10**7)
         assert marked(line(ax, "triangular")) == []
-        assert "marks: ends of cycles" not in labels(ax)
+        assert "marks" not in ax.get_xlabel()
 
     @pytest.mark.parametrize(
         ("policy", "ends"),
         [
             (TRIANGULAR, range(8, 50, 10)),
-            (clrcore.warm_restarts(0.1, 0.4, 10), range(8, 50, 10)),
+            (clrcore.warm_restarts(0.1, 0.4, 10), range(7, 50, 10)),
             (clrcore.chain([(clrcore.triangular(0.1, 0.4, 2), 5), (TRIANGULAR, None)]), []),
             (clrcore.smith_one_cycle(0.1, 0.4, 5), []),
         ],
@@ -180,7 +207,7 @@ class TestPolicy:
             (
                 {"start": 100, "total_steps": None},
                 ValueError,
-                "start must be less than 50, where the picture ends unless total_steps is given",
+                "start must be less than 50, where the picture ends by default",
             ),
             ({"ax": "no"}, TypeError, "ax must be None or a matplotlib Axes"),
         ],
@@ -189,7 +216,7 @@ class TestPolicy:
         with pytest.raises(error, match=words):
             plot_policy(**({"policies": TRIANGULAR, "total_steps": 10} | arguments))
 
-    def test_asks_for_total_steps_where_nothing_tells(self):
+    def test_asks_for_total_steps_where_nothing_sets_it(self):
         with pytest.raises(ValueError, match="total_steps must be given"):
             plot_policy(clrcore.constant(0.1))
 
@@ -203,7 +230,7 @@ class TestRangeTest:
         assert np.array_equal(y, given.loss)
         smoothed = line(ax, "loss, smoothed")
         assert np.array_equal(smoothed.get_ydata(), given.smoothed())
-        assert ax.get_ylabel() == "training loss"
+        assert ax.get_ylabel() == "training loss (line: smoothed)"
         assert ax.get_xlabel() == "learning rate"
 
     @pytest.mark.parametrize(("kind", "scale"), [("exponential", "log"), ("linear", "linear")])
@@ -224,11 +251,8 @@ class TestRangeTest:
             [0.01, 0.2]
         )
         assert line(ax, "lr 0.05 for a constant rate").get_xdata()[0] == 0.05
-        assert labels(ax) == [
-            "loss, smoothed",
-            "base_lr 0.01 to max_lr 0.2",
-            "lr 0.05 for a constant rate",
-        ]
+        assert labels(ax) == ["base_lr 0.01", "max_lr 0.2", "lr 0.05"]
+        assert ax.figure.get_suptitle() == "Cycle between 0.01 and 0.2"
 
     def test_accuracy_has_an_axis_of_its_own(self):
         given = curve(accuracy=True)
@@ -245,7 +269,7 @@ class TestRangeTest:
     def test_accuracy_alone_is_on_the_axes_returned(self):
         ax = plot_range_test(curve(loss=False, accuracy=True), BOUNDS)
         assert ax.figure.axes == [ax]
-        assert ax.get_ylabel() == "accuracy"
+        assert ax.get_ylabel().startswith("accuracy")
 
     def test_several_seeds_get_a_line_each_and_their_mean(self):
         seeds = [curve(seed=seed) for seed in range(3)]
@@ -262,16 +286,30 @@ class TestRangeTest:
 
     def test_seeds_with_rates_of_their_own_have_no_mean(self):
         ax = plot_range_test([curve(60), curve(50)])
-        assert line(ax, "loss, smoothed, 2 seeds").get_xdata().size == 0
+        assert not any("mean" in drawn.get_label() for drawn in ax.lines)
         assert png(ax)
 
     def test_a_blow_up_does_not_flatten_the_rest(self):
         given = curve()
         loss = np.array(given.loss)
         loss[-4:] = [50.0, 1e4, np.inf, np.nan]
-        low, high = plot_range_test(clrcore.Curve(given.lr, loss)).get_ylim()
+        low, high = plot_range_test(clrcore.Curve(given.lr, loss), BOUNDS).get_ylim()
         assert low < 0.1
         assert 2 < high < 3
+
+    def test_without_bounds_all_points_are_in_sight_and_none_is_flattened(self):
+        given = curve()
+        loss = np.array(given.loss)
+        loss[-4:] = [50.0, 1e4, np.inf, np.nan]
+        ax = plot_range_test(clrcore.Curve(given.lr, loss))
+        low, high = ax.get_ylim()
+        finite = loss[np.isfinite(loss)]
+        assert low < finite.min()
+        assert high > 1e4
+        start, end = ax.transAxes.inverted().transform(
+            ax.transData.transform([(0.01, finite.min()), (0.01, loss[0])])
+        )[:, 1]
+        assert end - start > 0.1
 
     @pytest.mark.parametrize(
         "losses", [[0.0, 0.0, 0.0], [np.nan, np.nan, np.nan], [-3.0, -4.0, np.inf]]
@@ -295,109 +333,9 @@ class TestRangeTest:
             plot_range_test(**({"curves": curve()} | arguments))
 
 
-class TestComparison:
-    STEPS = (10, 20, 30, 40)
-    SEEDS = ((0.1, 0.5, 0.8, 0.90), (0.3, 0.7, 0.8, 0.92))
-
-    def test_lines_are_means_and_the_band_their_standard_error(self):
-        ax = plot_comparison({"a": {"steps": self.STEPS, "accuracy": self.SEEDS}})
-        drawn = line(ax, "a")
-        assert drawn.get_xdata().tolist() == list(self.STEPS)
-        assert drawn.get_ydata() == pytest.approx([0.2, 0.6, 0.8, 0.91])
-        (band,) = ax.collections
-        heights = band.get_paths()[0].vertices[:, 1]
-        assert heights.max() == pytest.approx(0.92)
-        assert heights.min() == pytest.approx(0.1)
-
-    def test_one_run_has_no_band(self):
-        ax = plot_comparison({"a": {"steps": self.STEPS, "accuracy": self.SEEDS[0]}})
-        assert not ax.collections
-
-    @pytest.mark.parametrize(("unit", "words"), [(1, "target 85%"), (100, "target 85%")])
-    def test_the_target_is_in_sight_in_either_unit(self, unit, words):
-        accuracy = unit * np.array(self.SEEDS)
-        ax = plot_comparison({"a": {"steps": self.STEPS, "accuracy": accuracy}}, target=0.85 * unit)
-        assert [text.get_text() for text in ax.texts] == [words]
-        low, high = ax.get_ylim()
-        assert low < 0.85 * unit < high
-        assert ax.yaxis.get_major_formatter()(0.5 * unit).startswith("50")
-
-    def test_runs_of_different_length_share_the_picture(self):
-        ax = plot_comparison(
-            {
-                "long": {"steps": self.STEPS, "accuracy": self.SEEDS},
-                "short": {"steps": self.STEPS[:2], "accuracy": [0.2, 0.9]},
-            }
-        )
-        assert labels(ax) == ["long", "short"]
-        assert png(ax)
-
-    def test_marks_are_the_ends_of_cycles_that_were_looked_at(self):
-        ax = plot_comparison(
-            {
-                "cyclic": {
-                    "steps": self.STEPS,
-                    "accuracy": self.SEEDS,
-                    "cycle_ends": [20, 35, 40, 60],
-                },
-                "late": {"steps": self.STEPS, "accuracy": self.SEEDS, "cycle_ends": [5]},
-                "stepwise": {"steps": self.STEPS, "accuracy": self.SEEDS, "cycle_ends": []},
-                "constant": {"steps": self.STEPS, "accuracy": self.SEEDS},
-            }
-        )
-        assert [marked(drawn) for drawn in ax.lines[:4]] == [[20, 40], [], [], []]
-        assert labels(ax)[-1] == "marks: ends of cycles"
-        assert len(looks(ax.lines[:4])) == 4
-
-    def test_many_cycles_are_not_marked(self):
-        steps = list(range(1, 62))
-        given = {"steps": steps, "accuracy": [0.5] * 61, "cycle_ends": steps}
-        ax = plot_comparison({"a": given})
-        assert marked(line(ax, "a")) == []
-        assert labels(ax) == ["a"]
-        ax = plot_comparison({"a": given | {"cycle_ends": steps[1:]}})
-        assert marked(line(ax, "a")) == steps[1:]
-
-    @pytest.mark.parametrize(
-        ("results", "error", "words"),
-        [
-            ([], TypeError, "results must be a dictionary"),
-            ({}, ValueError, "at least one"),
-            ({"a": [1, 2]}, TypeError, r"results\['a'\] must be"),
-            ({"a": {"steps": [1]}}, TypeError, '"steps" and "accuracy"'),
-            ({"a": {"steps": [], "accuracy": []}}, ValueError, "not empty"),
-            ({"a": {"steps": [1, 2], "accuracy": [0.1]}}, ValueError, r"of shape \(2,\)"),
-            ({"a": {"steps": [1], "accuracy": ["x"]}}, TypeError, "an array of numbers"),
-            ({"a": {"steps": [1], "accuracy": [np.nan]}}, ValueError, "finite"),
-            *(
-                ({"a": {"steps": [1], "accuracy": [0.1], "cycle_ends": ends}}, error, words)
-                for ends, error, words in (
-                    ([10.5], ValueError, r'\["cycle_ends"\] must be a list of integers >= 1'),
-                    ([0], ValueError, "integers >= 1"),
-                    (10, ValueError, "integers >= 1"),
-                    ("x", TypeError, r'\["cycle_ends"\] must be an array of numbers'),
-                )
-            ),
-        ],
-    )
-    def test_refuses(self, results, error, words):
-        with pytest.raises(error, match=words):
-            plot_comparison(results)
-
-    @pytest.mark.parametrize("target", ["high", True])
-    def test_refuses_a_target_that_is_no_number(self, target):
-        with pytest.raises(TypeError, match="target must be a finite number"):
-            plot_comparison({"a": {"steps": [1], "accuracy": [0.1]}}, target=target)
-
-    def test_refuses_a_target_that_is_not_finite(self):
-        with pytest.raises(ValueError, match="target must be a finite number"):
-            plot_comparison({"a": {"steps": [1], "accuracy": [0.1]}}, target=float("nan"))
-
-
 DRAWINGS = [
     lambda ax: plot_policy(TRIANGULAR, ax=ax),
     lambda ax: plot_range_test(curve(accuracy=True), BOUNDS, ax=ax),
-    lambda ax: plot_comparison({"a": {"steps": [1, 2], "accuracy": [0.1, 0.2]}}, ax=ax),
 ]
 
 
@@ -405,6 +343,14 @@ DRAWINGS = [
 def test_draws_on_the_axes_given(draw):
     ax = Figure().subplots()
     assert draw(ax) is ax
+
+
+@pytest.mark.parametrize("draw", DRAWINGS)
+def test_a_notebook_shows_its_picture(draw):
+    """IPython's display asks an object for `_repr_png_`."""
+    ax = draw(None)
+    assert ax._repr_png_().startswith(b"\x89PNG")
+    assert pickle.loads(pickle.dumps(ax.figure)).axes[0]._repr_png_()
 
 
 @pytest.mark.parametrize("draw", DRAWINGS)
@@ -417,26 +363,19 @@ def test_leaves_no_figure_behind_in_pyplot(draw):
 
 
 def test_a_missing_matplotlib_says_what_to_install():
-    code = "import sys; sys.modules['matplotlib.axes'] = None; import clr_adapters.plot"
+    code = "import sys; sys.modules['matplotlib'] = None; import clr_adapters.plot"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 1
     assert 'pip install "clrcore[plot]"' in done.stderr
 
 
-def test_a_target_above_all_accuracies_is_in_sight():
-    results = {"a": {"steps": [1, 2, 3], "accuracy": [0.5, 0.8, 0.9]}}
-
-    ax = plot_comparison(results, target=0.95)
-
-    assert ax.get_ylim()[1] > 0.95
-
-
 def test_accuracy_alone_is_named_once():
     curve = clrcore.Curve([0.1, 0.2, 0.3], accuracy=[0.1, 0.5, 0.4])
 
-    labels = [text.get_text() for text in plot_range_test(curve).get_legend().get_texts()]
+    ax = plot_range_test(curve)
 
-    assert labels == ["accuracy, smoothed"]
+    assert ax.figure.axes == [ax]
+    assert ax.get_ylabel().startswith("accuracy")
 
 
 def test_a_single_cycle_is_drawn_once():

@@ -335,6 +335,14 @@ class TestConstantsAbove:
         assert page.peak_text(case) in page.case_text(case).replace("\n", " ")
 
 
+def test_updates_to_target():
+    steps = np.array([10, 20, 30])
+    accuracy = np.array([[0.1, 0.9, 0.5], [0.1, 0.2, 0.9], [0.9, 0.1, 0.1]])
+    assert results.reached(steps, accuracy, 0.9) == (20, 0)
+    assert results.reached(steps, accuracy[[0, 0, 2]] - [[0], [0], [0.5]], 0.9) == (20, 1)
+    assert results.reached(steps, accuracy, 0.95) == (math.inf, 3)
+
+
 class TestNetworks:
     def test_the_sigmoids_gradient_is_that_of_the_loss(self):
         network = SigmoidNetwork(2, SIZES, np.float64)

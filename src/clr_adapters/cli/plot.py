@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 import sys
 from collections.abc import Mapping
 from inspect import Parameter, signature
@@ -16,12 +15,13 @@ import click
 import clrcore
 from clrcore.dictionary import CONSTRUCTORS
 
-from . import _input, _pictures
+from . import _io
+from ._io import explained, option
 
 DEFAULT_OUT = Path("policy.png")
 # Steps are counted exactly up to here.
 LARGEST_COUNT = 2**53
-# Rows of numbers that are made at a time.
+# Rows of numbers that are computed at a time.
 BLOCK = 10_000
 
 
@@ -35,50 +35,36 @@ def integers(text: str) -> list[int]:
         ) from None
 
 
-# What can be said on a command line; a chain's stages and a scale of one's own cannot.
+# What an option can hold; a chain's stages and a custom scale cannot be options.
 ARGUMENTS: dict[str, tuple[Any, str]] = {
     "lr": (float, "First rate, >= 0."),
     "base_lr": (float, "Lower bound, >= 0."),
     "min_lr": (float, "First rate of a sweep."),
     "max_lr": (float, "Upper bound; last rate of a sweep."),
     "step_size": (int, "Half a cycle, or the length of the fall, in steps."),
-    "step_size_down": (int, "The falling half, in steps; by default as the rising one."),
+    "step_size_down": (int, "The falling half, in steps; by default as long as the rising half."),
     "window": (str, "triangular (the default), welch or hann."),
     "gamma": (float, "Factor per step, above 0, at most 1."),
     "decays": (str, "What gamma lowers: amplitude or bounds."),
     "milestones": (integers, "Steps at which the rate drops, as 60000,65000."),
-    "factor": (float, "By which it drops. [default: 0.1]"),
+    "factor": (float, "What the rate is multiplied by at a milestone. [default: 0.1]"),
     "period": (int, "Length of the first fall, in steps."),
-    "multiplier": (int, "By which every next fall is longer. [default: 1]"),
+    "multiplier": (int, "Every next fall is so many times longer. [default: 1]"),
     "num_steps": (int, "Length of a sweep, in steps."),
     "form": (str, "two_phase (the default) or three_phase."),
-    "pct_start": (float, "Share of the steps that rise. [default: 0.3]"),
+    "pct_start": (float, "Fraction of the steps that rise. [default: 0.3]"),
     "anneal_strategy": (str, "cos (the default) or linear."),
     "div_factor": (float, "max_lr / first rate. [default: 25]"),
     "final_div_factor": (float, "First rate / last rate. [default: 10000]"),
     "total_steps": (
         click.IntRange(1, LARGEST_COUNT),
-        "Steps up to which is drawn; of one_cycle, its length.",
+        "The last step to draw; for one_cycle, its length.",
     ),
 }
 
 
-def option(name: str) -> str:
-    """The option for the argument `name`."""
-    return "--" + name.replace("_", "-")
-
-
-# An argument in what is said of it: at the beginning, with its value, or no word of English.
-ARGUMENT = re.compile(
-    "|".join(
-        rf"\b{name}\b" if "_" in name else rf"^{name}\b(?= )|\b{name}(?==)"
-        for name in [*ARGUMENTS, "start"]
-    )
-)
-
-
 def _kinds() -> dict[str, dict[str, bool]]:
-    """What can be made by options: constructor -> argument -> whether it is needed."""
+    """The policies that options can describe: constructor -> argument -> whether it is needed."""
     kinds = {}
     for kind, constructor in CONSTRUCTORS.items():
         parameters = signature(constructor).parameters
@@ -126,7 +112,7 @@ class Command(click.Command):
 )
 @click.option(
     "--out",
-    type=_pictures.picture,
+    type=_io.picture,
     help=f"The picture, .png or .svg. [default: {DEFAULT_OUT}; none with --values]",
 )
 @click.option("--values", is_flag=True, help="Print the rates, a line for every step.")
@@ -148,9 +134,9 @@ def plot(
       clrcore plot --json policy.json --json other.json --out both.svg
 
     A policy that has an end is drawn up to it, others up to the last of these ends or for five
-    cycles, unless --total-steps says otherwise; where there is neither, it must be given. Chains
-    are given as --json.
-    """  # noqa: D301 - the backspace tells click to keep the lines
+    cycles, unless --total-steps is given; policies without end and cycles need it. Chains are given
+    as --json.
+    """  # noqa: D301 - the backspace makes click keep the lines
     total_steps = given["total_steps"]
     given = {name: value for name, value in given.items() if value is not None}
     policies = {}
@@ -171,20 +157,20 @@ def plot(
     if values:
         _print(policies, start, total_steps)
     if out is not None or not values:
-        drawing = _pictures.needs_plot()
+        drawing = _io.needs_plot()
         # Dollar signs would begin a formula.
         named = {label.replace("$", r"\$"): policy for label, policy in policies.items()}
         try:
             ax = drawing.plot_policy(named, total_steps, start=start)
         except ValueError as error:
-            raise click.UsageError(_as_options(str(error))) from error
-        _pictures.save(ax, out or DEFAULT_OUT)
+            raise click.UsageError(explained(error, [*ARGUMENTS, "start"])) from error
+        _io.save(ax, out or DEFAULT_OUT)
 
 
 def _policy(kind: str, given: Mapping[str, Any]) -> clrcore.Policy:
     """The policy that the options describe."""
-    if kind == "chain":
-        raise click.UsageError("a chain has policies in it: give its dictionary by --json FILE")
+    if kind in CONSTRUCTORS and kind not in KINDS:
+        raise click.UsageError(f"{kind} has policies in it: give its dictionary by --json FILE")
     if kind not in KINDS:
         raise click.UsageError(f"{kind!r} is no kind of policy; there are {', '.join(KINDS)}")
     arguments = KINDS[kind]
@@ -197,7 +183,7 @@ def _policy(kind: str, given: Mapping[str, Any]) -> clrcore.Policy:
     try:
         return CONSTRUCTORS[kind](**{name: given[name] for name in given if name in arguments})
     except ValueError as error:
-        raise click.UsageError(f"{kind}: {_as_options(str(error))}") from error
+        raise click.UsageError(f"{kind}: {explained(error, ARGUMENTS)}") from error
 
 
 def _refuse(kind: str, what: str) -> NoReturn:
@@ -206,9 +192,9 @@ def _refuse(kind: str, what: str) -> NoReturn:
 
 def _read(file: str) -> clrcore.Policy:
     """The policy in a file."""
-    name = _input.name(file)
+    name = _io.name(file)
     try:
-        return clrcore.policy_from_dict(json.loads(_input.content(file).decode("utf-8-sig")))
+        return clrcore.policy_from_dict(json.loads(_io.content(file).decode("utf-8-sig")))
     except (OSError, TypeError, ValueError) as error:
         raise click.ClickException(f"{name}: {error}") from error
     except RecursionError:
@@ -218,7 +204,7 @@ def _read(file: str) -> clrcore.Policy:
 def _unused(label: str, taken: Mapping[str, object]) -> str:
     """The label, with a number where it is taken."""
     numbered = (f"{label} ({i})" for i in range(2, len(taken) + 3))
-    return label if label not in taken else next(one for one in numbered if one not in taken)
+    return label if label not in taken else next(name for name in numbered if name not in taken)
 
 
 def _print(policies: Mapping[str, clrcore.Policy], start: int, total_steps: int | None) -> None:
@@ -236,8 +222,3 @@ def _print(policies: Mapping[str, clrcore.Policy], start: int, total_steps: int 
         last = min(first + BLOCK, stop)
         columns = [policy.values(first, last).tolist() for policy in policies.values()]
         writer.writerows(zip(range(first, last), *columns, strict=True))
-
-
-def _as_options(message: str) -> str:
-    """What is said of arguments, said of the options."""
-    return ARGUMENT.sub(lambda match: option(match[0]), message)

@@ -5,21 +5,19 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 import clrcore
 
-from . import _curves, _ends, _pictures
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from . import _curves, _io, _text
 
 
 def finite(context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
-    """The number in an option; a refusal of nan and inf, which are no numbers of updates."""
+    """The number in an option; nan and inf are refused."""
     if value is not None and not math.isfinite(value):
         raise click.BadParameter(f"{value} must be a finite number > 0")
     return value
@@ -39,7 +37,7 @@ def finite(context: click.Context, parameter: click.Parameter, value: float | No
 @click.option(
     "--sweep",
     type=click.Choice(["linear", "exponential"]),
-    help="How the rates rise. [default: as they look]",
+    help="How the rates rise. [default: inferred from them]",
 )
 @click.option(
     "--steps-per-epoch",
@@ -50,7 +48,8 @@ def finite(context: click.Context, parameter: click.Parameter, value: float | No
 @click.option(
     "--held-out/--training",
     default=None,
-    help="What the accuracy is of. [default: held out if the column's name says so]",
+    help="What the accuracy is of. [default: held out if the column's name begins with val or "
+    "test]",
 )
 @click.option(
     "--rule",
@@ -58,9 +57,9 @@ def finite(context: click.Context, parameter: click.Parameter, value: float | No
     show_default=True,
     help="How to read the curves: auto, loss, accuracy, or a name that --compare lists.",
 )
-@click.option("--compare", is_flag=True, help="Also what every rule says, other tools' too.")
+@click.option("--compare", is_flag=True, help="Also list the rate of every rule.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else.")
-@click.option("--picture", type=_pictures.picture, help="Draw it all: a .png or .svg file.")
+@click.option("--picture", type=_io.picture, help="Draw it all: a .png or .svg file.")
 def suggest(
     files: tuple[str, ...],
     lr: str | None,
@@ -74,56 +73,53 @@ def suggest(
     as_json: bool,
     picture: Path | None,
 ) -> None:
-    """Between which learning rates to train, from range tests of any tool.
+    """Find the learning rates to train between, from range tests of any tool.
 
     FILE holds one range test: a table (CSV) with a header and columns of rates and of losses or
-    accuracies, or a JSON dictionary of such lists; - is the standard input. Several files are
-    several seeds of the same setting.
+    accuracies, or JSON, a dictionary of such lists or a list of records; - is the standard input.
+    Several files are several seeds of the same setting.
 
     \b
       clrcore suggest seed0.csv seed1.csv seed2.csv --picture range-test.png
       clrcore suggest metrics.csv --lr lr-SGD --loss train_loss_step --json
-    """  # noqa: D301 - the backspace tells click to keep the lines
+    """  # noqa: D301 - the backspace makes click keep the lines
     _check_different(files)
     names = {"lr": lr, "loss": loss, "accuracy": accuracy}
     more = {"sweep": sweep, "steps_per_epoch": steps_per_epoch, "held_out": held_out}
     curves = [_curves.read(file, names, more) for file in files]
-    bounds = refusal = None
-    try:
-        bounds = clrcore.suggest_bounds(curves, rule=rule)
-    except clrcore.NoBoundsError as error:
-        refusal = error
-    except ValueError as error:
-        message = str(error)
-        of_rule = message.startswith("rule ")
-        raise click.UsageError(f"--{message}" if of_rule else message) from error
-    if picture is not None:
-        try:
-            ax = _pictures.needs_plot().plot_range_test(curves, bounds)
-        except ValueError as error:
-            raise click.ClickException(str(error)) from error
-        _pictures.save(ax, picture)
-    rules = _all_rules(curves) if compare else None
-    if as_json and (bounds is not None or rules is not None):
-        answer = {"refusal": str(refusal)} if bounds is None else bounds.to_dict()
-        data: dict[str, Any] = {**answer, "files": list(files)}
-        if rules is not None:
-            data["rules"] = {
-                name: {"refusal": said} if isinstance(said, str) else said.to_dict()
-                for name, said in rules.items()
-            }
-        click.echo(json.dumps(data, indent=1))
-    elif not as_json:
+    bounds, refusal = _suggest(curves, rule)
+    rules = _all_rules(curves) if compare else {}
+    if as_json:
+        _print_json(files, bounds, refusal, rules)
+    else:
         if bounds is not None:
             click.echo(str(bounds))
-        if rules is not None:
-            _print_rules(rules)
+        for name, answer in rules.items():
+            click.echo(_line(name, answer))
+    if picture is not None:
+        try:
+            ax = _io.needs_plot().plot_range_test(curves, bounds)
+        except ValueError as error:
+            raise click.ClickException(str(error)) from error
+        _io.save(ax, picture)
     if refusal is not None:
-        raise _ends.NoAnswer(str(refusal)) from refusal
+        raise _io.NoAnswer(str(refusal)) from refusal
+
+
+def _suggest(
+    curves: Sequence[clrcore.Curve], rule: str
+) -> tuple[clrcore.Bounds | None, clrcore.NoBoundsError | None]:
+    """The bounds, or why there are none."""
+    try:
+        return clrcore.suggest_bounds(curves, rule=rule), None
+    except clrcore.NoBoundsError as error:
+        return None, error
+    except ValueError as error:
+        raise click.UsageError(_io.explained(error, ["rule"])) from error
 
 
 def _check_different(files: Sequence[str]) -> None:
-    """Refuse a file that is given twice: seeds that agree look surer than they are."""
+    """Refuse a file that is given twice: seeds that agree seem surer than they are."""
     seen = set()
     for file in files:
         path = os.path.realpath(file) if file != "-" else file
@@ -135,39 +131,45 @@ def _check_different(files: Sequence[str]) -> None:
 
 
 def _all_rules(curves: Sequence[clrcore.Curve]) -> dict[str, clrcore.Bounds | str]:
-    """What every rule says of the curves, or why it says nothing."""
-    from clrcore.bounds import RULES
-
-    said: dict[str, clrcore.Bounds | str] = {}
-    for name in RULES:
+    """The answer of every rule, or why there is none."""
+    answers: dict[str, clrcore.Bounds | str] = {}
+    for name, (_, needs) in clrcore.bound_rules().items():
+        if any(getattr(curve, needs) is None for curve in curves):
+            answers[name] = f"needs {needs}"
+            continue
         try:
-            said[name] = clrcore.suggest_bounds(curves, rule=name)
+            answers[name] = clrcore.suggest_bounds(curves, rule=name)
         except clrcore.NoBoundsError as error:
-            said[name] = str(error)
-        except ValueError:  # what the rule reads was not recorded
-            said[name] = f"needs {RULES[name].needs}"
-    return said
+            answers[name] = str(error)
+    return answers
 
 
-def _print_rules(rules: dict[str, clrcore.Bounds | str]) -> None:
-    """Print the rates of all rules as a table."""
-    from clrcore.bounds import RULES
+def _print_json(
+    files: Sequence[str],
+    bounds: clrcore.Bounds | None,
+    refusal: clrcore.NoBoundsError | None,
+    rules: Mapping[str, clrcore.Bounds | str],
+) -> None:
+    """Print the answers as JSON; nothing where there is only a refusal, which is an error."""
+    if bounds is None and not rules:
+        return
+    data: dict[str, Any] = ({"refusal": str(refusal)} if bounds is None else bounds.to_dict()) | {
+        "files": list(files)
+    }
+    if rules:
+        data["rules"] = {
+            name: {"refusal": answer} if isinstance(answer, str) else answer.to_dict()
+            for name, answer in rules.items()
+        }
+    click.echo(json.dumps(data, indent=1))
 
-    try:
-        from rich.box import SIMPLE_HEAD
-        from rich.console import Console
-        from rich.table import Table
-    except ImportError as error:
-        raise click.ClickException(
-            f'--compare needs rich: pip install "clrcore[cli]" ({error})'
-        ) from error
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("rule", no_wrap=True)
-    table.add_column("lr", justify="right", no_wrap=True)
-    table.add_column("which is, or why there is none")
-    for name, said in rules.items():
-        if isinstance(said, str):
-            table.add_row(name, "", said)
-        else:
-            table.add_row(name, f"{said.lr:.3g}", RULES[name].description)
-    Console(highlight=False, markup=False).print(table)
+
+def _line(name: str, answer: clrcore.Bounds | str) -> str:
+    """A rule, its rate, and what it is or why there is none."""
+    descriptions = clrcore.bound_rules()
+    size = max(map(len, descriptions))
+    rate, text = ("", answer) if isinstance(answer, str) else (f"{answer.lr:.3g}", "")
+    text = text or descriptions[name][0]
+    start = f"{name:<{size}}  {rate:>8}  "
+    indent = " " * (len(start) if _text.width() - len(start) >= 30 else 2)
+    return _text.wrapped(start + text, indent)

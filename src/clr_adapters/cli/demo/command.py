@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
+import threading
 import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 import clrcore
 
-from .. import _console, _ends
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-    from rich.console import Console
+from .. import _io, _text
 
 BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 PICTURES = ("range_test.png", "comparison.png")
@@ -40,81 +37,84 @@ PICTURES = ("range_test.png", "comparison.png")
 @click.option(
     "--seed", type=click.IntRange(0, 2**31), default=0, show_default=True, help="The first seed."
 )
-@click.option("--quick", is_flag=True, help="A first look: a fifth of the length.")
+@click.option("--quick", is_flag=True, help="A first impression: a fifth of the length, 2 seeds.")
 def demo(out: Path, seeds: int | None, seed: int, quick: bool) -> None:
     """Run the whole method on 5000 handwritten digits, in about two minutes.
 
-    A range test on a few seeds gives the bounds; then cyclic policies, the paper's stepwise
-    baseline and a grid of constant rates train the same small networks. Ends with a table,
-    two pictures, a verdict, and a report of one file that a browser shows.
+    A range test on a few seeds gives the bounds. Then cyclic policies, the paper's stepwise
+    baseline and a grid of constant rates train the same small networks. The demo prints what
+    came out, and writes two pictures, all numbers, and a report for the browser.
     """
     started = time.monotonic()
-    # Matrices of this size are done before other threads have woken up. Read by the linear
-    # algebra library when NumPy is first imported, which is why that happens later.
+    # Matrices of this size are multiplied before other threads have woken up. The linear algebra
+    # library reads this when NumPy is first imported, which is why that happens later.
     for variable in BLAS_THREADS:
         os.environ.setdefault(variable, "1")
-    _demo(out, seeds or (2 if quick else 20), seed, quick)
+    count = seeds or (2 if quick else 20)
+    _demo(out, tuple(range(seed, seed + count)), quick)
     click.echo(f"Done in {time.monotonic() - started:.0f} s.")
 
 
-def _demo(out: Path, count: int, seed: int, quick: bool) -> None:
+def _demo(out: Path, seeds: tuple[int, ...], quick: bool) -> None:
+    """Run the demo and write its files."""
     try:
-        from rich.console import Console
+        from clr_adapters.plot import plot_range_test
 
-        from . import data, experiment, page, report
+        from . import data, experiment, page, pictures, report
 
         digits = data.load()
     except ImportError as error:
         raise click.ClickException(
             f'the demo needs more packages: pip install "clrcore[demo]" ({error})'
         ) from error
-    console = Console(highlight=False)
     files = {name: out / name for name in (*PICTURES, "results.json", "report.html")}
     _check_writable(out, files.values())
-    seeds = tuple(range(seed, seed + count))
-    settings = (
-        experiment.Settings(seeds, experiment.EPOCH // 5) if quick else experiment.Settings(seeds)
-    )
+    settings = experiment.Settings(seeds, experiment.EPOCH // (5 if quick else 1))
     splits = data.split(digits, seeds)
 
-    def say(text: str = "") -> None:
-        console.print(text, markup=False)
-
-    say(report.ABOUT)
-    say()
-    with _progress(console, "range test", experiment.SWEEP.num_steps) as tick:
+    click.echo(_text.wrapped(report.ABOUT) + "\n")
+    with _progress("range test", experiment.SWEEP.num_steps) as tick:
         curves = experiment.run_range_test(splits, settings, tick)
     try:
         bounds = clrcore.suggest_bounds(curves)
     except clrcore.NoBoundsError as error:
-        raise _ends.NoAnswer(f"the range test gave no bounds: {error}") from error
-    say(f"Bounds from {len(curves)} seeds:")
-    say(str(bounds))
-    report.write_figure(files["range_test.png"], report.range_test_figure(curves, bounds))
-    say()
+        raise _io.NoAnswer(f"the range test gave no bounds: {error}") from error
+    click.echo(f"Bounds from {len(curves)} seeds:")
+    for line in str(bounds).splitlines():
+        click.echo(_text.wrapped(line, "  "))
+    click.echo()
+    report.write_figure(files["range_test.png"], plot_range_test(curves, bounds).figure.figure)
 
     arms = experiment.arms(bounds.base_lr, bounds.max_lr, bounds.lr, settings)
     total = sum(arm.total_steps for arm in arms)
-    with _progress(console, f"training {len(arms)} policies", total) as tick:
+    with _progress(f"training {len(arms)} policies on {len(seeds)} seeds", total) as tick:
         histories = experiment.run_arms(arms, splits, settings, tick)
-    findings = report.find(arms, histories, settings)
-    say()
-    sign = "\N{PLUS-MINUS SIGN}" if console.encoding.startswith("utf") else "+-"
-    _console.print_whole(console, report.table(findings, settings, sign))
-    say()
-    for line in report.verdict(findings, settings):
-        say(f"- {line}")
-    report.write_figure(
-        files["comparison.png"], report.comparison_figure(arms, histories, findings)
-    )
+    findings = report.find(histories)
     results = report.results(arms, histories, curves, bounds, findings, settings)
+    short, *lines = results["verdict"]
+    sign = " \N{PLUS-MINUS SIGN}" if _encodes_everything() else "+-"
+    click.echo("\n" + _text.wrapped(short) + "\n")
+    click.echo(_text.table(report.table(findings, settings, sign)))
+    click.echo(
+        "\nDifferences in points of test accuracy, paired seed by seed, with 95 % intervals.\n"
+    )
+    for line in lines:
+        click.echo(_text.wrapped(f"- {line}", "  "))
+    report.write_figure(
+        files["comparison.png"],
+        pictures.comparison(arms, histories, report.drawn(findings), report.message(findings)),
+    )
     report.write_json(files["results.json"], results)
-    pictures = {name: files[name].read_bytes() for name in PICTURES}
-    report.write_text(files["report.html"], page.page(results, pictures))
-    say()
+    shown = {name: files[name].read_bytes() for name in PICTURES}
+    report.write_text(files["report.html"], page.page(results, shown))
+    click.echo()
     for path in files.values():
-        # Whole paths, however long, so that they can be copied.
-        console.print(f"Written: {path}", markup=False, soft_wrap=True)
+        click.echo(f"Written: {click.format_filename(path)}")
+
+
+def _encodes_everything() -> bool:
+    """Whether the terminal can show a sign that is not ASCII."""
+    return (sys.stdout.encoding or "").lower().startswith("utf")
 
 
 def _check_writable(out: Path, files: Iterable[Path]) -> None:
@@ -136,11 +136,14 @@ def _check_writable(out: Path, files: Iterable[Path]) -> None:
 
 
 @contextmanager
-def _progress(console: Console, what: str, total: int) -> Iterator[Callable[[int], None]]:
+def _progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
     """A progress bar; yields the function that moves it on, from any thread."""
-    from rich.progress import Progress
+    lock = threading.Lock()
+    with click.progressbar(length=total, label=label) as bar:
 
-    with Progress(console=console) as progress:
-        task = progress.add_task(what, total=total)
-        yield lambda steps: progress.advance(task, steps)
-        progress.update(task, completed=total)
+        def tick(steps: int) -> None:
+            with lock:
+                bar.update(steps)
+
+        yield tick
+        bar.update(total - bar.pos)  # a range test that diverges ends early

@@ -1,4 +1,4 @@
-"""What the demo runs: the range test, the arms that share its seeds, and how they are timed."""
+"""What the demo runs: the range test, and the policies that share its seeds."""
 
 from __future__ import annotations
 
@@ -32,9 +32,10 @@ STAGED = "staged triangular2"
 class Settings:
     """How much is run.
 
-    seeds: one per repetition; it fixes the split, the initial weights and the batch order.
-    unit: updates that stand for an epoch of the paper's plan (140 for the baseline, 50 for
-        the others): a whole epoch, or less for a first look.
+    Attributes:
+        seeds: One per repetition; it fixes the split, the initial weights and the batch order.
+        unit: Updates that stand for an epoch of the paper's plan (140 epochs for the baseline,
+            50 for the others): a whole epoch, or fewer for a first impression.
     """
 
     seeds: tuple[int, ...]
@@ -67,8 +68,11 @@ def constant_name(lr: float) -> str:
 def arms(base_lr: float, max_lr: float, lr: float, settings: Settings) -> list[Arm]:
     """The arms that are compared, the baseline first.
 
-    base_lr, max_lr, lr: the bounds that the range test gave, and its rate for constant-rate
-        training.
+    Args:
+        base_lr: Lower bound of the range test.
+        max_lr: Upper bound of the range test.
+        lr: The range test's rate for constant-rate training.
+        settings: How much is run.
     """
     long, short, unit = settings.long, settings.short, settings.unit
     return [
@@ -107,16 +111,10 @@ def run_range_test(
     sweep: clrcore.Policy = SWEEP,
     start: Start = start,
 ) -> list[clrcore.Curve]:
-    """The range test on the first few seeds; it sees no test rows."""
+    """The range test on the first few seeds; the test rows are not used."""
     seeds = settings.seeds[:RANGE_TEST_SEEDS]
-    return range_test(
-        sweep,
-        splits.first(len(seeds)),
-        seeds,
-        validate_every=VALIDATE_EVERY,
-        tick=tick,
-        start=start,
-    )
+    splits = splits.first(len(seeds))
+    return range_test(sweep, splits, seeds, tick=tick, validate_every=VALIDATE_EVERY, start=start)
 
 
 def run_arms(
@@ -127,10 +125,10 @@ def run_arms(
     The arms do not depend on each other, so the numbers are the same either way. `tick` is
     called from several threads.
     """
-    stop = threading.Event()
+    stopped = threading.Event()
 
-    def checked(steps: int) -> None:
-        if stop.is_set():
+    def tick_or_stop(steps: int) -> None:
+        if stopped.is_set():
             raise _StoppedError
         tick(steps)
 
@@ -141,7 +139,7 @@ def run_arms(
             splits,
             settings.seeds,
             evaluate_every=settings.unit,
-            tick=checked,
+            tick=tick_or_stop,
             start=start,
         )
 
@@ -150,16 +148,16 @@ def run_arms(
         try:
             return {name: future.result() for name, future in futures.items()}
         except BaseException:
-            # Leaving the pool waits for its threads, so the running ones are stopped.
-            stop.set()
+            # Leaving the pool waits for its threads: none starts, and the running ones stop.
             pool.shutdown(wait=False, cancel_futures=True)
+            stopped.set()
             raise
 
 
 class _StoppedError(Exception):
-    """Ends a thread whose result nobody waits for any more."""
+    """Ends a thread whose result is not needed any more."""
 
 
 def best_constant(histories: Mapping[str, History], grid: Sequence[float] = GRID) -> float:
-    """The rate of the grid with the best mean validation accuracy; the lower one of equals."""
+    """The rate of the grid with the best mean validation accuracy; the lower of equals."""
     return max(grid, key=lambda lr: (histories[constant_name(lr)].validation.mean(), -lr))

@@ -11,9 +11,6 @@ from jinja2 import Environment, StrictUndefined
 
 import clrcore
 
-from .report import too_few, versus
-from .statistics import Estimate
-
 TEMPLATE = "report.html.jinja"
 MINUS = "\N{MINUS SIGN}"
 
@@ -21,8 +18,9 @@ MINUS = "\N{MINUS SIGN}"
 def page(results: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str:
     """The report as HTML.
 
-    results: as `report.results` makes them. pictures: PNG files by name, range_test.png and
-        comparison.png.
+    Args:
+        results: As `report.results` makes them.
+        pictures: PNG files by name, range_test.png and comparison.png.
     """
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True
@@ -30,20 +28,9 @@ def page(results: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str:
     environment.filters |= {
         "rate": lambda lr: f"{lr:.3g}",
         "signed": lambda number: f"{number:+.2f}".replace("-", MINUS),
-        "half_width": lambda interval: f"{_estimate(interval).half_width:.2f}",
-        "versus": _word,
+        "half_width": lambda interval: f"{interval['high'] - interval['mean']:.2f}",
         "policy": lambda data: repr(clrcore.policy_from_dict(data)),
         "inline": lambda png: f"data:image/png;base64,{base64.b64encode(png).decode()}",
     }
-    few = too_few(results["settings"]["seeds"])
     source = files(__package__).joinpath(TEMPLATE).read_text(encoding="utf-8")
-    return environment.from_string(source).render(**results, pictures=pictures, few=few)
-
-
-def _estimate(interval: Mapping[str, float]) -> Estimate:
-    return Estimate(interval["mean"], interval["high"] - interval["mean"])
-
-
-def _word(interval: Mapping[str, float] | None) -> str:
-    """The class of a difference: higher, lower, or tie; none of a row without one."""
-    return "none" if interval is None else versus(_estimate(interval)).removeprefix("a ")
+    return environment.from_string(source).render(**results, pictures=pictures)

@@ -1,4 +1,4 @@
-"""Means with intervals, paired differences, and updates until a target is reached."""
+"""Means with their intervals."""
 
 from __future__ import annotations
 
@@ -30,56 +30,36 @@ class Estimate(NamedTuple):
         return self.mean + self.half_width
 
 
-class Reached(NamedTuple):
-    """Updates until a target: the median over seeds, infinite if most never reach it.
-
-    never: how many seeds did not reach it at all.
-    """
-
-    median: float
-    never: int
-
-
 def estimate(values: Floats) -> Estimate:
     """The mean of independent values and Student's interval for it.
 
-    values: shape (n,), n >= 2; one per seed. For a paired comparison, the differences.
+    Args:
+        values: Shape (n,), n >= 2, one per seed. For a paired comparison, the differences.
     """
     spread = float(values.std(ddof=1))
     width = student(len(values) - 1) * spread / math.sqrt(len(values))
     return Estimate(float(values.mean()), width)
 
 
-def reached(steps: NDArray[np.int64], accuracy: Floats, target: float) -> Reached:
-    """The first number of updates at which each seed's accuracy is at least `target`.
-
-    steps: shape (looks,). accuracy: shape (seeds, looks), in the unit of `target`.
-    """
-    there = accuracy >= target
-    ever = there.any(axis=1)
-    first = np.where(ever, steps[there.argmax(axis=1)], np.inf)
-    return Reached(float(np.median(first)), int((~ever).sum()))
-
-
 def student(freedom: int, confidence: float = CONFIDENCE) -> float:
     """The half width, in standard errors, of Student's two-sided interval.
 
-    freedom: degrees of freedom, >= 1. For whole degrees the distribution is a finite sum
-    (Abramowitz & Stegun, 26.7.3 and 26.7.4), so bisection needs no library.
+    For whole degrees of freedom the distribution is a finite sum (Abramowitz & Stegun, 26.7.3 and
+    26.7.4), so bisection needs no library.
     """
     low, high = 0.0, 1.0
-    while _within(high, freedom) < confidence:
+    while _probability_within(high, freedom) < confidence:
         low, high = high, 2 * high
     for _ in range(60):
         middle = (low + high) / 2
-        if _within(middle, freedom) < confidence:
+        if _probability_within(middle, freedom) < confidence:
             low = middle
         else:
             high = middle
     return high
 
 
-def _within(t: float, freedom: int) -> float:
+def _probability_within(t: float, freedom: int) -> float:
     """The probability that Student's variable lies between -t and t."""
     angle = math.atan(t / math.sqrt(freedom))
     odd = freedom % 2

@@ -1,7 +1,8 @@
-"""How the command ends: interrupted, unable to write, or without bounds."""
+"""The command itself, and how it ends: interrupted, or unable to write."""
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from contextlib import suppress
@@ -9,13 +10,12 @@ from typing import Any
 
 import click
 
+import clrcore
+
+from . import plot, suggest
+from .demo import command
+
 INTERRUPTED = 130
-
-
-class NoAnswer(click.ClickException):
-    """The curves carry no bounds."""
-
-    exit_code = 3
 
 
 class Group(click.Group):
@@ -34,14 +34,32 @@ class Group(click.Group):
             # What is still in the buffer would fail again at the exit.
             with suppress(OSError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            if not isinstance(error, BrokenPipeError):  # nobody reads any more: be quiet
+            if not isinstance(error, BrokenPipeError):  # the reader has gone: be quiet
                 click.echo(f"Error: {error}", err=True)
             sys.exit(1)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; say so where Ctrl-C has ended it."""
+        """Run the command; report where Ctrl-C has ended it."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
             click.echo("Interrupted; nothing more is written.", err=True)
             ctx.exit(INTERRUPTED)
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(clrcore.__version__, prog_name="clrcore")
+def main() -> None:
+    """Cyclical learning rates and the range test.
+
+    The exit code is 0 for success, 1 for a failure, 2 for wrong options or missing files, 3 for
+    curves that carry no bounds, 130 for an interrupt.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A character that the terminal cannot show must not end a run of two minutes.
+        sys.stdout.reconfigure(errors="replace")
+
+
+main.add_command(command.demo)
+main.add_command(plot.plot)
+main.add_command(suggest.suggest)

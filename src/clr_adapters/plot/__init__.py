@@ -1,0 +1,18 @@
+"""Pictures of policies and range tests; needs matplotlib (extra `plot`).
+
+Every function draws on the Axes it is given, or on a new Figure of its own outside pyplot, and
+returns the Axes. Save with `ax.figure.savefig(...)`; as the last line of a notebook cell the
+picture appears.
+"""
+
+try:
+    import matplotlib  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        f'clr_adapters.plot needs matplotlib: pip install "clrcore[plot]" ({error})'
+    ) from error
+
+from .policies import plot_policy
+from .range_tests import plot_range_test
+
+__all__ = ["plot_policy", "plot_range_test"]
