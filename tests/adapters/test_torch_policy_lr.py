@@ -1,7 +1,6 @@
 """PolicyLR on real optimizers, beside PyTorch's own schedulers."""
 
 import copy
-import itertools
 import math
 import subprocess
 import sys
@@ -232,32 +231,22 @@ def test_momentum_may_be_a_policy_and_differ_by_group():
 
 
 @pytest.mark.parametrize("kind", ["SGD", "Adam"])
-def test_tensor_rates_are_filled_in_place(kind):
-    opt = optimizer(0.5, 0.3, tensor=True, kind=kind)
-    before = [group["lr"] for group in opt.param_groups]
+@pytest.mark.parametrize("floats", [0, 1])
+def test_tensor_rates_are_filled_in_place_and_floats_stay_floats(kind, floats):
+    opt = optimizer(0.5, 0.3, 0.1, tensor=True, kind=kind)
+    for group in opt.param_groups[:floats]:
+        group["lr"] = 0.5
+    before = [group["lr"] for group in opt.param_groups[floats:]]
     scheduler = PolicyLR(opt, TRIANGULAR)
     run(opt, scheduler, 300)
     scheduler.jump(4)
     scheduler.load_state_dict(scheduler.state_dict())
 
-    assert all(group["lr"] is lr for group, lr in zip(opt.param_groups, before, strict=True))
+    after = opt.param_groups
+    assert all(group["lr"] is lr for group, lr in zip(after[floats:], before, strict=True))
+    assert all(type(group["lr"]) is float for group in after[:floats])
     assert before[0] is not before[1]
-    assert rates(opt) == [0.1, 0.1]
-
-
-def test_tensor_rates_of_many_groups_are_filled_in_place_and_floats_stay_floats():
-    opt = optimizer(*[0.5] * 30, tensor=True)
-    opt.param_groups[7]["lr"] = 0.5
-    before = [group["lr"] for group in opt.param_groups]
-    scheduler = PolicyLR(opt, TRIANGULAR)
-    run(opt, scheduler, 4)
-
-    assert rates(opt) == [0.1] * 30
-    assert type(opt.param_groups.pop(7)["lr"]) is float
-    del before[7]
-    assert all(group["lr"] is lr for group, lr in zip(opt.param_groups, before, strict=True))
-    assert not any(lr.is_inference() for lr in before)
-    before[0] *= 2  # autograd still lets it be changed
+    assert rates(opt) == [0.1] * 3
 
 
 def test_tensor_betas_are_filled_in_place():
@@ -274,36 +263,17 @@ def test_tensor_betas_are_filled_in_place():
 # Groups that come and go.
 
 
-def test_added_groups_keep_their_ratio():
-    opt = optimizer(0.5)
-    scheduler = PolicyLR(opt, TRIANGULAR, proportional=True)
-    add_group(opt, 0.25)
-    run(opt, scheduler, 4)
-
-    assert rates(opt) == pytest.approx([0.1, 0.05])
-
-
-@pytest.mark.parametrize("place", [0, 1, 2])
-def test_a_group_in_the_place_of_another_has_its_own_ratio(place):
-    opt = optimizer(0.4, 0.2, 0.2)
+@pytest.mark.parametrize(("count", "place"), [(3, 0), (3, 1), (3, 2), (1, 0)])
+def test_a_group_in_the_place_of_another_has_its_own_ratio(count, place):
+    opt = optimizer(*[0.4, 0.2, 0.2][:count])
     scheduler = PolicyLR(opt, TRIANGULAR, proportional=True)
     run(opt, scheduler, 2)
     del opt.param_groups[place]
     add_group(opt, 0.1)
-    run(opt, scheduler, 2)
+    scheduler.jump(4)
 
     assert rates(opt)[-1] == pytest.approx(0.025)
     assert opt.param_groups[-1]["initial_lr"] == 0.1
-
-
-def test_a_group_in_the_place_of_the_only_one_has_its_own_ratio():
-    opt = optimizer(0.4)
-    scheduler = PolicyLR(opt, TRIANGULAR, proportional=True)
-    opt.param_groups.clear()
-    add_group(opt, 0.1)
-    run(opt, scheduler, 4)
-
-    assert rates(opt) == [0.025]
 
 
 @pytest.mark.parametrize("arguments", [{}, {"momentum": [(0.8, 0.9), None]}])
@@ -349,51 +319,57 @@ def test_the_state_is_plain_and_its_own():
     assert scheduler.state_dict()["last_epoch"] == 7
 
 
-def test_resuming_by_last_epoch_goes_on():
-    opt = optimizer()
-    run(opt, PolicyLR(opt, TRIANGULAR), 6)
-    saved = copy.deepcopy(opt.state_dict())
-    opt = optimizer()
-    opt.load_state_dict(saved)
-    scheduler = PolicyLR(opt, TRIANGULAR, last_epoch=5)
+ORDERS = ["optimizer, new, scheduler", "new, optimizer, scheduler", "new, scheduler, optimizer"]
 
-    assert rates(opt) == [TRIANGULAR(6)]
-    assert scheduler.last_epoch == 6
+
+def resumed(saved, opt, order, policy=TRIANGULAR, **arguments):
+    """A scheduler of `opt`, after both states were loaded in this order."""
+    for what in order.split(", "):
+        if what == "optimizer":
+            opt.load_state_dict(saved[0])
+        elif what == "new":
+            scheduler = PolicyLR(opt, policy, **arguments)
+        elif what == "jump":
+            scheduler.jump(saved[1]["last_epoch"])
+        else:
+            scheduler.load_state_dict(saved[1])
+    return scheduler
+
+
+def all_rates(opt, scheduler, steps):
+    """The rates of all groups at every update."""
+    return [(rates(opt), run(opt, scheduler, 1))[0] for _ in range(steps)]
 
 
 STEEP = clrcore.triangular2(1e-4, 5e-2, 100)
 FLAT = clrcore.triangular2(1e-4, 1e-3, 100)
+JUMPS = ["new, jump, optimizer", "new, optimizer, jump"]
 
 
-@pytest.mark.parametrize("proportional", [False, True])
+@pytest.mark.parametrize("order", ORDERS + JUMPS)
+@pytest.mark.parametrize("policy", [STEEP, FLAT])
 @pytest.mark.parametrize("tensor", [False, True])
-@pytest.mark.parametrize("moves", list(itertools.permutations(["new", "optimizer", "scheduler"])))
-def test_a_run_that_goes_on_with_another_policy_uses_it_from_the_next_update(
-    moves, tensor, proportional
+@pytest.mark.parametrize("proportional", [False, True])
+def test_the_update_after_any_order_of_loading_is_that_of_the_schedulers_own_policy(
+    order, policy, tensor, proportional
 ):
-    """The loaded optimizer holds rates and momenta of the policy before."""
-    old = optimizer(0.4, 0.1, tensor=tensor, momentum=0.9)
-    scheduler = PolicyLR(old, STEEP, momentum=(0.85, 0.95), proportional=proportional)
-    run(old, scheduler, 130)
-    saved = copy.deepcopy((old.state_dict(), scheduler.state_dict()))
+    """pytorch#119168, #65342: an update at the rate and momentum of the constructor.
+
+    The optimizer's state holds the rates of the run before, whose policy may be another.
+    """
+    opt = optimizer(0.4, 0.1, tensor=tensor, momentum=0.9)
+    scheduler = PolicyLR(opt, STEEP, momentum=(0.85, 0.95), proportional=proportional)
+    run(opt, scheduler, 130)
+    saved = copy.deepcopy((opt.state_dict(), scheduler.state_dict()))
 
     opt = optimizer(0.8, 0.2, tensor=tensor, momentum=0.9)
-    scheduler = None
-    for move in moves:
-        if move == "new":
-            scheduler = PolicyLR(opt, FLAT, momentum=(0.5, 0.6), proportional=proportional)
-            if "scheduler" in moves[: moves.index("new")]:  # nothing to load into before
-                scheduler.jump(130)
-        elif move == "optimizer":
-            opt.load_state_dict(saved[0])
-        elif scheduler is not None:
-            scheduler.load_state_dict(saved[1])
-
-    second = FLAT(130) * (0.25 if proportional else 1.0)
-    momentum = FLAT.opposed(0.5, 0.6)(130)
-    assert rates(opt) == pytest.approx([FLAT(130), second], rel=1e-15)
+    arguments = {"momentum": (0.5, 0.6), "proportional": proportional}
+    scheduler = resumed(saved, opt, order, policy, **arguments)
+    second = policy(130) * (0.25 if proportional else 1.0)
+    assert rates(opt) == pytest.approx([policy(130), second], rel=1e-15)
+    momentum = policy.opposed(0.5, 0.6)(130)
     assert [group["momentum"] for group in opt.param_groups] == [momentum] * 2
-    assert run(opt, scheduler, 3) == FLAT.values(130, 133).tolist()
+    assert run(opt, scheduler, 3) == policy.values(130, 133).tolist()
 
 
 @pytest.mark.parametrize("copied", [lambda x: x, copy.deepcopy])
@@ -421,26 +397,6 @@ def test_an_optimizer_loaded_outside_the_schedulers_turn_keeps_its_rates():
     saved = copy.deepcopy(opt.state_dict())
     opt.load_state_dict(saved)  # the list does not cover the new group
     assert rates(opt) == [TRIANGULAR(3), 0.25]
-
-
-ORDERS = ["optimizer, new, scheduler", "new, optimizer, scheduler", "new, scheduler, optimizer"]
-
-
-def resumed(saved, opt, order, **arguments):
-    """A scheduler of `opt`, after both states were loaded in this order."""
-    for what in order.split(", "):
-        if what == "optimizer":
-            opt.load_state_dict(saved[0])
-        elif what == "new":
-            scheduler = PolicyLR(opt, TRIANGULAR, **arguments)
-        else:
-            scheduler.load_state_dict(saved[1])
-    return scheduler
-
-
-def all_rates(opt, scheduler, steps):
-    """The rates of all groups at every update."""
-    return [(rates(opt), run(opt, scheduler, 1))[0] for _ in range(steps)]
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -640,17 +596,38 @@ def test_scales_that_are_no_factors_are_refused_and_change_nothing(wrong):
     assert (rates(opt), scheduler.last_epoch) == ([0.1, 0.05], 4)
 
 
-@pytest.mark.parametrize("wrong", [None, "0.1", True])
-def test_rates_that_are_no_numbers_are_refused(wrong):
-    opt = optimizer(0.5, 0.5)
+with torch.inference_mode():
+    UNFILLABLE = torch.tensor(0.5)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "allowed"),
+    [
+        (None, "a number"),
+        ("0.1", "a number"),
+        (True, "a number"),
+        (torch.tensor(1), "a number or a tensor of one float"),
+        (torch.tensor([0.1, 0.2]), "a number or a tensor of one float"),
+        (torch.tensor(0.1, requires_grad=True), "a tensor that needs no gradient"),
+        (UNFILLABLE, "a tensor that was not made in inference_mode"),
+    ],
+)
+def test_groups_whose_rate_cannot_be_set_are_refused_and_nothing_changes(wrong, allowed):
+    opt = optimizer()
+    scheduler = PolicyLR(opt, TRIANGULAR)
+    run(opt, scheduler, 2)
+    add_group(opt)
     opt.param_groups[1]["lr"] = wrong
-    with pytest.raises(TypeError, match=r"param_groups\[1\]\['lr'\] must be a number"):
-        PolicyLR(opt, TRIANGULAR)
+    message = rf"param_groups\[1\]\['lr'\] must be {allowed}"
+    for move in (scheduler.step, lambda: PolicyLR(opt, TRIANGULAR)):
+        with pytest.raises((TypeError, ValueError), match=message):
+            move()
     del opt.param_groups[1]["lr"]
     with pytest.raises(ValueError, match=r"param_groups\[1\] must be a group with an 'lr'"):
         PolicyLR(opt, TRIANGULAR)
 
-    assert "initial_lr" not in opt.param_groups[0]
+    assert (opt.param_groups[0]["lr"], scheduler.last_epoch) == (TRIANGULAR(2), 2)
+    assert "initial_lr" not in opt.param_groups[1]
 
 
 @pytest.mark.parametrize("wrong", [-5, -1, 1.5, math.nan, True, "3", 2**53 + 1])
@@ -861,16 +838,6 @@ def test_optimizers_without_momentum_are_refused_it():
     ):
         PolicyLR(opt, TRIANGULAR, momentum=(0.8, 0.9))
     PolicyLR(opt, TRIANGULAR)
-
-
-@pytest.mark.parametrize("count", [1, 30])
-def test_a_rate_made_in_inference_mode_is_refused_and_nothing_changes(count):
-    opt = optimizer(*[0.5] * count)
-    with torch.inference_mode():
-        opt.param_groups[0]["lr"] = torch.tensor(0.5)
-    with pytest.raises(ValueError, match="not made in inference_mode"):
-        PolicyLR(opt, TRIANGULAR)
-    assert "initial_lr" not in opt.param_groups[0]
 
 
 def test_proportional_needs_a_rate_above_0_to_be_in_proportion_to():

@@ -23,7 +23,7 @@ from clr_adapters.torch import PolicyLR
 from torch_optimizers import add_group, optimizer, rates, run
 
 TRIANGULAR = clrcore.triangular(0.01, 0.1, 4)
-MOMENTA = [0.9 - 0.1 * TRIANGULAR.height()(step) for step in range(20)]
+MOMENTA = TRIANGULAR.opposed(0.8, 0.9).values(0, 20)
 
 
 def test_it_is_a_scheduler_of_pytorch():
@@ -160,6 +160,7 @@ def test_schedulers_can_be_copied(copied, updates):
     assert rates(opt) == [TRIANGULAR(updates)]
 
 
+@pytest.mark.filterwarnings("ignore:The epoch parameter:UserWarning")  # SequentialLR's own
 def test_it_works_in_sequence_with_others():
     opt = optimizer(1.0)
     warm_up = PolicyLR(opt, clrcore.linear_sweep(0.01, 0.04, 4))

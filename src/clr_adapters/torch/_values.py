@@ -115,10 +115,8 @@ class GroupValues:
         self.groups, self.count, self.reference = list(groups), len(groups), reference
         # An added group comes last, so this finds most changes without comparing all groups.
         self.last = groups[-1] if groups else None
-        self._policies, self._momentum_policies = (
-            spread(policy, self.count),
-            spread(momentum, self.count),
-        )
+        self._policies = spread(policy, self.count)
+        self._momentum_policies = spread(momentum, self.count)
         self.has_momenta = any(momentum is not None for momentum in self._momentum_policies)
         check_groups(groups, self._momentum_policies)
         self.ratios: list[float] | None = None
