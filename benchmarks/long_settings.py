@@ -266,7 +266,7 @@ def network(kind: str, features: int) -> nn.Module:
             nn.Linear(196, 48), nn.ReLU(), nn.Linear(48, 8), nn.Linear(8, 48), nn.ReLU(),
             nn.Linear(48, 196),
         )  # fmt: skip
-    depth, last = {"deeprelu": (9, 10), "deeptanh": (8, 10), "mlp": (2, 1)}[kind]
+    depth, last = {"deeprelu": (5, 10), "deeptanh": (8, 10), "mlp": (2, 1)}[kind]
     sizes = [features, *[32] * depth]
     act = nn.Tanh if kind == "deeptanh" else nn.ReLU
     hidden = [m for a, b in itertools.pairwise(sizes) for m in (nn.Linear(a, b), act())]
