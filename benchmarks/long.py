@@ -47,7 +47,7 @@ CYCLES = {
     "triangular_low": ("triangular", 0.04),
     "triangular2_low": ("triangular2", 0.04),
 }
-PEAKS = (1.0, 2.0, 4.0, 0.5)
+PEAKS = {"schedules": (1.0,), "doubled": (2.0,), "others": (4.0, 0.5)}
 REHEARSALS = ("linear", "one_cycle")
 # A loss this many times above the start is divergence; what follows is not trained.
 DIVERGED = 1e4
@@ -166,12 +166,12 @@ def jobs(results: Results, phase: str) -> Iterator[Job]:
                 yield from ((kind, lr, SHORT, seed) for lr in grid(results.optimizer, 1))
     else:
         best = results.best()
-        for share in PEAKS:
+        for share in PEAKS[phase]:
             for kind in SCHEDULES:
                 yield (kind, float(f"{share * best:.5g}"), LONG, TRUTH_SEEDS[0])
 
 
-PHASES = ("constants", "trials", "schedules")
+PHASES = ("constants", "trials", *PEAKS)
 
 
 def measure(names: list[str], phases: list[str]) -> None:

@@ -52,7 +52,6 @@ LONG_SETTINGS = [
         ("text_nplm_sgd", "ngrams", "nplm", "sgd", 64),
         ("noisy_resmlpbn_adamw", "mnistnoisy", "resmlp_batch", "adamw", 32),
         ("digits_vit_momclip", "digits", "vit", "mom", 16, 1.0),
-        ("adding_gru_rmsprop", "adding", "gru_last", "rmsprop", 32),
         ("friedman_mlp_sgdclip", "friedman", "mlp", "sgd", 32, 1.0),
     )
 ]
@@ -78,16 +77,11 @@ def arrays(name: str) -> tuple[Tensor, Tensor]:
 
         x, y = load_digits(return_X_y=True)
         x = x / 8.0 - 1.0
-    elif name == "friedman":
+    else:
         from sklearn.datasets import make_friedman1
 
         x, y = make_friedman1(4000, noise=1.0, random_state=5)
         x, y = 2.0 * x - 1.0, (y - y.mean()) / y.std()
-    else:  # the adding problem: the sum of the two numbers that a mark points at
-        numbers, marks = random.uniform(size=(4000, 20)), np.zeros((4000, 20))
-        for row in marks:
-            row[random.choice(20, 2, replace=False)] = 1.0
-        x, y = np.stack([numbers, marks], 2), (numbers * marks).sum(1) - 1.0
     order = random.permutation(len(x))
     x, y = np.asarray(x)[order], np.asarray(y)[order]
     kinds = {"f": torch.float32, "i": torch.int64}
@@ -203,26 +197,12 @@ class Residual(nn.Module):
         return x + self.branch(x)  # type: ignore[no-any-return]
 
 
-class Last(nn.Module):
-    """A GRU whose last output gives one number."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.gru, self.head = nn.GRU(2, 24, batch_first=True), nn.Linear(24, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """One number per sequence."""
-        return self.head(self.gru(x)[0][:, -1]).squeeze(1)  # type: ignore[no-any-return]
-
-
 def network(kind: str, features: int) -> nn.Module:
     """The untrained network, from torch's current random state."""
     if kind in ("transformer", "postln", "lstm", "gru"):
         return LanguageModel(kind)
     if kind == "vit":
         return VisionTransformer()
-    if kind == "gru_last":
-        return Last()
     if kind == "cbow":
         return nn.Sequential(nn.EmbeddingBag(WORDS, 24, mode="mean"), nn.Linear(24, WORDS))
     if kind == "nplm":

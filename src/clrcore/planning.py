@@ -52,21 +52,30 @@ def planned(kind: str, max_lr: float, total_steps: int, **arguments: Any) -> Pol
     )
 
 
-def _period(total_steps: int, cycles: object) -> int:
-    """The length of a cycle, where whole cycles fill the training but for a few steps."""
+def _whole_cycles(
+    constructor: Callable[[int], Policy], base_lr: float, total_steps: int, cycles: object
+) -> Policy:
+    """Whole cycles of equal length; the few steps that are left over stay at the base."""
     cycles = check_int("cycles", cycles, 1)
     if total_steps < 2 * cycles:
         refuse(ValueError, "total_steps", f">= {2 * cycles}, for {cycles} cycles", total_steps)
-    return total_steps // cycles
+    period, left = divmod(total_steps, cycles)
+    policy = constructor(period)
+    if left:
+        return compose.chain([(policy, cycles * period), (constant(base_lr), left)])
+    return policy
 
 
 def _triangles(constructor: Callable[..., Policy]) -> Callable[..., Policy]:
     def plan(
         max_lr: float, total_steps: int, *, base_lr: float | None = None, cycles: int = CYCLES
     ) -> Policy:
-        period = _period(total_steps, cycles)
-        base_lr = BASE * max_lr if base_lr is None else base_lr
-        return constructor(base_lr, max_lr, period - period // 2, period // 2)
+        base = BASE * max_lr if base_lr is None else check_float("base_lr", base_lr, 0.0)
+
+        def of_period(period: int) -> Policy:
+            return constructor(base, max_lr, period - period // 2, period // 2)
+
+        return _whole_cycles(of_period, base, total_steps, cycles)
 
     return plan
 
@@ -74,7 +83,12 @@ def _triangles(constructor: Callable[..., Policy]) -> Callable[..., Policy]:
 def _restarts(
     max_lr: float, total_steps: int, *, base_lr: float = 0.0, cycles: int = CYCLES
 ) -> Policy:
-    return compose.warm_restarts(base_lr, max_lr, _period(total_steps, cycles))
+    base = check_float("base_lr", base_lr, 0.0)
+
+    def of_period(period: int) -> Policy:
+        return compose.warm_restarts(base, max_lr, period)
+
+    return _whole_cycles(of_period, base, total_steps, cycles)
 
 
 def _wsd(

@@ -1,0 +1,79 @@
+"""Whole trainings planned from bounds: length, peak, and how they end."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import clrcore
+from clrcore.planning import KINDS, PEAKS
+
+BOUNDS = clrcore.Bounds(
+    base_lr=0.001,
+    max_lr=0.02,
+    lr=0.01,
+    lr_interval=(0.005, 0.02),
+    max_lr_interval=(0.01, 0.1),
+    rule="loss",
+)
+CYCLIC = ("triangular", "triangular2", "warm_restarts")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(total_steps=st.integers(40, 3000))
+def test_the_peak_suits_the_kind_and_the_training_ends_low(kind, total_steps):
+    policy = BOUNDS.policy(total_steps=total_steps, kind=kind)
+    rates = [policy(step) for step in range(total_steps)]
+    peak = PEAKS[kind] * BOUNDS.lr
+
+    assert max(rates) <= peak
+    assert max(rates) >= (1.0 - 8.0 / total_steps) * peak
+    assert rates[-1] <= 0.5 * peak
+
+
+@pytest.mark.parametrize("kind", CYCLIC)
+@pytest.mark.parametrize(("cycles", "total_steps"), [(None, 1000), (None, 1003), (3, 1000), (1, 9)])
+def test_whole_cycles_fill_the_training(kind, cycles, total_steps):
+    more = {} if cycles is None else {"cycles": cycles}
+    ends = BOUNDS.policy(total_steps=total_steps, kind=kind, **more).cycle_ends(total_steps)
+
+    assert len(ends) == (cycles or 4)
+    assert total_steps - ends[-1] < (cycles or 4)
+
+
+def test_warm_up_and_cooldown_have_their_shares():
+    policy = BOUNDS.policy(total_steps=1000, kind="wsd")
+    peak = policy(500)
+
+    assert [policy(step) < peak for step in (48, 49, 800, 801)] == [True, False, False, True]
+    assert policy.total_steps == 1000
+    assert policy(1000) == 0.0
+    longer = BOUNDS.policy(total_steps=1000, kind="wsd", warm_up=0.0, cooldown=0.5)
+    assert [longer(0), longer(500)] == [peak, peak]
+    assert longer(750) == pytest.approx(peak / 2)
+    assert BOUNDS.policy(total_steps=1000, kind="wsd", cooldown=0.0)(999) == peak
+
+
+def test_one_cycle_is_planned_unless_a_kind_is_named():
+    assert BOUNDS.policy(total_steps=100) == BOUNDS.policy(total_steps=100, kind="one_cycle")
+
+
+def test_either_the_step_size_or_the_length_is_given():
+    for arguments in ({}, {"step_size": 10, "total_steps": 100}):
+        with pytest.raises(TypeError, match="either step_size or total_steps"):
+            BOUNDS.policy(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"total_steps": 0}, "total_steps"),
+        ({"total_steps": 7, "kind": "triangular2"}, "total_steps must be >= 8"),
+        ({"total_steps": 100, "kind": "exp_range"}, "kind"),
+        ({"total_steps": 100, "kind": "triangular", "cycles": 0}, "cycles"),
+        ({"total_steps": 100, "kind": "wsd", "warm_up": 0.5, "cooldown": 0.6}, "cooldown"),
+        ({"total_steps": 100, "kind": "wsd", "cooldown": 1.5}, "cooldown"),
+    ],
+)
+def test_wrong_plans_are_refused_by_name(arguments, named):
+    with pytest.raises(ValueError, match=named):
+        BOUNDS.policy(**arguments)
