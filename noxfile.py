@@ -3,6 +3,7 @@
 # ///
 """The checks and the matrices: `nox` runs the tests, `nox --list` names the rest."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -25,6 +26,7 @@ PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 SOURCES = ["src", "tests", "docs", "benchmarks", "examples", "noxfile.py", "conftest.py"]
 # Versions of the frameworks that are known to work together; users' ranges are wider.
 CONSTRAINTS = "constraints/ci.txt"
+LOWEST_MI = 30
 
 
 def pytest(session: nox.Session, *arguments: str) -> None:
@@ -130,11 +132,15 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session(python="3.11")
 def lint(session: nox.Session) -> None:
-    """Style, format, and the direction of imports."""
-    session.install("ruff>=0.12", "import-linter>=2.1", "-e", ".")
+    """Style, format, the direction of imports, and how hard each file is to maintain."""
+    session.install("ruff>=0.12", "import-linter>=2.1", "radon>=6", "-e", ".")
     session.run("ruff", "check", *SOURCES)
     session.run("ruff", "format", "--check", *SOURCES)
     session.run("lint-imports")
+    found = json.loads(session.run("radon", "mi", "--json", "src", silent=True))
+    low = {path: round(entry["mi"], 1) for path, entry in found.items() if entry["mi"] <= LOWEST_MI}
+    if low:
+        session.error(f"radon's maintainability index must be above {LOWEST_MI}, got {low}")
 
 
 @nox.session(python="3.11")

@@ -28,7 +28,8 @@ from reproduction.arms import CASES, Case, arms, peak_of, peak_rule  # noqa: E40
 
 import clrcore  # noqa: E402
 from clr_adapters.cli.demo import data  # noqa: E402
-from clr_adapters.cli.demo.experiment import EPOCH, Settings, run_arms, run_range_test  # noqa: E402
+from clr_adapters.cli.demo.experiment import EPOCH, RANGE_TEST_SEEDS, Settings, run_arms  # noqa: E402
+from clr_adapters.cli.demo.training import range_test  # noqa: E402
 
 SEEDS = 20
 QUICK_SEEDS = 2
@@ -68,7 +69,9 @@ def reproduce(folder: Path, *, quick: bool) -> None:
 def train(case: Case, splits: data.Splits, settings: Settings) -> results.Plain:
     """Range test, bounds, all arms, verdicts."""
     started = time.monotonic()
-    curves = run_range_test(splits, settings, _nothing, sweep=case.sweep, start=case.setup.start)
+    seeds = settings.seeds[:RANGE_TEST_SEEDS]
+    first = splits.first(len(seeds))
+    curves = range_test(case.sweep, first, seeds, tick=_nothing, start=case.setup.start)
     bounds = clrcore.suggest_bounds(curves)
     peak = peak_of(curves)
     todo = arms(case, bounds, peak_rule(peak), settings)

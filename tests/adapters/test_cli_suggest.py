@@ -293,8 +293,14 @@ class TestAnswers:
             (["a.csv", "--picture", "p.pdf"], "'p.pdf' must end in .png or .svg"),
             (["a.csv", "--sweep", "cubic"], "'cubic'"),
             (["a.csv", "--steps-per-epoch", 0], "--steps-per-epoch"),
-            (["a.csv", "--steps-per-epoch", "nan"], "'--steps-per-epoch': nan must be a finite"),
-            (["a.csv", "--steps-per-epoch", "inf"], "'--steps-per-epoch': inf must be a finite"),
+            (
+                ["a.csv", "--steps-per-epoch", "nan"],
+                "--steps-per-epoch must be a finite number",
+            ),
+            (
+                ["a.csv", "--steps-per-epoch", "inf"],
+                "--steps-per-epoch must be a finite number",
+            ),
             (["."], "is a directory"),
         ],
     )

@@ -22,6 +22,8 @@ pytest.importorskip("matplotlib")
 pytest.importorskip("click")
 pytest.importorskip("jinja2")
 
+from matplotlib.figure import Figure  # noqa: E402
+
 from clr_adapters import _files  # noqa: E402
 from clr_adapters.cli import _text  # noqa: E402
 from clr_adapters.cli.demo import (  # noqa: E402
@@ -33,7 +35,7 @@ from clr_adapters.cli.demo import (  # noqa: E402
     training,
 )
 from clr_adapters.cli.demo.network import Momentum, Network  # noqa: E402
-from clr_adapters.cli.demo.statistics import Estimate, estimate, student  # noqa: E402
+from clr_adapters.cli.demo.statistics import Estimate, estimate  # noqa: E402
 from demo_data import check_gradient, made_up_splits  # noqa: E402
 
 SIZES = (6, 5, 4, 3)
@@ -295,16 +297,6 @@ class TestExperiment:
 
 
 class TestStatistics:
-    @pytest.mark.parametrize(
-        ("freedom", "quantile"),  # from printed tables, two-sided 95 %
-        [(1, 12.706), (2, 4.303), (3, 3.182), (4, 2.776), (9, 2.262), (19, 2.093), (120, 1.980)],
-    )
-    def test_students_quantile(self, freedom, quantile):
-        assert student(freedom) == pytest.approx(quantile, abs=6e-4)
-
-    def test_students_quantile_at_another_level(self):
-        assert student(10, 0.99) == pytest.approx(3.169, abs=6e-4)
-
     def test_an_interval_by_hand(self):
         result = estimate(np.array([1.0, 2.0, 3.0, 4.0]))
         assert result.mean == 2.5
@@ -441,23 +433,17 @@ class TestReport:
         bounds = self.bounds(warnings)
         return report.results(arms, histories, [curve], bounds, findings, settings)
 
-    def test_json_keeps_the_policies(self, tmp_path):
-        path = tmp_path / "results.json"
-        report.write_json(path, self.results(staged=0.2))
-        data = json.loads(path.read_text())
+    def test_json_keeps_the_policies(self):
+        data = json.loads(json.dumps(self.results(staged=0.2), allow_nan=False))
         policy = clrcore.policy_from_dict(data["runs"][experiment.STAGED]["policy"])
         arms = experiment.arms(0.02, 0.2, 0.1, self.SETTINGS)
         assert policy == dict((arm.name, arm.policy) for arm in arms)[experiment.STAGED]
 
-    def test_a_file_is_replaced_whole_or_not_at_all(self, tmp_path):
-        path = tmp_path / "results.json"
-        report.write_json(path, {"a": 1})
-        with pytest.raises(ValueError, match="JSON"):
-            report.write_json(path, {"a": math.nan})
-        with pytest.raises(AttributeError):
-            report.write_figure(path, None)
-        assert json.loads(path.read_text()) == {"a": 1}
-        assert list(tmp_path.iterdir()) == [path]
+    def test_texts_and_pictures_are_written(self, tmp_path):
+        report.write(tmp_path / "a.txt", "\N{PLUS-MINUS SIGN}")
+        report.write(tmp_path / "a.png", Figure())
+        assert (tmp_path / "a.txt").read_text("utf-8") == "\N{PLUS-MINUS SIGN}"
+        assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
 class TestFiles:

@@ -439,13 +439,13 @@ def result(folder):
 # Trains one case again, and two of the demo's arms with the demo's own functions.
 AGAIN = """
 import json, reproduce
-from clr_adapters.cli.demo import experiment
+from clr_adapters.cli.demo import experiment, training
 from reproduction.arms import CASES
 
 settings = experiment.Settings(tuple(range(reproduce.QUICK_SEEDS)), 1)
 splits = reproduce.data.split(reproduce.data.load(), settings.seeds)
 case = reproduce.train(CASES[1], splits, settings)
-curves = experiment.run_range_test(splits, settings, lambda steps: None)
+curves = training.range_test(experiment.SWEEP, splits, settings.seeds, tick=lambda steps: None)
 bounds = reproduce.clrcore.suggest_bounds(curves)
 arms = experiment.arms(bounds.base_lr, bounds.max_lr, bounds.lr, settings)
 arms = [arm for arm in arms if arm.name in (experiment.SHORT, experiment.STAGED)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,15 +11,9 @@ from typing import Any
 import click
 
 import clrcore
+from clrcore.errors import ArgumentError
 
 from . import _curves, _io, _text
-
-
-def finite(context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
-    """The number in an option; nan and inf are refused."""
-    if value is not None and not math.isfinite(value):
-        raise click.BadParameter(f"{value} must be a finite number > 0")
-    return value
 
 
 @click.command(short_help="Read learning rates off recorded range tests.")
@@ -39,12 +32,7 @@ def finite(context: click.Context, parameter: click.Parameter, value: float | No
     type=click.Choice(["linear", "exponential"]),
     help="How the rates rise. [default: inferred from them]",
 )
-@click.option(
-    "--steps-per-epoch",
-    type=click.FloatRange(min=0, min_open=True),
-    callback=finite,
-    help="Updates in an epoch, if known.",
-)
+@click.option("--steps-per-epoch", type=float, help="Updates in an epoch, > 0, if known.")
 @click.option(
     "--held-out/--training",
     default=None,
@@ -62,16 +50,11 @@ def finite(context: click.Context, parameter: click.Parameter, value: float | No
 @click.option("--picture", type=_io.picture, help="Draw it all: a .png or .svg file.")
 def suggest(
     files: tuple[str, ...],
-    lr: str | None,
-    loss: str | None,
-    accuracy: str | None,
-    sweep: str | None,
-    steps_per_epoch: float | None,
-    held_out: bool | None,
     rule: str,
     compare: bool,
     as_json: bool,
     picture: Path | None,
+    **options: Any,
 ) -> None:
     """Find the learning rates to train between, from range tests of any tool.
 
@@ -84,9 +67,8 @@ def suggest(
       clrcore suggest metrics.csv --lr lr-SGD --loss train_loss_step --json
     """  # noqa: D301 - the backspace makes click keep the lines
     _check_different(files)
-    names = {"lr": lr, "loss": loss, "accuracy": accuracy}
-    more = {"sweep": sweep, "steps_per_epoch": steps_per_epoch, "held_out": held_out}
-    curves = [_curves.read(file, names, more) for file in files]
+    given = {name: value for name, value in options.items() if value is not None}
+    curves = [_curves.read(file, given) for file in files]
     bounds, refusal = _suggest(curves, rule)
     rules = _all_rules(curves) if compare else {}
     if as_json:
@@ -97,11 +79,11 @@ def suggest(
         for name, answer in rules.items():
             click.echo(_line(name, answer))
     if picture is not None:
+        plotting = _io.needs_plot()
         try:
-            ax = _io.needs_plot().plot_range_test(curves, bounds)
-        except ValueError as error:
+            _io.save(plotting.plot_range_test(curves, bounds), picture)
+        except ArgumentError as error:  # a curve without points
             raise click.ClickException(str(error)) from error
-        _io.save(ax, picture)
     if refusal is not None:
         raise _io.NoAnswer(str(refusal)) from refusal
 

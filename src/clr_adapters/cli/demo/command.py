@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import tempfile
@@ -60,7 +61,7 @@ def _demo(out: Path, seeds: tuple[int, ...], quick: bool) -> None:
     try:
         from clr_adapters.plot import plot_range_test
 
-        from . import data, experiment, page, pictures, report
+        from . import data, experiment, page, pictures, report, training
 
         digits = data.load()
     except ImportError as error:
@@ -74,7 +75,8 @@ def _demo(out: Path, seeds: tuple[int, ...], quick: bool) -> None:
 
     click.echo(_text.wrapped(report.ABOUT) + "\n")
     with _progress("range test", experiment.SWEEP.num_steps) as tick:
-        curves = experiment.run_range_test(splits, settings, tick)
+        few = seeds[: experiment.RANGE_TEST_SEEDS]
+        curves = training.range_test(experiment.SWEEP, splits.first(len(few)), few, tick=tick)
     try:
         bounds = clrcore.suggest_bounds(curves)
     except clrcore.NoBoundsError as error:
@@ -83,7 +85,7 @@ def _demo(out: Path, seeds: tuple[int, ...], quick: bool) -> None:
     for line in str(bounds).splitlines():
         click.echo(_text.wrapped(line, "  "))
     click.echo()
-    report.write_figure(files["range_test.png"], plot_range_test(curves, bounds).figure.figure)
+    report.write(files["range_test.png"], plot_range_test(curves, bounds).figure.figure)
 
     arms = experiment.arms(bounds.base_lr, bounds.max_lr, bounds.lr, settings)
     total = sum(arm.total_steps for arm in arms)
@@ -100,13 +102,11 @@ def _demo(out: Path, seeds: tuple[int, ...], quick: bool) -> None:
     )
     for line in lines:
         click.echo(_text.wrapped(f"- {line}", "  "))
-    report.write_figure(
-        files["comparison.png"],
-        pictures.comparison(arms, histories, report.drawn(findings), report.message(findings)),
-    )
-    report.write_json(files["results.json"], results)
+    picture = pictures.comparison(arms, histories, report.drawn(findings), report.message(findings))
+    report.write(files["comparison.png"], picture)
+    report.write(files["results.json"], json.dumps(results, indent=1, allow_nan=False) + "\n")
     shown = {name: files[name].read_bytes() for name in PICTURES}
-    report.write_text(files["report.html"], page.page(results, shown))
+    report.write(files["report.html"], page.page(results, shown))
     click.echo()
     for path in files.values():
         click.echo(f"Written: {click.format_filename(path)}")

@@ -12,12 +12,11 @@ from typing import NamedTuple
 import clrcore
 
 from .data import TRAIN, Splits
-from .training import BATCH, History, Start, Tick, range_test, start, train
+from .training import BATCH, History, Start, Tick, start, train
 
 EPOCH = TRAIN // BATCH
 RANGE_TEST_EPOCHS = 8
 RANGE_TEST_SEEDS = 5
-VALIDATE_EVERY = 2
 SWEEP = clrcore.linear_sweep(0.0, 1.5, RANGE_TEST_EPOCHS * EPOCH)
 GRID = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
 
@@ -101,20 +100,6 @@ def staged(base_lr: float, max_lr: float, unit: int) -> clrcore.Policy:
             for factor, size, length in ((1.0, 4, 32), (0.1, 2, 12), (0.01, 1, 6))
         ]
     )
-
-
-def run_range_test(
-    splits: Splits,
-    settings: Settings,
-    tick: Tick,
-    *,
-    sweep: clrcore.Policy = SWEEP,
-    start: Start = start,
-) -> list[clrcore.Curve]:
-    """The range test on the first few seeds; the test rows are not used."""
-    seeds = settings.seeds[:RANGE_TEST_SEEDS]
-    splits = splits.first(len(seeds))
-    return range_test(sweep, splits, seeds, tick=tick, validate_every=VALIDATE_EVERY, start=start)
 
 
 def run_arms(

@@ -6,7 +6,6 @@ percentage points, intervals at 95 %.
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -254,19 +253,12 @@ def results(
     }
 
 
-def write_json(path: Path, data: Mapping[str, Any]) -> None:
-    """Write `data` as JSON; the file is there whole or not at all."""
-    write_text(path, json.dumps(data, indent=1, allow_nan=False) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8; the file is there whole or not at all."""
-    _files.write(path, lambda file: file.write(text.encode()))
-
-
-def write_figure(path: Path, figure: Figure) -> None:
-    """Write a picture as PNG; the file is there whole or not at all."""
-    _files.write(path, lambda file: figure.savefig(file, format="png"))
+def write(path: Path, content: str | Figure) -> None:
+    """Write a text, or a picture as PNG; the file is there whole or not at all."""
+    if isinstance(content, str):
+        _files.write(path, lambda file: file.write(content.encode()))
+    else:
+        _files.write(path, lambda file: content.savefig(file, format="png"))
 
 
 def _plain(value: Estimate) -> dict[str, float]:

@@ -79,7 +79,7 @@ def range_test(
     seeds: Sequence[int],
     *,
     tick: Tick,
-    validate_every: int | None = None,
+    validate_every: int | None = 2,
     start: Start = start,
 ) -> list[clrcore.Curve]:
     """One range test per seed: the training loss of every update, and held-out accuracy.
