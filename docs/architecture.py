@@ -8,7 +8,7 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 PICTURE = Path(__file__).with_suffix(".svg")
-WIDTH, HEIGHT = 480, 610
+WIDTH, HEIGHT = 480, 690
 COLUMNS = (24, 177, 330)
 BOX_WIDTH, BOX_HEIGHT = 126, 36
 INK, FRAME, FILL, BAND = "#1a1a1a", "#0072B2", "#ffffff", "#e8f1f8"
@@ -60,33 +60,35 @@ def drawing() -> str:
         band(120, 125, "clr_adapters"),
         *[box(x, 152, name) for x, name in zip(COLUMNS, ("torch", "keras", "jax"), strict=True)],
         box(left, 198, "plot"),
-        box(middle, 198, "cli, demo", width=right + BOX_WIDTH - middle),
+        box(middle, 198, "cli (with the demo)", width=right + BOX_WIDTH - middle),
         # between the adapters and the core
         arrow(150, 303, 150, 251),
         words(142, 282, "rates", anchor="end"),
         arrow(320, 247, 320, 299),
         words(330, 278, "losses, metrics", anchor="start"),
-        band(305, 295, "clrcore"),
+        band(305, 375, "clrcore"),
         box(left, 340, "RangeTest"),
         arrow(left + BOX_WIDTH, 358, middle - 6, 358),
         box(middle, 340, "Curve"),
         arrow(middle + BOX_WIDTH, 358, right - 6, 358),
         box(right, 340, "suggest_bounds"),
         arrow(centre[2], 376, centre[2], 414),
-        box(right, 420, "Bounds"),
-        arrow(right, 438, left + BOX_WIDTH + 6, 438),
-        words(centre[1], 430, "policy()"),
-        box(left, 420, "Policy"),
-        arrow(centre[0], 420, centre[0], 382),
-        words(centre[0] + 8, 406, "sweep", anchor="start"),
-        arrow(centre[0], 456, centre[0], 494),
-        box(left, 500, "Scheduler"),
-        arrow(left + BOX_WIDTH, 518, right - 6, 518),
-        words(centre[1], 510, "cycle ends"),
-        box(right, 500, "CycleMonitor"),
-        arrow(centre[2], 500, centre[2], 462),
-        words(centre[2] - 8, 486, "lower", anchor="end"),
-        box(left, 550, "cycle, windows, scales, checks", width=WIDTH - 2 * left),
+        box(right, 420, "Confirmation"),
+        arrow(centre[2], 456, centre[2], 494),
+        box(right, 500, "Bounds"),
+        arrow(right, 518, left + BOX_WIDTH + 6, 518),
+        words(centre[1], 510, "policy()"),
+        box(left, 500, "Policy"),
+        arrow(centre[0], 500, centre[0], 382),
+        words(centre[0] + 8, 446, "sweep", anchor="start"),
+        arrow(centre[0], 536, centre[0], 574),
+        box(left, 580, "Scheduler"),
+        arrow(left + BOX_WIDTH, 598, right - 6, 598),
+        words(centre[1], 590, "cycle ends"),
+        box(right, 580, "CycleMonitor"),
+        arrow(centre[2], 580, centre[2], 542),
+        words(centre[2] - 8, 566, "lower", anchor="end"),
+        box(left, 630, "cycles, windows, scales, arithmetic, arguments", width=WIDTH - 2 * left),
     ]
     body = "\n".join(parts)
     return f"""\
