@@ -1,7 +1,7 @@
-"""The few places where a Python int, a NumPy array and any other array must be treated apart.
+"""One class per arithmetic: Python ints, NumPy arrays, arrays of any other library.
 
-A policy has one formula, written with operators, `where`, `exp` and `cos`; these functions
-find the arithmetic a step brings along, and do what that vocabulary cannot say.
+A policy has one formula, written with operators and with the methods of these classes. No other
+module asks what kind of number a step is.
 """
 
 from __future__ import annotations
@@ -9,217 +9,290 @@ from __future__ import annotations
 import math
 import sys
 from bisect import bisect_right
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from .arguments import check_int, refuse
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Any
 
 LOG2 = math.log(2.0)
 # 2^-2200 times any float64 is 0, so more halvings than this change nothing.
 ENOUGH_HALVINGS = 2200
 
 
-class PythonMath:
-    """`where`, `exp`, `cos` and `sqrt` for plain Python numbers."""
+class Arrays:
+    """Arrays of any library, also under its tracing; the base of the other arithmetics.
 
-    @staticmethod
-    def where(condition: bool, yes: Any, no: Any) -> Any:
-        """`yes` where the condition holds, else `no`."""
-        return yes if condition else no
+    A constant never meets a counter whose type cannot hold it: JAX and PyTorch would wrap it.
+
+    Attributes:
+        where, exp, cos, sqrt: The library's own functions.
+        cast: Function from an integer array to the float array wanted.
+    """
+
+    def __init__(self, xp: Any, cast: Callable[[Any], Any]) -> None:
+        self.where, self.exp, self.cos, self.sqrt = xp.where, xp.exp, xp.cos, xp.sqrt
+        self.cast = cast
+
+    def largest(self, step: Any) -> int | float:
+        """A number that the type of `step` counts to, and that any constant beside it may have."""
+        bits = int("".join(filter(str.isdigit, str(step.dtype))))
+        # A uint32 counts twice as far, but JAX without 64 bits takes no larger constant beside it.
+        unsigned = "uint" in str(step.dtype) and bits < 32
+        return (1 << bits if unsigned else 1 << bits - 1) - 1
+
+    def divide(self, step: Any, period: int) -> tuple[Any, Any]:
+        """The number of the cycle and the step in it, in integers."""
+        if period > self.largest(step):
+            return step * 0, step
+        return step // period, step % period
+
+    def steps_to(self, end: int, step: Any) -> Any:
+        """The number of steps from `step` to `end` as a float, subtracted as integers."""
+        if end > self.largest(step):
+            return float(end) - self.cast(step)
+        return self.cast(end - step)
+
+    def before(self, step: Any, end: int) -> Any:
+        """Whether step < end."""
+        return step >= 0 if end > self.largest(step) else step < end
+
+    def at_most(self, step: Any, last: int) -> Any:
+        """The smaller of `step` and `last`."""
+        if last > self.largest(step):
+            return step
+        return self.where(step < last, step, step * 0 + last)
+
+    def halved(self, value: Any, times: Any) -> Any:
+        """The value times 2^-times."""
+        return value * self.exp(self.cast(times) * -LOG2)
+
+    def piecewise(self, step: Any, starts: Sequence[int], piece: Callable[[int, Any], Any]) -> Any:
+        """The value of the piece that `step` falls into.
+
+        Args:
+            step: Steps >= 0.
+            starts: First step of every piece, increasing, from 0 on.
+            piece: Function of a piece's number and of the step counted from its start.
+        """
+        result = piece(0, step)
+        for index, start in enumerate(starts[1:], start=1):
+            if start > self.largest(step):
+                break
+            inside = self.where(step < start, step * 0, step - start)
+            result = self.where(step < start, result, piece(index, inside))
+        return result
+
+    def call(self, function: Any, checked: Callable[..., float], *arguments: Any) -> Any:
+        """A user's function of numbers, applied to arrays.
+
+        Args:
+            function: The user's function; it gets the arrays where they have no values yet.
+            checked: Calls `function` with Python numbers and checks its result.
+            arguments: Arrays of one shape.
+        """
+        return function(*arguments)
+
+    def shaped(self, rates: Any, step: Any) -> Any:
+        """The rates of `read_steps(step)` in the shape of `step`."""
+        return rates
+
+
+class NumpyArrays(Arrays):
+    """NumPy arrays: exact halving, a search for pieces, checked calls element by element."""
+
+    def largest(self, step: Any) -> int:
+        """The largest number of the type."""
+        import numpy
+
+        return int(numpy.iinfo(step.dtype).max)
+
+    def divide(self, step: Any, period: int) -> tuple[Any, Any]:
+        """As in `Arrays`; NumPy's % takes several times as long as multiplying back."""
+        cycle = step // period
+        return cycle, step - cycle * period
+
+    def halved(self, value: Any, times: Any) -> Any:
+        """As in `Arrays`, exactly."""
+        import numpy
+
+        return numpy.ldexp(value, -numpy.minimum(times, ENOUGH_HALVINGS).astype(numpy.intc))
+
+    def piecewise(self, step: Any, starts: Sequence[int], piece: Callable[[int, Any], Any]) -> Any:
+        """As in `Arrays`; evaluates only the pieces that steps fall into."""
+        import numpy
+
+        if not step.size:
+            return self.cast(step)
+        first = bisect_right(starts, int(step.min())) - 1
+        reached = starts[first : bisect_right(starts, int(step.max()))]
+        if len(reached) == 1:
+            return piece(first, step - reached[0])
+        index = numpy.searchsorted(numpy.array(reached, step.dtype), step, side="right") - 1
+        result = self.cast(step)
+        for i in numpy.unique(index):
+            here = index == i
+            result[here] = piece(first + int(i), step[here] - reached[i])
+        return result
+
+    def call(self, function: Any, checked: Callable[..., float], *arguments: Any) -> Any:
+        """As in `Arrays`, element by element with Python numbers, as for scalars."""
+        import numpy
+
+        rows = zip(*(argument.tolist() for argument in arguments), strict=True)
+        kind = self.cast(numpy.zeros(0, numpy.int64)).dtype
+        return numpy.array([checked(function, *row) for row in rows], kind)
+
+    def shaped(self, rates: Any, step: Any) -> Any:
+        """As in `Arrays`; steps are read as one row."""
+        return rates.reshape(step.shape)
+
+
+class PythonNumbers:
+    """Python ints, which have no end; the same methods as `Arrays`."""
 
     exp = staticmethod(math.exp)
     cos = staticmethod(math.cos)
     sqrt = staticmethod(math.sqrt)
+    at_most = staticmethod(min)
+    divide = staticmethod(divmod)
+
+    def where(self, condition: bool, yes: Any, no: Any) -> Any:
+        """`yes` where the condition holds, else `no`."""
+        return yes if condition else no
+
+    def cast(self, number: int) -> float:
+        """The number as a float; what is too large for it becomes the largest float."""
+        try:
+            return float(number)
+        except OverflowError:
+            return sys.float_info.max
+
+    def steps_to(self, end: int, step: int) -> float:
+        """The number of steps from `step` to `end` as a float."""
+        return self.cast(end - step)
+
+    def before(self, step: int, end: int) -> bool:
+        """Whether step < end."""
+        return step < end
+
+    def halved(self, value: float, times: int) -> float:
+        """The value times 2^-times, exactly."""
+        return math.ldexp(value, -min(times, ENOUGH_HALVINGS))
+
+    def piecewise(self, step: int, starts: Sequence[int], piece: Callable[[int, Any], Any]) -> Any:
+        """The value of the piece that `step` falls into."""
+        index = bisect_right(starts, step) - 1
+        return piece(index, step - starts[index])
+
+    def call(self, function: Any, checked: Callable[..., float], *arguments: Any) -> float:
+        """The checked result of a user's function."""
+        return checked(function, *arguments)
+
+    def shaped(self, rate: float, step: int) -> Any:
+        """The rate as it is."""
+        return rate
 
 
-PYTHON = PythonMath()
+class NumbersInto(PythonNumbers):
+    """Python ints whose rate becomes an array of the type that `into` makes."""
+
+    def __init__(self, into: Callable[[Any], Any]) -> None:
+        self.into = into
+
+    def shaped(self, rate: float, step: int) -> Any:
+        """The rate as an array of no dimension."""
+        return self.into(0) * 0.0 + rate
 
 
-def python_cast(number: int) -> float:
-    """`number` as a float; one too large for it becomes the largest there is."""
-    try:
-        return float(number)
-    except OverflowError:
-        return sys.float_info.max
+PYTHON = PythonNumbers()
 
 
-def arithmetic(step: Any) -> tuple[Any, Any, Callable[[Any], Any]]:
-    """The checked step, the namespace and the cast to float that belong to it.
+@cache
+def numpy_arithmetic() -> NumpyArrays:
+    """The arithmetic of NumPy in float64."""
+    import numpy
 
-    Raises TypeError for what is not an integer or an array of integers, ValueError for
-    negative steps. Traced values cannot be checked; `Policy.evaluate` clamps them.
+    return NumpyArrays(numpy, lambda step: step.astype(numpy.float64))
+
+
+def read_steps(step: Any) -> tuple[Any, Any]:
+    """The checked steps, wide enough to count with, and their arithmetic.
+
+    Raises:
+        TypeError: `step` is neither an integer nor an array of integers.
+        ValueError: `step` is negative. Traced values cannot be checked.
     """
-    if is_numpy(step):
-        import numpy
-
-        if isinstance(step, numpy.ndarray):
-            if step.dtype.kind == "i" and step.size and step.min() < 0:
-                refuse(ValueError, "step", "an integer >= 0 or an array of them", step.min())
-            return counters(step), numpy, numpy_cast
-        return check_int("step", step), PYTHON, python_cast
+    if _is_number(step):
+        return check_int("step", step), PYTHON
+    if _is_numpy(step):
+        wide = _wide_numpy(step)
+        if wide.dtype.kind == "i" and wide.size and wide.min() < 0:
+            refuse(ValueError, "step", "an integer >= 0 or an array of them", wide.min())
+        return wide, numpy_arithmetic()
     if hasattr(step, "__array_namespace__"):
         xp = step.__array_namespace__()
         real = xp.asarray(0.0).dtype
-        return _foreign_steps(step, xp), xp, lambda x: xp.astype(x, real)
-    if hasattr(step, "shape"):
-        raise TypeError(
-            f"step is a {type(step).__name__}, an array without the Python array API; use "
-            "policy.evaluate(step, xp, cast) with its library as xp"
-        )
-    return check_int("step", step), PYTHON, python_cast
+        return _checked_array(step, xp), Arrays(xp, lambda x: xp.astype(x, real))
+    raise TypeError(
+        f"step is a {type(step).__name__}, an array without the Python array API; use "
+        "policy.evaluate(step, xp, cast) with its library as xp"
+    )
 
 
-def counters(step: Any) -> Any:
-    """Integers of any library and width, as wide as arithmetic with them needs.
+def read_steps_for(step: Any, xp: Any, cast: Callable[[Any], Any]) -> tuple[Any, Any]:
+    """The steps, negative ones as 0, and the arithmetic of an explicit namespace and cast.
 
-    Numbers become Python ints, NumPy arrays 64 bits wide; other arrays stay as they are.
-    Raises TypeError for what is not an integer.
+    Raises:
+        TypeError: `step` is neither an integer nor an array of integers.
+        ValueError: `step` is a number with a fraction.
     """
-    if not hasattr(step, "dtype"):
-        return check_int("step", step, -math.inf)
-    if not is_numpy(step):
-        if "int" not in str(step.dtype):
-            refuse(TypeError, "step", "an integer or an array of integers", step)
-        return step
-    import numpy
-
-    if not isinstance(step, numpy.ndarray):
-        return check_int("step", step, -math.inf)
-    if step.dtype.kind not in "iu":
+    if _is_number(step):
+        return max(check_int("step", step, -math.inf), 0), NumbersInto(cast)
+    if _is_numpy(step):
+        kind = NumpyArrays if getattr(xp, "__name__", "") == "numpy" else Arrays
+        return _wide_numpy(step).clip(0), kind(xp, cast)
+    if "int" not in str(step.dtype):
         refuse(TypeError, "step", "an integer or an array of integers", step)
-    return step.astype(numpy.uint64 if step.dtype.kind == "u" else numpy.int64)
+    maths = Arrays(xp, cast)
+    if maths.largest(step) < 127:  # int4 and the like; few libraries have them, or compute in them
+        step = xp.astype(step, xp.int32)
+    return xp.where(step < 0, step * 0, step), maths
 
 
-def numpy_cast(x: Any) -> Any:
-    """A NumPy array of integers as float64."""
-    return x.astype("float64")
-
-
-def is_numpy(x: object) -> bool:
-    """Whether `x` is a NumPy array or scalar; does not import NumPy."""
+def _is_number(step: object) -> bool:
+    """Whether it is no array: NumPy's scalars are numbers."""
     numpy = sys.modules.get("numpy")
-    return numpy is not None and isinstance(x, numpy.ndarray | numpy.generic)
+    if numpy is not None and isinstance(step, numpy.generic):
+        return True
+    return not any(hasattr(step, name) for name in ("shape", "dtype", "__array_namespace__"))
 
 
-def divide(step: Any, period: int) -> tuple[Any, Any]:
-    """Cycle number and step in the cycle, in integers."""
-    if period > _largest(step):  # the counter's type cannot reach the first cycle's end
-        return step * 0, step
-    cycle = step // period
-    if is_numpy(step):  # its % takes several times as long
-        return cycle, step - cycle * period
-    return cycle, step % period  # XLA then leaves out the cycle where nothing needs it
+def _is_numpy(step: object) -> bool:
+    """Whether it is a NumPy array; does not import NumPy."""
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and isinstance(step, numpy.ndarray)
 
 
-def rise_and_fall(step: Any, up: int, down: int, xp: Any, cast: Callable[[Any], Any]) -> Any:
-    """Height u of the triangle at a step in the cycle: 0 at 0, 1 at `up`, 0 at `up + down`."""
-    rising = cast(step) / float(up)
-    falling = steps_to(up + down, step, cast) / float(down)
-    return xp.where(before(step, up + 1), rising, falling)
+def _wide_numpy(step: Any) -> Any:
+    """A NumPy array of integers of any type and shape as a row of 64 bits each."""
+    name = step.dtype.name
+    if not name.removeprefix("u").startswith("int"):
+        refuse(TypeError, "step", "an integer or an array of integers", step)
+    return step.astype("uint64" if name.startswith("u") else "int64").ravel()
 
 
-def steps_to(end: int, step: Any, cast: Callable[[Any], Any]) -> Any:
-    """End - step as a float: subtracted as integers where the step's type holds the end."""
-    if end > _largest(step):
-        return float(end) - cast(step)
-    return cast(end - step)
-
-
-def before(step: Any, end: int) -> Any:
-    """Whether step < end, also where the step's type does not reach the end."""
-    return step >= 0 if end > _largest(step) else step < end
-
-
-def halved(x: Any, times: Any, xp: Any, cast: Callable[[Any], Any]) -> Any:
-    """X 2^-times: exactly where the arithmetic has ldexp, else by exp."""
-    if xp is PYTHON:
-        return math.ldexp(x, -min(times, ENOUGH_HALVINGS))
-    if is_numpy(times):
-        import numpy
-
-        fewer = numpy.minimum(times, ENOUGH_HALVINGS).astype(numpy.intc)
-        return numpy.ldexp(x, -fewer)
-    return x * xp.exp(cast(times) * -LOG2)
-
-
-def piecewise(step: Any, starts: Sequence[int], piece: Callable[[int, Any], Any], xp: Any) -> Any:
-    """The piece that `step` falls into, at its own local step.
-
-    starts: first step of every piece, increasing, the first one 0. piece: function of the
-    piece's number and of the step counted from its start. Bisection for ints and NumPy,
-    `where` elsewhere.
-    """
-    if isinstance(step, int):
-        index = bisect_right(starts, step) - 1
-        return piece(index, step - starts[index])
-    if is_numpy(step):
-        return _numpy_pieces(step, starts, piece)
-    result = piece(0, step)
-    for index, start in enumerate(starts[1:], start=1):
-        if start > _largest(step):
-            break
-        local = xp.where(step < start, step * 0, step - start)
-        result = xp.where(step < start, result, piece(index, local))
-    return result
-
-
-def at_most(step: Any, last: int, xp: Any) -> Any:
-    """`step`, or `last` where it is beyond."""
-    if isinstance(step, int):
-        return min(step, last)
-    if last > _largest(step):
-        return step
-    return xp.where(step < last, step, step * 0 + last)
-
-
-def _foreign_steps(step: Any, xp: Any) -> Any:
+def _checked_array(step: Any, xp: Any) -> Any:
+    """The steps of a library with the Python array API, checked and at least 32 bits wide."""
     if not xp.isdtype(step.dtype, "integral"):
         refuse(TypeError, "step", "an integer or an array of integers", step)
+    step = xp.astype(step, xp.int32) if xp.iinfo(step.dtype).bits < 32 else step
     try:
         negative = bool(xp.any(step < 0))
     except TypeError:  # a traced value has no truth
-        negative = False
+        return xp.where(step < 0, step * 0, step)
     if negative:
         refuse(ValueError, "step", "an integer >= 0 or an array of them", step)
-    if xp.iinfo(step.dtype).bits < 32:
-        step = xp.astype(step, xp.int32)
     return step
-
-
-def _numpy_pieces(step: Any, starts: Sequence[int], piece: Callable[[int, Any], Any]) -> Any:
-    import numpy
-
-    reachable = [start for start in starts if start <= _largest(step)]
-    ordered = numpy.array(reachable, dtype=step.dtype)
-    index = numpy.searchsorted(ordered, step, side="right") - 1
-    if not step.size:
-        return piece(0, step)
-    result = None
-    for i in numpy.unique(index):
-        here = index == i
-        part = piece(int(i), step[here] - ordered[i])
-        if result is None:
-            result = numpy.empty(step.shape, dtype=part.dtype)
-        result[here] = part
-    return result
-
-
-def _largest(step: Any) -> int | float:
-    """A number that the type of `step` counts to, and that any constant beside it may have.
-
-    Python's ints have no end. A uint32 counts twice as far as said here, but JAX, where it has
-    32 bits only, takes no larger constants beside it.
-    """
-    if isinstance(step, int):
-        return math.inf
-    if is_numpy(step):
-        import numpy
-
-        return int(numpy.iinfo(step.dtype).max)
-    name = str(step.dtype)
-    bits = next(bits for bits in (64, 32, 16, 8) if str(bits) in name)
-    largest: int = 2 ** (bits - 1) - 1
-    return 2 * largest + 1 if "uint" in name and bits < 32 else largest

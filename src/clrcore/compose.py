@@ -1,352 +1,311 @@
-"""Policies made of phases or of other policies: chain, one_cycle, warm_restarts."""
+"""Policies of phases and of other policies: chain, cooldown, one_cycle, warm_restarts."""
 
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import windows
-from .arguments import check_choice, check_float, check_order, check_steps, refuse
-from .arithmetic import at_most, before, divide, piecewise, steps_to
-from .cycles import Position
+from .arguments import check_choice, check_float, check_steps, refuse
+from .cycles import Cycles, EqualCycles, GrowingCycles, JoinedCycles, SingleCycle
+from .hints import hinting
+from .policies import left
 from .policy import Policy, blend, check_policy
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from typing import Any
+    from collections.abc import Sequence
 
 FORMS = ("two_phase", "three_phase")
 ANNEALS = {"cos": windows.hann, "linear": windows.triangular}
-# A restart beyond the reach of uint64 is beyond the reach of any array of steps.
-LAST_RESTART = 2**64
+SHAPES = ("linear", "cosine", "1-sqrt")
+# Far beyond any array of steps; the cycle that begins last before it goes on for ever.
+LAST_RESTART = 2**512
 
 
+@dataclass(frozen=True, repr=False)
 class Chain(Policy):
     """Stages, each a policy with a counter of its own."""
 
-    __slots__ = ("_cycles", "_starts", "stages", "total_steps")
     stages: tuple[tuple[Policy, int | None], ...]
-    total_steps: int | None
-    _starts: tuple[int, ...]
-    _cycles: tuple[int, ...]
     constructor = "chain"
 
-    def __init__(self, stages: Sequence[tuple[Policy, int | None]]) -> None:
+    def __post_init__(self) -> None:
+        stages: Any = self.stages
         allowed = "a list of (policy, num_steps) pairs"
         if isinstance(stages, str | bytes | Policy) or not hasattr(stages, "__iter__"):
             refuse(TypeError, "stages", allowed, stages)
-        pairs = [_stage(i, stage) for i, stage in enumerate(stages)]
+        pairs = tuple(_stage(i, stage) for i, stage in enumerate(stages))
         if not pairs:
             refuse(ValueError, "stages", allowed + ", at least one", stages)
-        starts, cycles = [0], [0]
-        for i, (policy, steps) in enumerate(pairs[:-1]):
-            if steps is None:
-                refuse(ValueError, f"stages[{i}] num_steps", "given, as stages follow", steps)
-            starts.append(starts[-1] + steps)
-            cycles.append(cycles[-1] + policy.locate(steps - 1).cycle + 1)
-        last = pairs[-1][1]
-        self._set(
-            stages=tuple(pairs),
-            total_steps=None if last is None else starts[-1] + last,
-            _starts=tuple(starts),
-            _cycles=tuple(cycles),
-        )
+        lengths = [steps for _, steps in pairs]
+        if None in lengths[:-1]:
+            name = f"stages[{lengths.index(None)}] num_steps"
+            refuse(ValueError, name, "given, as stages follow", None)
+        total_steps = None if lengths[-1] is None else sum(filter(None, lengths))
+        self._set(stages=pairs, total_steps=total_steps)
+        self._set_depth(*(policy for policy, _ in pairs))
 
-    @property
-    def has_cycles(self) -> bool:  # type: ignore[override]
-        """Whether any stage has cycles."""
-        return any(policy.has_cycles for policy, _ in self.stages)
+    @cached_property
+    def _starts(self) -> list[int]:
+        """The first step of every stage."""
+        return list(accumulate((steps or 0 for _, steps in self.stages[:-1]), initial=0))
+
+    @cached_property
+    def _cycles(self) -> Cycles:
+        return JoinedCycles([(policy._cycles, steps) for policy, steps in self.stages])
+
+    def _formula(self, step: Any, maths: Any) -> Any:
+        if self.total_steps is not None:
+            step = maths.at_most(step, self.total_steps - 1)
+
+        def rate(stage: int, inside: Any) -> Any:
+            return self.stages[stage][0]._formula(inside, maths)
+
+        return maths.piecewise(step, self._starts, rate)
 
     def _lowered(self, factor: float) -> Chain:
-        return Chain([(policy._lowered(factor), steps) for policy, steps in self.stages])
+        return Chain(tuple((policy._lowered(factor), steps) for policy, steps in self.stages))
 
-    def _shape(self) -> Chain:
-        return Chain([(policy._shape(), steps) for policy, steps in self.stages])
-
-    def _key(self) -> tuple[Any, ...]:
-        return (self.stages,)
-
-    def _formula(self, step: Any, xp: Any, cast: Callable[[Any], Any]) -> Any:
-        if self.total_steps is not None:
-            step = at_most(step, self.total_steps - 1, xp)
-
-        def rate(stage: int, local: Any) -> Any:
-            return self.stages[stage][0]._formula(local, xp, cast)
-
-        return piecewise(step, self._starts, rate, xp)
+    def _unit(self) -> Chain:
+        return Chain(tuple((policy._unit(), steps) for policy, steps in self.stages))
 
     def _arguments(self) -> dict[str, Any]:
         return {"stages": list(self.stages)}
 
     def to_dict(self) -> dict[str, Any]:
         """As `Policy.to_dict`; the stages hold their policies' dictionaries."""
-        data = super().to_dict()
-        data["stages"] = [[policy.to_dict(), steps] for policy, steps in self.stages]
-        return data
-
-    def _stage(self, step: int) -> int:
-        """The number of the stage that step belongs to."""
-        return bisect_right(self._starts, step) - 1
-
-    def _locate(self, step: int) -> Position:
-        if self.total_steps is not None:
-            step = min(step, self.total_steps - 1)
-        i = self._stage(step)
-        place = self.stages[i][0].locate(step - self._starts[i])
-        return place._replace(cycle=self._cycles[i] + place.cycle)
-
-    def _cycle_ends(self, total_steps: int) -> list[int]:
-        ends = []
-        for start, (policy, steps) in zip(self._starts, self.stages, strict=True):
-            left = total_steps - start
-            if left > 0:
-                own = left if steps is None else min(left, steps)
-                ends += [start + end for end in policy.cycle_ends(own)]
-        return ends
-
-    def _completes(self, step: int) -> int | None:
-        if self.total_steps is not None and step > self.total_steps:
-            return None
-        i = self._stage(step - 1)
-        cycle = self.stages[i][0].completes(step - self._starts[i])
-        return None if cycle is None else self._cycles[i] + cycle
+        stages = [[policy.to_dict(), steps] for policy, steps in self.stages]
+        return super().to_dict() | {"stages": stages}
 
 
+@dataclass(frozen=True, repr=False)
+class Cooldown(Policy):
+    """A policy up to a step, then a fall to final_lr."""
+
+    policy: Policy
+    at: int
+    num_steps: int
+    final_lr: float
+    shape: str
+    constructor = "cooldown"
+
+    def __post_init__(self) -> None:
+        policy = check_policy("policy", self.policy)
+        at = check_steps("at", self.at, 0)
+        num_steps = check_steps("num_steps", self.num_steps)
+        final_lr = check_float("final_lr", self.final_lr, 0.0)
+        if final_lr > policy(at):
+            allowed = f"at most the policy's rate at step {at}, {policy(at)!r}"
+            refuse(ValueError, "final_lr", allowed, final_lr)
+        shape = check_choice("shape", self.shape, SHAPES)
+        self._set(at=at, num_steps=num_steps, final_lr=final_lr, shape=shape)
+        self._set(total_steps=at + num_steps)
+        self._set_depth(policy)
+
+    @cached_property
+    def _cycles(self) -> Cycles:
+        fall = (Cycles(self.num_steps), None)
+        return JoinedCycles([(self.policy._cycles, self.at), fall] if self.at else [fall])
+
+    @cached_property
+    def _first_lr(self) -> float:
+        """The rate at which the fall begins."""
+        return self.policy(self.at)
+
+    def _formula(self, step: Any, maths: Any) -> Any:
+        if self.at == 0:
+            return self._fall(step, maths)
+
+        def rate(stage: int, inside: Any) -> Any:
+            return self._fall(inside, maths) if stage else self.policy._formula(inside, maths)
+
+        return maths.piecewise(step, (0, self.at), rate)
+
+    def _fall(self, step: Any, maths: Any) -> Any:
+        """The rate at a step counted from the start of the fall."""
+        height = left(step, self.num_steps, maths)
+        if self.shape == "cosine":
+            height = windows.hann(height, maths)
+        elif self.shape == "1-sqrt":
+            over = maths.cast(maths.at_most(step, self.num_steps)) / float(self.num_steps)
+            height = 1.0 - maths.sqrt(over)
+        return blend(self.final_lr, self._first_lr, height, maths)
+
+    def _lowered(self, factor: float) -> Cooldown:
+        policy = self.policy._lowered(factor)
+        # Rounding may put the lowered final rate above the rate at which the fall begins.
+        final_lr = min(self.final_lr * factor, policy(self.at))
+        return replace(self, policy=policy, final_lr=final_lr)
+
+
+class Phase(NamedTuple):
+    """A phase of `one_cycle`: its start and end in steps, which may be fractions, and its rates."""
+
+    start: float
+    end: float
+    first_lr: float
+    last_lr: float
+
+
+@dataclass(frozen=True, repr=False)
 class OneCycle(Policy):
-    """Two or three phases between three rates, as PyTorch's OneCycleLR has them."""
+    """Two or three phases between three rates, as in PyTorch's OneCycleLR."""
 
-    __slots__ = (
-        "_phases",
-        "anneal_strategy",
-        "div_factor",
-        "final_div_factor",
-        "form",
-        "max_lr",
-        "pct_start",
-        "total_steps",
-    )
     max_lr: float
-    total_steps: int
+    total_steps: int = field()  # without the default that the base class has
     form: str
     pct_start: float
     anneal_strategy: str
     div_factor: float
     final_div_factor: float
-    _phases: tuple[tuple[float, float, float, float], ...]
     constructor = "one_cycle"
-    has_cycles = True
 
-    def __init__(
-        self,
-        max_lr: float,
-        total_steps: int,
-        form: str,
-        pct_start: float,
-        anneal_strategy: str,
-        div_factor: float,
-        final_div_factor: float,
-    ) -> None:
-        form = check_choice("form", form, FORMS)
+    def __post_init__(self) -> None:
+        form = check_choice("form", self.form, FORMS)
         highest_pct = 1.0 if form == "two_phase" else 0.5
+        final_div_factor = check_float("final_div_factor", self.final_div_factor, 0.0, above=True)
         self._set(
-            max_lr=check_float("max_lr", max_lr, 0.0),
-            total_steps=check_steps("total_steps", total_steps),
+            max_lr=check_float("max_lr", self.max_lr, 0.0),
+            total_steps=check_steps("total_steps", self.total_steps),
             form=form,
-            pct_start=check_float("pct_start", pct_start, 0.0, highest_pct),
-            anneal_strategy=check_choice("anneal_strategy", anneal_strategy, ANNEALS),
-            div_factor=check_float("div_factor", div_factor, 0.0, above=True),
-            final_div_factor=check_float("final_div_factor", final_div_factor, 0.0, above=True),
+            pct_start=check_float("pct_start", self.pct_start, 0.0, highest_pct),
+            anneal_strategy=check_choice("anneal_strategy", self.anneal_strategy, ANNEALS),
+            div_factor=check_float("div_factor", self.div_factor, 0.0, above=True),
+            final_div_factor=final_div_factor,
         )
-        self._set(_phases=self._make_phases())
-
-    @property
-    def period(self) -> int:  # type: ignore[override]
-        """Length of the one cycle, in steps."""
-        return self.total_steps
-
-    def _make_phases(self) -> tuple[tuple[float, float, float, float], ...]:
-        """(start, end, rate at start, rate at end) of every phase that lasts."""
         initial = _quotient("div_factor", self.max_lr, self.div_factor)
-        final = _quotient("final_div_factor", initial, self.final_div_factor)
+        _quotient("final_div_factor", initial, final_div_factor)
+
+    @cached_property
+    def _phases(self) -> list[Phase]:
+        """The phases that last at least a moment."""
+        initial = self.max_lr / self.div_factor
+        final = initial / self.final_div_factor
         ends = [self.pct_start * self.total_steps - 1.0, self.total_steps - 1.0]
         rates = [initial, self.max_lr, final]
         if self.form == "three_phase":
             ends.insert(1, 2.0 * self.pct_start * self.total_steps - 2.0)
             rates.insert(2, initial)
-        phases = []
+        phases: list[Phase] = []
         start = 0.0
-        for end, low, high in zip(ends, rates, rates[1:], strict=False):
+        for end, first_lr, last_lr in zip(ends, rates, rates[1:], strict=False):
             if math.isclose(end, round(end), abs_tol=1e-9):
                 end = float(round(end))  # so that the peak is met, which rounding may prevent
             if end > start:
-                phases.append((start, end, low, high))
+                phases.append(Phase(start, end, first_lr, last_lr))
                 start = end
-        return tuple(phases) or ((0.0, 0.0, final, final),)
+        return phases or [Phase(0.0, 0.0, final, final)]
 
-    def _key(self) -> tuple[Any, ...]:
-        return tuple(self._arguments().values())
+    @cached_property
+    def _starts(self) -> list[int]:
+        """The first step of every phase: a phase holds the steps after its start, and its end."""
+        return [0] + [math.floor(phase.start) + 1 for phase in self._phases[1:]]
 
-    def _formula(self, step: Any, xp: Any, cast: Callable[[Any], Any]) -> Any:
-        step = at_most(step, self.total_steps - 1, xp)
-        # A phase holds the steps after its start up to and with its end.
-        starts = [0] + [math.floor(start) + 1 for start, *_ in self._phases[1:]]
+    @cached_property
+    def _cycles(self) -> Cycles:
+        return SingleCycle(self.total_steps)
+
+    def _formula(self, step: Any, maths: Any) -> Any:
         anneal = ANNEALS[self.anneal_strategy]
 
-        def rate(phase: int, local: Any) -> Any:
-            start, end, opening, closing = self._phases[phase]
+        def rate(number: int, inside: Any) -> Any:
+            start, end, first_lr, last_lr = self._phases[number]
             if end == start:
-                return cast(local) * 0.0 + closing
+                return maths.cast(inside) * 0.0 + last_lr
             # From the lower end of the phase, counted in integers before the division.
-            first, last = starts[phase], math.floor(end)
-            if opening <= closing:
-                distance = cast(local) + (first - start)
+            first, last = self._starts[number], math.floor(end)
+            if first_lr <= last_lr:
+                distance = maths.cast(inside) + (first - start)
             else:
-                distance = steps_to(last - first, local, cast) + (end - last)
-            height = anneal(distance / (end - start), xp)
-            return blend(min(opening, closing), max(opening, closing), height, xp)
+                distance = maths.steps_to(last - first, inside) + (end - last)
+            height = anneal(distance / (end - start), maths)
+            return blend(min(first_lr, last_lr), max(first_lr, last_lr), height, maths)
 
+        step = maths.at_most(step, self.total_steps - 1)
         # What rounding left at the very end is not the rate that is held.
-        held = self._phases[-1][3]
-        running = before(step, self.total_steps - 1)
-        return xp.where(running, piecewise(step, starts, rate, xp), held)
-
-    def _arguments(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in _ONE_CYCLE_ARGUMENTS}
-
-    def _lowered(self, factor: float) -> OneCycle:
-        return OneCycle(**self._arguments() | {"max_lr": self.max_lr * factor})
-
-    def _locate(self, step: int) -> Position:
-        rising = any(a <= step < b and low < high for a, b, low, high in self._phases)
-        return super()._locate(step)._replace(rising=rising)
-
-    def _cycle_ends(self, total_steps: int) -> list[int]:
-        return [self.total_steps] if self.total_steps <= total_steps else []
-
-    def _completes(self, step: int) -> int | None:
-        return 0 if step == self.total_steps else None
+        running = maths.before(step, self.total_steps - 1)
+        held = self._phases[-1].last_lr
+        return maths.where(running, maths.piecewise(step, self._starts, rate), held)
 
 
-_ONE_CYCLE_ARGUMENTS = (
-    "max_lr",
-    "total_steps",
-    "form",
-    "pct_start",
-    "anneal_strategy",
-    "div_factor",
-    "final_div_factor",
-)
-
-
+@dataclass(frozen=True, repr=False)
 class SmithOneCycle(Policy):
     """Up to max_lr, down towards 0, held at base_lr / 1000."""
 
-    __slots__ = ("base_lr", "max_lr", "step_size")
     base_lr: float
     max_lr: float
     step_size: int
     constructor = "smith_one_cycle"
-    has_cycles = True
 
-    def __init__(self, base_lr: float, max_lr: float, step_size: int) -> None:
-        base_lr = check_float("base_lr", base_lr, 0.0)
-        max_lr = check_float("max_lr", max_lr, 0.0)
-        check_order("base_lr", base_lr, "max_lr", max_lr)
-        self._set(base_lr=base_lr, max_lr=max_lr, step_size=check_steps("step_size", step_size))
+    def __post_init__(self) -> None:
+        self._set_bounds(self.base_lr, self.max_lr)
+        self._set(step_size=check_steps("step_size", self.step_size))
 
-    @property
-    def period(self) -> int:  # type: ignore[override]
-        """Length of the one cycle, in steps."""
-        return 2 * self.step_size
+    @cached_property
+    def _cycles(self) -> Cycles:
+        return SingleCycle(2 * self.step_size)
 
-    def _formula(self, step: Any, xp: Any, cast: Callable[[Any], Any]) -> Any:
+    def _formula(self, step: Any, maths: Any) -> Any:
         half = self.step_size
-        step = at_most(step, 2 * half, xp)
-        up = blend(self.base_lr, self.max_lr, cast(at_most(step, half, xp)) / float(half), xp)
-        share = steps_to(2 * half, step, cast) / float(half)
-        down = xp.where(share < 1.0, share, 1.0) * self.max_lr
+        step = maths.at_most(step, 2 * half)
+        u = maths.cast(maths.at_most(step, half)) / float(half)
+        rising = blend(self.base_lr, self.max_lr, u, maths)
+        share = maths.steps_to(2 * half, step) / float(half)
+        falling = maths.where(share < 1.0, share, 1.0) * self.max_lr
         floor = self.base_lr / 1000.0
-        return xp.where(before(step, half + 1), up, xp.where(down > floor, down, floor))
-
-    def _arguments(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("base_lr", "max_lr", "step_size")}
-
-    def _lowered(self, factor: float) -> SmithOneCycle:
-        return SmithOneCycle(self.base_lr * factor, self.max_lr * factor, self.step_size)
-
-    def _locate(self, step: int) -> Position:
-        done = min(step, self.period) / self.period
-        return Position(0, step, step < self.step_size, done)
-
-    def _cycle_ends(self, total_steps: int) -> list[int]:
-        return [self.period] if self.period <= total_steps else []
-
-    def _completes(self, step: int) -> int | None:
-        return 0 if step == self.period else None
+        falling = maths.where(falling > floor, falling, floor)
+        return maths.where(maths.before(step, half + 1), rising, falling)
 
 
+@dataclass(frozen=True, repr=False)
 class WarmRestarts(Policy):
     """Cosine falls from max_lr to base_lr, each `multiplier` times as long as the last."""
 
-    __slots__ = ("base_lr", "first_period", "max_lr", "multiplier")
     base_lr: float
     max_lr: float
     first_period: int
     multiplier: int
     constructor = "warm_restarts"
-    has_cycles = True
 
-    def __init__(self, base_lr: float, max_lr: float, period: int, multiplier: int) -> None:
-        base_lr = check_float("base_lr", base_lr, 0.0)
-        max_lr = check_float("max_lr", max_lr, 0.0)
-        check_order("base_lr", base_lr, "max_lr", max_lr)
+    def __post_init__(self) -> None:
+        self._set_bounds(self.base_lr, self.max_lr)
         self._set(
-            base_lr=base_lr,
-            max_lr=max_lr,
-            first_period=check_steps("period", period),
-            multiplier=check_steps("multiplier", multiplier),
+            first_period=check_steps("period", self.first_period),
+            multiplier=check_steps("multiplier", self.multiplier),
         )
 
+    @cached_property
+    def _cycles(self) -> Cycles:
+        if self.multiplier == 1:
+            return EqualCycles(self.first_period)
+        return GrowingCycles(self.first_period, self.multiplier)
+
     @property
-    def period(self) -> int | None:  # type: ignore[override]
-        """Length of a cycle in steps; None where it grows."""
-        return self.first_period if self.multiplier == 1 else None
+    def _repeated(self) -> int | None:
+        return self.period
 
-    def _formula(self, step: Any, xp: Any, cast: Callable[[Any], Any]) -> Any:
-        if isinstance(step, int):
-            _, inside, length = self._cycle(step)
-            return self._rate((length - inside) / length, xp)
+    @cached_property
+    def _falls(self) -> tuple[list[int], list[int]]:
+        """First steps and lengths of the growing falls."""
+        falls = GrowingCycles(self.first_period, self.multiplier).starts(LAST_RESTART)
+        starts, lengths = zip(*falls, strict=True)
+        return list(starts), list(lengths)
+
+    def _formula(self, step: Any, maths: Any) -> Any:
+        def rate(length: int, inside: Any) -> Any:
+            height = windows.hann(left(inside, length, maths), maths)
+            return blend(self.base_lr, self.max_lr, height, maths)
+
         if self.multiplier == 1:
-            return self._fall(divide(step, self.first_period)[1], self.first_period, xp, cast)
-        cycles = list(self._cycles(LAST_RESTART))
+            return rate(self.first_period, maths.divide(step, self.first_period)[1])
+        starts, lengths = self._falls
+        return maths.piecewise(step, starts, lambda fall, inside: rate(lengths[fall], inside))
 
-        def rate(cycle: int, local: Any) -> Any:
-            return self._fall(local, cycles[cycle][1], xp, cast)
-
-        return piecewise(step, [start for start, _ in cycles], rate, xp)
-
-    def _fall(self, inside: Any, length: int, xp: Any, cast: Callable[[Any], Any]) -> Any:
-        return self._rate(steps_to(length, inside, cast) / float(length), xp)
-
-    def _rate(self, left: Any, xp: Any) -> Any:
-        """The rate where the share `left` of a fall is still to come."""
-        return blend(self.base_lr, self.max_lr, windows.hann(left, xp), xp)
-
-    def _cycles(self, stop: int) -> Iterable[tuple[int, int]]:
-        """(first step, length) of every cycle that starts before `stop`."""
-        start, length = 0, self.first_period
-        while start < stop:
-            yield start, length
-            start, length = start + length, length * self.multiplier
-
-    def _cycle(self, step: int) -> tuple[int, int, int]:
-        """Number of the cycle, step in it, and its length."""
-        if self.multiplier == 1:
-            cycle, inside = divmod(step, self.first_period)
-            return cycle, inside, self.first_period
-        *_, (cycle, (start, length)) = enumerate(self._cycles(step + 1))
-        return cycle, step - start, length
+    def _unit(self) -> WarmRestarts:
+        return replace(self, base_lr=0.0, max_lr=1.0)
 
     def _arguments(self) -> dict[str, Any]:
         return {
@@ -356,139 +315,35 @@ class WarmRestarts(Policy):
             "multiplier": self.multiplier,
         }
 
-    @property
-    def repeats(self) -> bool:  # type: ignore[override]
-        """Whether all cycles have one length."""
-        return self.multiplier == 1
 
-    def _lowered(self, factor: float) -> WarmRestarts:
-        bounds = self.base_lr * factor, self.max_lr * factor
-        return WarmRestarts(*bounds, self.first_period, self.multiplier)
-
-    def _shape(self) -> WarmRestarts:
-        return WarmRestarts(0.0, 1.0, self.first_period, self.multiplier)
-
-    def _locate(self, step: int) -> Position:
-        cycle, inside, length = self._cycle(step)
-        return Position(cycle, inside, False, inside / length)
-
-    def _cycle_ends(self, total_steps: int) -> list[int]:
-        ends = [start + length for start, length in self._cycles(total_steps)]
-        return [end for end in ends if end <= total_steps]
-
-    def _completes(self, step: int) -> int | None:
-        cycle, inside, _ = self._cycle(step)
-        return None if inside else cycle - 1
-
-
-class Cooldown(Policy):
-    """A policy up to a step, then a fall to final_lr."""
-
-    __slots__ = ("_start_lr", "at", "final_lr", "num_steps", "policy", "shape")
-    policy: Policy
-    at: int
-    num_steps: int
-    final_lr: float
-    shape: str
-    _start_lr: float
-    constructor = "cooldown"
-
-    def __init__(
-        self, policy: Policy, at: int, num_steps: int, final_lr: float, shape: str
-    ) -> None:
-        policy = check_policy("policy", policy)
-        at = check_steps("at", at, 0)
-        start_lr = policy(at)
-        final_lr = check_float("final_lr", final_lr, 0.0)
-        check_order("final_lr", final_lr, "policy(at)", start_lr)
-        self._set(
-            policy=policy,
-            at=at,
-            num_steps=check_steps("num_steps", num_steps),
-            final_lr=final_lr,
-            shape=check_choice("shape", shape, SHAPES),
-            _start_lr=start_lr,
-        )
-
-    @property
-    def total_steps(self) -> int:  # type: ignore[override]
-        """Number of steps until final_lr is reached; it is held from there on."""
-        return self.at + self.num_steps
-
-    @property
-    def has_cycles(self) -> bool:  # type: ignore[override]
-        """Whether a cycle of the policy is complete when the cooldown begins."""
-        return self.policy.has_cycles
-
-    def to_dict(self) -> dict[str, Any]:
-        """As `Policy.to_dict`, with the dictionary of the policy before the cooldown."""
-        return super().to_dict() | {"policy": self.policy.to_dict()}
-
-    def _key(self) -> tuple[Any, ...]:
-        return tuple(self._arguments().values())
-
-    def _formula(self, step: Any, xp: Any, cast: Callable[[Any], Any]) -> Any:
-        def rate(stage: int, local: Any) -> Any:
-            if stage == 0 < self.at:
-                return self.policy._formula(local, xp, cast)
-            local = at_most(local, self.num_steps, xp)
-            if self.shape == "1-sqrt":
-                height = 1.0 - xp.sqrt(cast(local) / float(self.num_steps))
-            else:
-                height = steps_to(self.num_steps, local, cast) / float(self.num_steps)
-                height = ANNEALS[SHAPES[self.shape]](height, xp)
-            return blend(self.final_lr, self._start_lr, height, xp)
-
-        return piecewise(step, (0, self.at) if self.at else (0,), rate, xp)
-
-    def _arguments(self) -> dict[str, Any]:
-        names = ("policy", "at", "num_steps", "final_lr", "shape")
-        return {name: getattr(self, name) for name in names}
-
-    def _lowered(self, factor: float) -> Cooldown:
-        policy, final_lr = self.policy._lowered(factor), self.final_lr * factor
-        # Rounding may put the lowered rate at the start below the lowered final rate.
-        final_lr = min(final_lr, policy(self.at))
-        return Cooldown(policy, self.at, self.num_steps, final_lr, self.shape)
-
-    def _locate(self, step: int) -> Position:
-        if step < self.at:
-            return self.policy._locate(step)
-        done = step - self.at
-        begun = self.policy._locate(self.at - 1).cycle + 1 if self.at else 0
-        return Position(begun, done, False, min(done, self.num_steps) / self.num_steps)
-
-    def _cycle_ends(self, total_steps: int) -> list[int]:
-        return self.policy._cycle_ends(min(total_steps, self.at))
-
-    def _completes(self, step: int) -> int | None:
-        return self.policy._completes(step) if step <= self.at else None
-
-
-SHAPES = {"linear": "linear", "cosine": "cos", "1-sqrt": ""}
-
-
+@hinting
 def chain(stages: Sequence[tuple[Policy, int | None]]) -> Chain:
     """Policies one after another, each starting from its own step 0 (paper, Table 2).
 
-    stages: (policy, num_steps) pairs. num_steps is a number of updates >= 1; the last stage's
-        may be None, for ever. With a length it makes the chain end: its last rate is held.
-    Raises TypeError or ValueError, naming the stage, for anything else.
+    Args:
+        stages: (policy, num_steps) pairs, num_steps an integer >= 1. The last stage's num_steps
+            may be None: it never ends. Otherwise the chain ends, and its last rate is held.
 
-    The paper's CIFAR-10 run of 25,000 iterations:
+    Raises:
+        TypeError: A stage has the wrong type.
+        ValueError: A number of steps is out of range, or chains are nested too deep.
 
-    >>> import clrcore
-    >>> table2 = clrcore.chain([
-    ...     (clrcore.triangular2(1e-3, 5e-3, 2000), 16_000),
-    ...     (clrcore.triangular2(1e-4, 5e-4, 1000), 6_000),
-    ...     (clrcore.triangular2(1e-5, 5e-5, 500), 3_000),
-    ... ])
-    >>> table2(2000), table2(17_000), table2(22_500), table2.total_steps
-    (0.005, 0.0005, 5e-05, 25000)
+    Example:
+        The paper's CIFAR-10 run of 25,000 iterations:
+
+        >>> import clrcore
+        >>> table2 = clrcore.chain([
+        ...     (clrcore.triangular2(1e-3, 5e-3, 2000), 16_000),
+        ...     (clrcore.triangular2(1e-4, 5e-4, 1000), 6_000),
+        ...     (clrcore.triangular2(1e-5, 5e-5, 500), 3_000),
+        ... ])
+        >>> table2(2000), table2(17_000), table2(22_500), table2.total_steps
+        (0.005, 0.0005, 5e-05, 25000)
     """
-    return Chain(stages)
+    return Chain(stages)  # type: ignore[arg-type]
 
 
+@hinting
 def cooldown(
     policy: Policy, at: int, num_steps: int, *, final_lr: float = 0.0, shape: str = "linear"
 ) -> Cooldown:
@@ -524,6 +379,7 @@ def cooldown(
     return Cooldown(policy, at, num_steps, final_lr, shape)
 
 
+@hinting
 def one_cycle(
     max_lr: float,
     total_steps: int,
@@ -536,66 +392,96 @@ def one_cycle(
 ) -> OneCycle:
     """The 1cycle policy with PyTorch's values for steps 0..total_steps-1, then the last one.
 
-    From max_lr / div_factor up to max_lr, and down to max_lr / div_factor / final_div_factor
-    (Smith, arXiv 1803.09820; Smith & Topin, arXiv 1708.07120; for Smith's own runs see
-    `smith_one_cycle`).
+    The rate goes from max_lr / div_factor up to max_lr, then down to
+    max_lr / div_factor / final_div_factor. For Smith's own runs see `smith_one_cycle`.
 
-    max_lr: peak, finite and >= 0. total_steps: updates of the run, an integer >= 1.
-    form: "two_phase", or "three_phase" with a fall as long as the rise before the last phase.
-    pct_start: share of the run that rises, in [0, 1], [0, 0.5] for three phases. A phase
-        that would end at or before its start is left out.
-    anneal_strategy: "cos" or "linear". div_factor, final_div_factor: numbers > 0.
-    Raises TypeError or ValueError, naming the argument, for anything else.
+    Args:
+        max_lr: Peak, finite and >= 0.
+        total_steps: Updates of the run, an integer >= 1.
+        form: "two_phase", or "three_phase", with a fall as long as the rise before the last phase.
+        pct_start: Share of the run that rises, in [0, 1], or [0, 0.5] for three phases. A phase
+            that would end at or before its start is left out.
+        anneal_strategy: "cos" or "linear".
+        div_factor: max_lr over the first rate, > 0.
+        final_div_factor: The first rate over the last, > 0.
 
-    >>> import clrcore
-    >>> policy = clrcore.one_cycle(1.0, total_steps=101, pct_start=0.5)
-    >>> policy(0), policy(100) == 1.0 / 25 / 1e4, policy(10**6) == policy(100)
-    (0.04, True, True)
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument is out of range.
+
+    Source:
+        Smith, arXiv 1803.09820; Smith & Topin, arXiv 1708.07120.
+
+    Example:
+        >>> import clrcore
+        >>> policy = clrcore.one_cycle(1.0, total_steps=101, pct_start=0.5)
+        >>> policy(0), policy(100) == 1.0 / 25 / 1e4, policy(10**6) == policy(100)
+        (0.04, True, True)
     """
     return OneCycle(
         max_lr, total_steps, form, pct_start, anneal_strategy, div_factor, final_div_factor
     )
 
 
+@hinting
 def smith_one_cycle(base_lr: float, max_lr: float, step_size: int) -> SmithOneCycle:
     """1cycle as Smith ran it: up to max_lr, down towards 0, never below base_lr / 1000.
 
-    Rate: base + (max - base) t / step_size up to step_size, then
-    max(max_lr (2 - t / step_size), base_lr / 1000). Smith's runs stopped in the tail, after
-    0.86 to 0.97 of them had passed (read from his published logs); the policy is endless.
+    The rate is base_lr + (max_lr - base_lr) t / step_size up to step_size, then
+    max(max_lr (2 - t / step_size), base_lr / 1000). Smith stopped his runs in the fall, after 86 to
+    97 % of the cycle (read from his published logs); the policy is endless.
 
-    base_lr, max_lr: 0 <= base_lr <= max_lr, finite. step_size: steps of the rise.
-    Raises TypeError or ValueError, naming the argument, for anything else.
+    Args:
+        base_lr: First rate, 0 <= base_lr <= max_lr.
+        max_lr: Peak, finite.
+        step_size: Length of the rise in steps, an integer >= 1.
 
-    >>> import clrcore
-    >>> policy = clrcore.smith_one_cycle(0.1, 1.0, step_size=2246)
-    >>> policy(2246), policy(4600)
-    (1.0, 0.0001)
+    Raises:
+        TypeError: An argument is not a number.
+        ValueError: An argument is out of range.
+
+    Example:
+        >>> import clrcore
+        >>> policy = clrcore.smith_one_cycle(0.1, 1.0, step_size=2246)
+        >>> policy(2246), policy(4600)
+        (1.0, 0.0001)
     """
     return SmithOneCycle(base_lr, max_lr, step_size)
 
 
+@hinting
 def warm_restarts(
     base_lr: float, max_lr: float, period: int, *, multiplier: int = 1
 ) -> WarmRestarts:
-    """SGDR (Loshchilov & Hutter, arXiv 1608.03983): cosine falls, then a jump back up.
+    """SGDR: cosine falls from max_lr to base_lr, each followed by a jump back up.
 
-    Rate: base + (max - base) (1 + cos(pi t / T)) / 2, t steps after the last restart.
+    The rate is base_lr + (max_lr - base_lr) (1 + cos(pi t / T)) / 2, with t steps since the last
+    restart.
 
-    base_lr, max_lr: 0 <= base_lr <= max_lr, finite. period: length T of the first fall, in
-        steps. multiplier: an integer >= 1 by which every next fall is longer.
-    Raises TypeError or ValueError, naming the argument, for anything else.
+    Args:
+        base_lr: Rate at the end of a fall, 0 <= base_lr <= max_lr.
+        max_lr: Rate at a restart, finite.
+        period: Length T of the first fall in steps, an integer >= 1.
+        multiplier: Length of each fall over that of the fall before, an integer >= 1.
 
-    >>> import clrcore
-    >>> policy = clrcore.warm_restarts(0.0, 1.0, period=10, multiplier=2)
-    >>> policy(0), policy(10), policy(30), policy.cycle_ends(100)
-    (1.0, 1.0, 1.0, [10, 30, 70])
+    Raises:
+        TypeError: An argument is not a number.
+        ValueError: An argument is out of range.
+
+    Source:
+        Loshchilov & Hutter, arXiv 1608.03983.
+
+    Example:
+        >>> import clrcore
+        >>> policy = clrcore.warm_restarts(0.0, 1.0, period=10, multiplier=2)
+        >>> policy(0), policy(10), policy(30), policy.cycle_ends(100)
+        (1.0, 1.0, 1.0, [10, 30, 70])
     """
     return WarmRestarts(base_lr, max_lr, period, multiplier)
 
 
 def _stage(i: int, stage: Any) -> tuple[Policy, int | None]:
-    """The i-th stage, checked."""
+    """The stage with index i, checked."""
     try:
         policy, steps = stage
     except (TypeError, ValueError):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cache
+from inspect import signature
+from typing import TYPE_CHECKING, Any
+
 from . import compose, policies
 from .arguments import check_choice, check_keys, check_version, refuse
-from .policy import VERSION, Policy
+from .policy import DEEPEST, VERSION, Policy, too_deep
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
 
 def opposed(policy: Policy, low: float, high: float) -> Policy:
@@ -41,51 +43,68 @@ CONSTRUCTORS: dict[str, Callable[..., Policy]] = {
 }
 
 
+@cache
+def _argument_names(kind: str) -> list[str]:
+    """The names of the arguments of a constructor."""
+    return list(signature(CONSTRUCTORS[kind]).parameters)
+
+
 def policy_from_dict(data: dict[str, Any]) -> Policy:
     """The policy that `Policy.to_dict` described.
 
-    data: `version`, `type` and exactly the arguments of the constructor of that name.
-    Raises TypeError for what is not a dictionary, ValueError for another version, an unknown
-    type, missing and unknown keys, and what the constructor raises for bad arguments.
+    Args:
+        data: `version`, `type` and exactly the arguments of the constructor of that name.
 
-    >>> import clrcore
-    >>> policy = clrcore.triangular(0.001, 0.006, step_size=2000)
-    >>> clrcore.policy_from_dict(policy.to_dict()) == policy
-    True
+    Raises:
+        TypeError: `data` is not a dictionary, or an argument has the wrong type.
+        ValueError: The version or the type is unknown, keys are missing or unknown, an argument
+            is out of range, or policies are nested too deep.
+
+    Example:
+        >>> import clrcore
+        >>> policy = clrcore.triangular(0.001, 0.006, step_size=2000)
+        >>> clrcore.policy_from_dict(policy.to_dict()) == policy
+        True
     """
-    return _policy("data", data)
+    return _policy("data", data, 0)
 
 
-def _policy(name: str, data: object) -> Policy:
-    """The policy in `data`, which errors call `name`."""
+def _policy(name: str, data: object, depth: int) -> Policy:
+    """The policy in `data`, which errors call `name`; it lies within `depth` other policies."""
+    if depth > DEEPEST:  # also where a dictionary contains itself
+        raise ValueError(too_deep("data"))
     if not isinstance(data, dict):
         refuse(TypeError, name, "a dictionary, as to_dict makes it", data)
     for key in ("version", "type"):
         if key not in data:
-            raise ValueError(f"{name} lacks {key!r}: is it the dictionary of a policy?")
+            refuse(
+                ValueError,
+                name,
+                "the dictionary of a policy",
+                data,
+                message=f"{name} lacks {key!r}",
+                advice="is it the dictionary of a policy?",
+            )
     check_version(name, data["version"], VERSION)
     kind = check_choice(f"{name}['type']", data["type"], CONSTRUCTORS)
-    from inspect import signature  # here, as it takes 10 ms to import
-
-    constructor = CONSTRUCTORS[kind]
-    names = list(signature(constructor).parameters)
+    names = _argument_names(kind)
     check_keys(name, data, ["version", "type", *names])
     arguments = {argument: data[argument] for argument in names}
-    if kind == "chain":
-        arguments["stages"] = _stages(arguments["stages"])
+    if "stages" in arguments:
+        arguments["stages"] = _stages(arguments["stages"], depth)
     if "policy" in arguments:
-        arguments["policy"] = _policy("policy", arguments["policy"])
-    return constructor(**arguments)
+        arguments["policy"] = _policy("policy", arguments["policy"], depth + 1)
+    return CONSTRUCTORS[kind](**arguments)
 
 
-def _stages(stages: object) -> list[tuple[Policy, Any]]:
-    """A chain's stages, their policies read."""
+def _stages(stages: object, depth: int) -> list[tuple[Policy, Any]]:
+    """The stages of a chain, with their policies."""
     if not isinstance(stages, list | tuple):
         refuse(TypeError, "stages", "a list of [policy dictionary, num_steps] pairs", stages)
     for i, stage in enumerate(stages):
         if not isinstance(stage, list | tuple) or len(stage) != 2:
             refuse(TypeError, f"stages[{i}]", "a [policy dictionary, num_steps] pair", stage)
     return [
-        (_policy(f"stages[{i}][0]", policy), num_steps)
+        (_policy(f"stages[{i}][0]", policy, depth + 1), num_steps)
         for i, (policy, num_steps) in enumerate(stages)
     ]

@@ -2,45 +2,74 @@
 
 from __future__ import annotations
 
-from ._values import Value
-from .arguments import check_float, check_int, check_order, refuse
-from .arithmetic import PYTHON, arithmetic, counters, is_numpy, python_cast
-from .cycles import Position
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self, overload
 
-TYPE_CHECKING = False
+from .arguments import check_float, check_int, check_order, refuse
+from .arithmetic import PYTHON, numpy_arithmetic, read_steps, read_steps_for
+from .cycles import Cycles, Position, place
+
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, ClassVar, Self, overload
 
     import numpy as np
     from numpy.typing import NDArray
 
 VERSION = 1
+# Policies within policies: chains, cooldowns, opposed ones. Deeper ones could not be printed,
+# hashed or copied within Python's limit of recursion.
+DEEPEST = 32
+# `values` evaluates so many steps at a time, and copies at least so many at a time: few enough for
+# the cache, enough to hide the cost of a call.
+PIECE = 16_384
+ROW = 4096
+LARGEST_STEP = 2**63 - 1
 
 
-class Policy(Value):
-    """A learning-rate policy: step (updates already made) -> learning rate.
+class Policy:
+    """A learning-rate policy: step (number of updates made) -> learning rate.
 
     Immutable, hashable, comparable and picklable. Update number t, counted from 0, uses
-    `policy(t)`. Made by the constructors (`triangular`, `chain`, ...), not by hand.
+    `policy(t)`. The constructors (`triangular`, `chain`, ...) make policies.
+
+    Attributes:
+        constructor: Name of the function that makes such a policy.
+        total_steps: Number of steps after which the last rate is held; None if endless.
     """
 
-    __slots__ = ()
-
-    constructor: ClassVar[str]
-    """Name of the function that makes such a policy."""
-
-    period: int | None = None
-    """Length of a cycle in steps; None where there is no such length."""
-
+    constructor: str
     total_steps: int | None = None
-    """Number of steps after which the last rate is held; None where the policy is endless."""
 
-    has_cycles: bool = False
-    """Whether there are cycles, whose ends are moments to judge the run."""
+    # Each kind defines its formula. The other two have defaults.
 
-    repeats: bool = False
-    """Whether cycles of one length follow each other without end."""
+    def _formula(self, step: Any, maths: Any) -> Any:
+        """The rate at a checked step >= 0, in an arithmetic of `arithmetic`."""
+        raise NotImplementedError
+
+    @cached_property
+    def _cycles(self) -> Cycles:
+        """The cycles."""
+        return Cycles(self.total_steps)
+
+    def _arguments(self) -> dict[str, Any]:
+        """The constructor's arguments by name, as given or as resolved."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+
+    @property
+    def period(self) -> int | None:
+        """Length of a cycle in steps; None where there is no such length."""
+        return self._cycles.period
+
+    @property
+    def has_cycles(self) -> bool:
+        """Whether there are cycles, whose ends are moments to judge the run."""
+        return self._cycles.first_end is not None
+
+    @property
+    def repeats(self) -> bool:
+        """Whether cycles of one length follow each other without end."""
+        return self._cycles.repeats
 
     if TYPE_CHECKING:
 
@@ -54,95 +83,161 @@ class Policy(Value):
     def __call__(self, step: Any) -> Any:
         """The rate of the update that comes after `step` updates.
 
-        step: an int >= 0 gives a float; a NumPy array of any integer type gives a float64
-            array of its shape; an integer array of any library with the Python array API
-            gives that library's array in its default float type, also under its tracing (a
-            uint32 of other libraries than NumPy counts to 2^31 - 1).
-        Raises TypeError for anything else (bool and float too), ValueError for negative
-        steps; traced steps cannot be checked, negative ones count as 0.
+        Args:
+            step: Steps >= 0. An int gives a float; a NumPy array of any integer type gives a
+                float64 array of its shape; an integer array of any library with the Python array
+                API gives that library's array in its default float type, also under its tracing
+                (a uint32 of other libraries than NumPy counts to 2^31 - 1).
 
-        >>> import clrcore
-        >>> clrcore.triangular(0.001, 0.006, step_size=2000)(1000)
-        0.0035
+        Raises:
+            TypeError: `step` is anything else, bool and float included.
+            ValueError: A step is negative. Traced steps cannot be checked; negative ones count
+                as 0.
+
+        Example:
+            >>> import clrcore
+            >>> clrcore.triangular(0.001, 0.006, step_size=2000)(1000)
+            0.0035
         """
         if type(step) is int and step >= 0:
-            return self._formula(step, PYTHON, python_cast)
-        step, xp, cast = arithmetic(step)
-        if xp is PYTHON:
-            return self._formula(step, xp, cast)
-        if not is_numpy(step):
-            return self.evaluate(step, xp, cast)
-        return xp.asarray(self._formula(step, xp, cast), dtype=float).reshape(step.shape)
+            return self._formula(step, PYTHON)
+        steps, maths = read_steps(step)
+        return maths.shaped(self._formula(steps, maths), step)
 
     def evaluate(self, step: Any, xp: Any, cast: Callable[[Any], Any]) -> Any:
         """The same formula in an explicit arithmetic, for libraries without the array API.
 
-        step: an int, or an array of integers of any width; negative ones count as 0.
-        xp: a namespace with `where`, `exp` and `cos`: numpy, jax.numpy, torch, tensorflow,
-            keras.ops, ...
-        cast: function from an integer array to the float array wanted.
-        Returns an array of the type `cast` makes, of the shape of `step`. Raises TypeError or
-        ValueError for steps that are not integers.
+        Args:
+            step: An int, or an array of integers of any width; negative ones count as 0.
+            xp: A namespace with `where`, `exp`, `cos` and `sqrt`: numpy, jax.numpy, torch,
+                tensorflow, keras.ops, ...
+            cast: Function from an integer array to the float array wanted.
 
-        >>> import clrcore, numpy as np
-        >>> policy = clrcore.triangular(0.001, 0.006, step_size=2000)
-        >>> policy.evaluate(np.arange(3), np, lambda n: n.astype(np.float32)).dtype
-        dtype('float32')
+        Returns:
+            An array of the type that `cast` makes, of the shape of `step`.
+
+        Raises:
+            TypeError: `step` is neither an integer nor an array of integers.
+            ValueError: `step` is a number with a fraction.
+
+        Example:
+            >>> import clrcore, numpy as np
+            >>> policy = clrcore.triangular(0.001, 0.006, step_size=2000)
+            >>> policy.evaluate(np.arange(3), np, lambda n: n.astype(np.float32)).dtype
+            dtype('float32')
         """
-        step = counters(step)
-        if isinstance(step, int):
-            step = max(step, 0)
-        else:
-            step = xp.where(step < 0, step * 0, step)
-        return self._formula(step, xp, cast)
+        steps, maths = read_steps_for(step, xp, cast)
+        return maths.shaped(self._formula(steps, maths), step)
 
     def values(self, start: int, stop: int) -> NDArray[np.float64]:
-        """The rates of steps start <= t < stop, as a float64 array.
+        """The rates of the steps start <= t < stop, as a float64 array.
 
-        Raises TypeError or ValueError unless 0 <= start <= stop, integers.
+        Args:
+            start: First step, an integer >= 0.
+            stop: Step after the last, an integer >= `start`.
 
-        >>> import clrcore
-        >>> clrcore.triangular(0.0, 1.0, step_size=2).values(0, 6).tolist()
-        [0.0, 0.5, 1.0, 0.5, 0.0, 0.5]
+        Raises:
+            TypeError: An argument is not an integer.
+            ValueError: An argument is out of range.
+
+        Example:
+            >>> import clrcore
+            >>> clrcore.triangular(0.0, 1.0, step_size=2).values(0, 6).tolist()
+            [0.0, 0.5, 1.0, 0.5, 0.0, 0.5]
         """
-        start = check_int("start", start)
-        stop = check_int("stop", stop, start, 2**63 - 1)
+        start = check_int("start", start, 0, LARGEST_STEP)
+        stop = check_int("stop", stop, start, LARGEST_STEP)
         return self._values(start, stop)
 
+    def _values(self, start: int, stop: int) -> NDArray[np.float64]:
+        """The rates of a checked range; where all cycles are equal, one is evaluated and copied."""
+        import numpy
+
+        size, period = stop - start, self._repeated
+        if period is None or size <= period:
+            return self._evaluated(start, stop)
+        cycle = numpy.roll(self._first_cycle(), -(start % period))
+        row = numpy.tile(cycle, -(-ROW // period))
+        rows = -(-size // row.size)
+        return numpy.broadcast_to(row, (rows, row.size)).reshape(-1)[:size]
+
+    def _evaluated(self, start: int, stop: int) -> NDArray[np.float64]:
+        """The rates of a checked range by the formula, in pieces that fit the processor's cache."""
+        import numpy
+
+        rates = numpy.empty(stop - start)
+        for first in range(start, stop, PIECE):
+            steps = numpy.arange(first, min(first + PIECE, stop))
+            rates[first - start :][: steps.size] = self._formula(steps, numpy_arithmetic())
+        return rates
+
+    @property
+    def _repeated(self) -> int | None:
+        """Length of the cycle whose rates all cycles have; None where there is no such cycle."""
+        return None
+
+    def _first_cycle(self) -> NDArray[np.float64]:
+        """The rates of a cycle that repeats."""
+        return self._evaluated(0, self._repeated or 0)
+
     def locate(self, step: int) -> Position:
-        """The cycle `step` belongs to, the step in it, whether it rises, the share done.
+        """The cycle that `step` belongs to, the step in it, whether the rate rises, the share over.
 
-        Raises TypeError or ValueError for what is not an integer >= 0.
+        Args:
+            step: An integer >= 0.
 
-        >>> import clrcore
-        >>> clrcore.triangular(0.0, 1.0, step_size=2).locate(7)
-        Position(cycle=1, step=3, rising=False, fraction=0.75)
+        Raises:
+            TypeError: `step` is not an integer.
+            ValueError: `step` is negative.
+
+        Example:
+            >>> import clrcore
+            >>> clrcore.triangular(0.0, 1.0, step_size=2).locate(7)
+            Position(cycle=1, step=3, rising=False, fraction=0.75)
         """
-        return self._locate(check_int("step", step))
+        step = check_int("step", step)
+        return place(self._cycles, step, rising=self(step + 1) > self(step))
 
     def cycle_ends(self, total_steps: int) -> list[int]:
-        """Numbers of updates, up to `total_steps`, after which a cycle is complete.
+        """The numbers of updates, up to `total_steps`, after which a cycle is complete.
 
         These are the moments to judge, to lower the bounds or to stop (paper, section 3.2).
-        Empty for policies without cycles. Raises TypeError or ValueError for what is not an
-        integer >= 0.
 
-        >>> import clrcore
-        >>> clrcore.triangular(0.0, 1.0, step_size=2).cycle_ends(10)
-        [4, 8]
+        Args:
+            total_steps: An integer >= 0.
+
+        Returns:
+            Increasing numbers; none for policies without cycles.
+
+        Raises:
+            TypeError: `total_steps` is not an integer.
+            ValueError: `total_steps` is negative.
+
+        Example:
+            >>> import clrcore
+            >>> clrcore.triangular(0.0, 1.0, step_size=2).cycle_ends(10)
+            [4, 8]
         """
-        return self._cycle_ends(check_int("total_steps", total_steps))
+        return self._cycles.ends(check_int("total_steps", total_steps))
 
     def completes(self, step: int) -> int | None:
         """The number of the cycle that is complete after `step` updates, None within a cycle.
 
-        >>> import clrcore
-        >>> policy = clrcore.triangular(0.0, 1.0, step_size=2)
-        >>> [policy.completes(step) for step in (0, 3, 4, 8)]
-        [None, None, 0, 1]
+        Args:
+            step: An integer >= 0.
+
+        Raises:
+            TypeError: `step` is not an integer.
+            ValueError: `step` is negative.
+
+        Example:
+            >>> import clrcore
+            >>> policy = clrcore.triangular(0.0, 1.0, step_size=2)
+            >>> [policy.completes(step) for step in (0, 3, 4, 8)]
+            [None, None, 0, 1]
         """
         step = check_int("step", step)
-        return self._completes(step) if step else None
+        return self._cycles.completes(step) if step else None
 
     def lowered(self, factor: float) -> Self:
         """The same policy with all its rates multiplied by `factor`.
@@ -163,6 +258,11 @@ class Policy(Value):
             0.04
         """
         return self._lowered(check_float("factor", factor, 0.0, 1.0, above=True))
+
+    def _lowered(self, factor: float) -> Self:
+        """Every argument named lr or ..._lr is a rate."""
+        names = [name for name in self._arguments() if name == "lr" or name.endswith("_lr")]
+        return replace(self, **{name: getattr(self, name) * factor for name in names})  # type: ignore[type-var]
 
     def opposed(self, low: float, high: float) -> Opposed:
         """The policy that moves against this one: `high` at the base, `low` at the peak.
@@ -186,21 +286,30 @@ class Policy(Value):
             >>> momentum.values(0, 5).tolist()
             [1.0, 0.75, 0.5, 0.75, 1.0]
         """
-        return Opposed(self._shape(), low, high)
+        return Opposed(self._unit(), low, high)
+
+    def _unit(self) -> Policy:
+        """The same policy between the bounds 0 and 1."""
+        raise ValueError(f"{self.constructor} does not move between two bounds; pass a policy")
 
     def height(self) -> Policy:
-        """The policy's shape, as a policy from 0 to 1. `opposed` replaces it."""
-        return self._shape()
+        """The same policy between the bounds 0 and 1; `opposed` replaces this method."""
+        return self._unit()
 
     def to_dict(self) -> dict[str, Any]:
         """The policy as plain JSON data, which `policy_from_dict` reads in any framework.
 
-        Flat: `version`, `type` (the constructor's name), and its arguments by name. Raises
-        ValueError for a policy that holds a callable.
+        Flat: `version`, `type` (the constructor's name), and its arguments by name; policies
+        within a policy are dictionaries too.
+
+        Raises:
+            ValueError: The policy holds a callable.
         """
         data: dict[str, Any] = {"version": VERSION, "type": self.constructor}
         for name, value in self._arguments().items():
-            if callable(value) and not isinstance(value, Policy):
+            if isinstance(value, Policy):
+                value = value.to_dict()
+            elif callable(value):
                 raise ValueError(
                     f"{name} is the callable {value!r}, which plain data cannot hold; pickle "
                     "the policy, or store the constructor's arguments yourself"
@@ -212,120 +321,75 @@ class Policy(Value):
         arguments = ", ".join(f"{name}={value!r}" for name, value in self._arguments().items())
         return f"{self.constructor}({arguments})"
 
-    # What a kind of policy defines: its formula, its arguments, and its cycles if it has any.
+    def _set(self, **checked: Any) -> None:
+        """Store checked arguments, while the policy is made."""
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
 
-    def _formula(self, step: Any, xp: Any, cast: Callable[[Any], Any]) -> Any:
-        """The rate at a checked step >= 0: an int, an int64 or int32 array."""
-        raise NotImplementedError
+    def _set_bounds(self, base_lr: float, max_lr: float) -> None:
+        """Check and store the two bounds."""
+        base_lr = check_float("base_lr", base_lr, 0.0)
+        max_lr = check_float("max_lr", max_lr, 0.0)
+        check_order("base_lr", base_lr, "max_lr", max_lr)
+        self._set(base_lr=base_lr, max_lr=max_lr)
 
-    def _arguments(self) -> dict[str, Any]:
-        """The constructor's arguments by name, as given or as resolved."""
-        raise NotImplementedError
+    _depth = 0
 
-    def _lowered(self, factor: float) -> Self:
-        """This policy with its rates multiplied by a checked factor."""
-        raise NotImplementedError
-
-    def _shape(self) -> Policy:
-        """This policy between the bounds 0 and 1."""
-        raise ValueError(f"{self.constructor} does not move between two bounds; pass a policy")
-
-    def _values(self, start: int, stop: int) -> NDArray[np.float64]:
-        import numpy
-
-        return self(numpy.arange(start, stop))
-
-    def _locate(self, step: int) -> Position:
-        total = self.total_steps
-        return Position(0, step, False, 0.0 if total is None else min(step, total) / total)
-
-    def _cycle_ends(self, total_steps: int) -> list[int]:
-        return []
-
-    def _completes(self, step: int) -> int | None:
-        return None
+    def _set_depth(self, *inner: Policy) -> None:
+        """Refuse policies within policies that are nested too deep."""
+        depth = 1 + max(policy._depth for policy in inner)
+        if depth > DEEPEST:
+            raise ValueError(too_deep(self.constructor))
+        self._set(_depth=depth)
 
 
+@dataclass(frozen=True, repr=False)
 class Opposed(Policy):
     """A policy that moves against another: high - (high - low) h(t)."""
 
-    __slots__ = ("high", "low", "shape")
-    shape: Policy
+    policy: Policy
     low: float
     high: float
     constructor = "opposed"
 
-    def __init__(self, shape: Policy, low: float, high: float) -> None:
-        low, high = check_float("low", low, 0.0), check_float("high", high, 0.0)
+    def __post_init__(self) -> None:
+        low, high = check_float("low", self.low, 0.0), check_float("high", self.high, 0.0)
         check_order("low", low, "high", high)
-        self._set(shape=shape, low=low, high=high)
+        self._set(low=low, high=high, total_steps=self.policy.total_steps)
+        self._set_depth(self.policy)
+
+    @cached_property
+    def _cycles(self) -> Cycles:
+        return self.policy._cycles
 
     @property
-    def period(self) -> int | None:  # type: ignore[override]
-        """Length of a cycle in steps, as of the policy it moves against."""
-        return self.shape.period
-
-    @property
-    def total_steps(self) -> int | None:  # type: ignore[override]
-        """Number of steps, as of the policy it moves against."""
-        return self.shape.total_steps
-
-    @property
-    def has_cycles(self) -> bool:  # type: ignore[override]
-        """Whether the policy it moves against has cycles."""
-        return self.shape.has_cycles
-
-    @property
-    def repeats(self) -> bool:  # type: ignore[override]
-        """Whether the policy it moves against repeats."""
-        return self.shape.repeats
+    def _repeated(self) -> int | None:
+        return self.policy._repeated
 
     def __repr__(self) -> str:
-        return f"{self.shape!r}.opposed({self.low!r}, {self.high!r})"
+        return f"{self.policy!r}.opposed({self.low!r}, {self.high!r})"
 
-    def to_dict(self) -> dict[str, Any]:
-        """As `Policy.to_dict`, with the dictionary of the policy it moves against."""
-        return super().to_dict() | {"policy": self.shape.to_dict()}
-
-    def _formula(self, step: Any, xp: Any, cast: Callable[[Any], Any]) -> Any:
-        return self._against(self.shape._formula(step, xp, cast), xp)
-
-    def _values(self, start: int, stop: int) -> NDArray[np.float64]:
-        import numpy
-
-        return numpy.asarray(self._against(self.shape._values(start, stop), numpy))
-
-    def _against(self, height: Any, xp: Any) -> Any:
+    def _formula(self, step: Any, maths: Any) -> Any:
         span = self.high - self.low
-        part = span * height
-        return xp.where(part < span, self.high - part, self.low)
-
-    def _arguments(self) -> dict[str, Any]:
-        return {"policy": self.shape, "low": self.low, "high": self.high}
+        part = self.policy._formula(step, maths) * span
+        return maths.where(part < span, self.high - part, self.low)
 
     def _lowered(self, factor: float) -> Opposed:
-        return Opposed(self.shape, self.low * factor, self.high * factor)
+        return Opposed(self.policy, self.low * factor, self.high * factor)
 
-    def _shape(self) -> Policy:
-        return Opposed(self.shape, 0.0, 1.0)
-
-    def _locate(self, step: int) -> Position:
-        place = self.shape._locate(step)
-        return place._replace(rising=self(step + 1) > self(step))
-
-    def _cycle_ends(self, total_steps: int) -> list[int]:
-        return self.shape._cycle_ends(total_steps)
-
-    def _completes(self, step: int) -> int | None:
-        return self.shape._completes(step)
+    def _unit(self) -> Opposed:
+        return Opposed(self.policy, 0.0, 1.0)
 
 
-def blend(low: float, high: float, height: Any, xp: Any) -> Any:
+def blend(low: float, high: float, height: Any, maths: Any) -> Any:
     """Low + (high - low) height, exactly `high` at height 1 and never above it."""
-    span = high - low
-    part = span * height
-    # Rounding gives part == span just where the height is 1, so the sum is never above `high`.
-    return xp.where(part < span, low + part, high)
+    return above(low, high, (high - low) * height, maths)
+
+
+def above(low: float, high: float, amplitude: Any, maths: Any) -> Any:
+    """Low + amplitude, exactly `high` where the amplitude is all of high - low."""
+    # Rounding gives amplitude == high - low just where the sum is `high`, so it is never above.
+    return maths.where(amplitude < high - low, low + amplitude, high)
 
 
 def check_policy(name: str, value: object) -> Policy:
@@ -333,3 +397,11 @@ def check_policy(name: str, value: object) -> Policy:
     if not isinstance(value, Policy):
         refuse(TypeError, name, "a policy of clrcore, such as clrcore.triangular(...)", value)
     return value
+
+
+def too_deep(name: str) -> str:
+    """The message about policies that are nested too deep."""
+    return (
+        f"{name} nests policies more than {DEEPEST} levels deep; write the stages of inner chains "
+        "into the outer chain"
+    )

