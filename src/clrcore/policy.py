@@ -158,8 +158,7 @@ class Policy:
             return self._evaluated(start, stop)
         cycle = numpy.roll(self._first_cycle(), -(start % period))
         row = numpy.tile(cycle, -(-ROW // period))
-        rows = -(-size // row.size)
-        return numpy.broadcast_to(row, (rows, row.size)).reshape(-1)[:size]
+        return numpy.tile(row, -(-size // row.size))[:size]
 
     def _evaluated(self, start: int, stop: int) -> NDArray[np.float64]:
         """The rates of a checked range by the formula, in pieces that fit the processor's cache."""
