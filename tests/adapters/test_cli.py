@@ -23,7 +23,8 @@ from commands import COMMAND, environment, run, without  # noqa: E402
 POLICIES = ["constant, range test", "triangular", "staged triangular2"]
 
 
-FILES = ["comparison.png", "range_test.png", "report.html", "results.json"]
+PICTURES = ["comparison.png", "confirmation.png", "range_test.png"]
+FILES = [*PICTURES, "report.html", "results.json"]
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +74,7 @@ def test_the_pictures_are_pictures(first_look):
     from matplotlib import image
 
     out, _ = first_look
-    for name in ("range_test.png", "comparison.png"):
+    for name in PICTURES:
         picture = image.imread(out / name)
         assert picture.shape[1] >= 800
         assert picture.std() > 0.05
@@ -194,7 +195,7 @@ experiment.train = interrupted
     assert "range test" in done.stdout
     assert "In short" not in done.stdout
     assert done.stderr == "Interrupted; nothing more is written.\n"
-    assert [path.name for path in tmp_path.iterdir()] == ["range_test.png"]
+    assert {path.name for path in tmp_path.iterdir()} == {"range_test.png", "confirmation.png"}
 
 
 def test_the_linear_algebra_gets_one_thread_unless_told_otherwise(tmp_path):

@@ -209,6 +209,15 @@ class TestTraining:
             assert curve.loss[-1] < curve.loss[0]
         assert curves[0] != curves[1]
 
+    def test_trials_start_anew_and_take_the_mean_of_the_seeds(self):
+        splits = made_up_splits(2)
+        check = clrcore.Confirmation(0.1, num_steps=20)
+        bounds = training.confirm(check, splits, [1, 2], tick=nothing)
+        starts = {trial.losses[0] for trial in bounds.trials}
+        network, _ = training.start([1, 2])
+        first = network.differentiate(*next(training.batches(splits.train, [1, 2])))
+        assert starts == {first.mean()}
+
     def test_a_range_test_ends_for_each_seed_by_itself(self):
         splits = made_up_splits(2)
         splits.train.images[0] = np.nan  # nothing can be learnt from these
@@ -392,6 +401,15 @@ class TestReport:
         plain = report.results(arms, histories, [], bounds, findings, settings)
         assert {row["result"] for row in plain["differences"]} == {"too few seeds"}
 
+    def test_the_trials_are_shown_with_their_rates_and_losses(self):
+        splits = made_up_splits(2)
+        check = clrcore.Confirmation(0.1, num_steps=30)
+        bounds = training.confirm(check, splits, [1, 2], tick=nothing)
+        (_, *rates), (_, *losses) = report.trials_table(bounds)
+        assert len(rates) == len(losses) == len(bounds.trials) >= 4
+        trial = max(bounds.trials, key=lambda trial: trial.lr)
+        assert (rates[-1], losses[-1]) == (f"lr {trial.lr:.2g}", f"{trial.loss:.3f}")
+
     def test_the_table_has_opponents_as_columns_and_fits_80_columns(self):
         *_, findings = self.findings(long=0.95, staged=0.9)
         rows = report.table(findings, self.SETTINGS, " \N{PLUS-MINUS SIGN}")
@@ -541,7 +559,11 @@ class Reader(HTMLParser):
 
 
 class TestPage:
-    PICTURES = {"range_test.png": b"\x89PNG one", "comparison.png": b"\x89PNG <two>"}
+    PICTURES = {
+        "range_test.png": b"\x89PNG one",
+        "confirmation.png": b"\x89PNG <two>",
+        "comparison.png": b"\x89PNG three",
+    }
 
     def read(self, **arguments) -> tuple[str, Reader]:
         results = json.loads(json.dumps(TestReport().results(**arguments)))

@@ -20,7 +20,7 @@ from matplotlib.axes import Axes  # noqa: E402
 from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 
-from clr_adapters.plot import plot_policy, plot_range_test  # noqa: E402
+from clr_adapters.plot import plot_confirmation, plot_policy, plot_range_test  # noqa: E402
 
 TRIANGULAR = clrcore.triangular(0.1, 0.4, 5)
 TABLE2 = clrcore.chain(
@@ -250,7 +250,7 @@ class TestRangeTest:
         assert shade.get_extents().transformed(ax.transData.inverted()).intervalx == pytest.approx(
             [0.01, 0.2]
         )
-        assert line(ax, "lr 0.05 for a constant rate").get_xdata()[0] == 0.05
+        assert line(ax, "lr 0.05").get_xdata()[0] == 0.05
         assert labels(ax) == ["base_lr 0.01", "max_lr 0.2", "lr 0.05"]
         assert ax.figure.get_suptitle() == "Cycle between 0.01 and 0.2"
 
@@ -333,9 +333,45 @@ class TestRangeTest:
             plot_range_test(**({"curves": curve()} | arguments))
 
 
+def confirmed(rate: float = 0.01) -> clrcore.Bounds:
+    """Trials on a quadratic: rates above 1 break down."""
+    check = clrcore.Confirmation(rate, num_steps=50)
+    for trial in check:
+        weight = 1.0
+        for lr in trial:
+            trial.record(loss=weight**2 if weight < 1e9 else float("nan"))
+            weight -= lr * 2 * weight
+    return check.bounds
+
+
+class TestConfirmation:
+    def test_each_trial_is_a_dot_and_the_answer_is_marked(self):
+        bounds = confirmed()
+        ax = plot_confirmation(bounds)
+        dots = sorted(zip(*ax.lines[0].get_data(), strict=True))
+        assert dots == sorted((trial.lr, trial.loss) for trial in bounds.trials)
+        assert line(ax, f"lr {bounds.lr:.2g}").get_xdata()[0] == bounds.lr
+        assert ax.figure.get_suptitle() == f"{len(dots)} short trials confirm lr {bounds.lr:.2g}"
+        assert ax.get_xscale() == "log"
+
+    def test_trials_that_broke_down_are_crosses_at_the_upper_edge(self):
+        bounds = confirmed(1.0)
+        broken = sorted(trial.lr for trial in bounds.trials if trial.loss == float("inf"))
+        assert broken
+        drawn = line(plot_confirmation(bounds), "broke down")
+        assert sorted(drawn.get_xdata()) == broken
+
+    def test_refuses(self):
+        with pytest.raises(TypeError, match="bounds must be the bounds of a Confirmation"):
+            plot_confirmation(0.1)
+        with pytest.raises(ValueError, match="bounds must be bounds with trials"):
+            plot_confirmation(BOUNDS)
+
+
 DRAWINGS = [
     lambda ax: plot_policy(TRIANGULAR, ax=ax),
     lambda ax: plot_range_test(curve(accuracy=True), BOUNDS, ax=ax),
+    lambda ax: plot_confirmation(confirmed(), ax=ax),
 ]
 
 

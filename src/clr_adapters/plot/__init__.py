@@ -1,4 +1,4 @@
-"""Pictures of policies and range tests; needs matplotlib (extra `plot`).
+"""Pictures of policies, range tests and trials; needs matplotlib (extra `plot`).
 
 Every function draws on the Axes it is given, or on a new Figure of its own outside pyplot, and
 returns the Axes. Save with `ax.figure.savefig(...)`; as the last line of a notebook cell the
@@ -14,5 +14,6 @@ except ImportError as error:
 
 from .policies import plot_policy
 from .range_tests import plot_range_test
+from .trials import plot_confirmation
 
-__all__ = ["plot_policy", "plot_range_test"]
+__all__ = ["plot_confirmation", "plot_policy", "plot_range_test"]

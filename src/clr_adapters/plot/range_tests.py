@@ -17,6 +17,8 @@ SHADE = (0.94, 0.89, 0.26)
 # Where all points are shown and the largest is so many times the median, the axis of losses is
 # logarithmic above the median: on a linear axis a blow-up would flatten the rest.
 BLOW_UP = 30.0
+# A label needs this fraction of the picture's width.
+EDGE = 0.06
 
 
 def plot_range_test(
@@ -122,35 +124,12 @@ def _draw_bounds(ax: Axes, bounds: clrcore.Bounds) -> None:
         zorder=0.4,
         label=f"base_lr {low:.2g} to max_lr {high:.2g}",
     )
-    for edge in (low, high):
-        ax.axvline(edge, color="0.25", linewidth=1, zorder=0.6)
-    ax.axvline(
-        lr,
-        color="black",
-        linewidth=1.6,
-        linestyle=(0, (4, 2, 1, 2)),
-        zorder=2.2,
-        label=f"lr {lr:.2g} for a constant rate",
-    )
-    # On the outer sides of the range and at the other end of the line, labels cannot meet.
-    for rate, name, side, height, align in (
-        (low, "base_lr", "right", 0.98, "top"),
-        (high, "max_lr", "left", 0.98, "top"),
-        (lr, "lr", "right", 0.02, "bottom"),
-    ):
-        ax.annotate(
-            f"{name} {rate:.2g}",
-            (rate, height),
-            xycoords=("data", "axes fraction"),
-            xytext=(-2 if side == "right" else 2, 0),
-            textcoords="offset points",
-            rotation=90,
-            ha=side,
-            va=align,
-            fontsize=9,
-            zorder=4,
-            bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 0.5},
-        )
+    # On the outer sides of the range and at the other end of the line, labels cannot meet. Left of
+    # a base_lr near the edge there is no room.
+    place = ax.transAxes.inverted().transform(ax.transData.transform((low, 0)))[0]
+    style.mark_rate(ax, low, "base_lr", "left" if place < EDGE else "right", 0.98, thin=True)
+    style.mark_rate(ax, high, "max_lr", "left", 0.98, thin=True)
+    style.mark_rate(ax, lr, "lr", "right", 0.02)
 
 
 def _name_axis(ax: Axes, name: str, number: int) -> None:

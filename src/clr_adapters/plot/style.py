@@ -106,6 +106,43 @@ def marks(i: int, before: int, places: Sequence[int]) -> dict[str, Any]:
     }
 
 
+def mark_rate(
+    ax: Axes, lr: float, name: str, align: str, height: float, *, thin: bool = False
+) -> None:
+    """A vertical line at a rate, with its name and value along it.
+
+    Args:
+        ax: The Axes, with rates on their x axis.
+        lr: The rate.
+        name: What the rate is called.
+        align: The label's alignment: "right" puts it on the left of the line.
+        height: Where the label begins, from 0 to 1.
+        thin: Whether the line is the edge of a range.
+    """
+    dashes: Any = "-" if thin else (0, (4, 2, 1, 2))
+    ax.axvline(
+        lr,
+        color="0.25" if thin else "black",
+        linewidth=1.0 if thin else 1.6,
+        linestyle=dashes,
+        zorder=0.6 if thin else 2.2,
+        label=f"{name} {lr:.2g}",
+    )
+    ax.annotate(
+        f"{name} {lr:.2g}",
+        (lr, height),
+        xycoords=("data", "axes fraction"),
+        xytext=(-2 if align == "right" else 2, 0),
+        textcoords="offset points",
+        rotation=90,
+        ha=align,
+        va="top" if height > 0.5 else "bottom",
+        fontsize=9,
+        zorder=4,
+        bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 0.5},
+    )
+
+
 def name_lines(ax: Axes, lines: Sequence[Line2D]) -> None:
     """Write each label at the right end of its line; where that does not fit, make a legend."""
     ax.autoscale_view()

@@ -19,7 +19,7 @@ import clrcore
 from .. import _io, _text
 
 BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
-PICTURES = ("range_test.png", "comparison.png")
+PICTURES = ("range_test.png", "confirmation.png", "comparison.png")
 
 
 @click.command(short_help="Run the whole method on real digits, in two minutes.")
@@ -59,7 +59,7 @@ def demo(out: Path, seeds: int | None, seed: int, quick: bool) -> None:
 def _demo(out: Path, seeds: tuple[int, ...], quick: bool) -> None:
     """Run the demo and write its files."""
     try:
-        from clr_adapters.plot import plot_range_test
+        from clr_adapters.plot import plot_confirmation, plot_range_test
 
         from . import data, experiment, page, pictures, report, training
 
@@ -78,14 +78,19 @@ def _demo(out: Path, seeds: tuple[int, ...], quick: bool) -> None:
         few = seeds[: experiment.RANGE_TEST_SEEDS]
         curves = training.range_test(experiment.SWEEP, splits.first(len(few)), few, tick=tick)
     try:
-        bounds = clrcore.suggest_bounds(curves)
+        suggested = clrcore.suggest_bounds(curves)
+        report.write(files["range_test.png"], plot_range_test(curves, suggested).figure.figure)
+        click.echo(f"The range test suggests lr={suggested.lr:.3g}. Trials at rates around it:")
+        check = clrcore.Confirmation(suggested, num_steps=experiment.TRIAL)
+        with _progress("trials", check.most_updates) as tick:
+            bounds = training.confirm(check, splits.first(len(few)), few, tick=tick)
     except clrcore.NoBoundsError as error:
-        raise _io.NoAnswer(f"the range test gave no bounds: {error}") from error
-    click.echo(f"Bounds from {len(curves)} seeds:")
+        raise _io.NoAnswer(str(error)) from error
+    report.write(files["confirmation.png"], plot_confirmation(bounds).figure.figure)
+    click.echo(_text.table(report.trials_table(bounds)) + "\n")
     for line in str(bounds).splitlines():
         click.echo(_text.wrapped(line, "  "))
     click.echo()
-    report.write(files["range_test.png"], plot_range_test(curves, bounds).figure.figure)
 
     arms = experiment.arms(bounds.base_lr, bounds.max_lr, bounds.lr, settings)
     total = sum(arm.total_steps for arm in arms)

@@ -17,6 +17,7 @@ from .training import BATCH, History, Start, Tick, start, train
 EPOCH = TRAIN // BATCH
 RANGE_TEST_EPOCHS = 8
 RANGE_TEST_SEEDS = 5
+TRIAL = 200
 SWEEP = clrcore.linear_sweep(0.0, 1.5, RANGE_TEST_EPOCHS * EPOCH)
 GRID = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
 

@@ -20,7 +20,7 @@ def page(results: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str:
 
     Args:
         results: As `report.results` makes them.
-        pictures: PNG files by name, range_test.png and comparison.png.
+        pictures: PNG files by name: range_test.png, confirmation.png and comparison.png.
     """
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True

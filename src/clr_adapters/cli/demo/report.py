@@ -31,6 +31,7 @@ from .experiment import (
     SHORT,
     STAGED,
     SWEEP,
+    TRIAL,
     TRIANGULAR,
     Arm,
     Settings,
@@ -133,13 +134,21 @@ def in_short(findings: Findings, settings: Settings) -> str:
     for word, verb in (("higher", "beat"), ("tie", "tie with"), ("lower", "lose to")):
         names = [o for o in OPPONENTS if versus(findings.differences[STAGED, o]) == word]
         if names:
-            clauses.append(
-                f"{verb} {' and '.join(described(o, findings, settings) for o in names)}"
-            )
+            *more, last = [described(name, findings, settings) for name in names]
+            clauses.append(f"{verb} {' and '.join([', '.join(more), last] if more else [last])}")
     return (
         f"In short: cycles ({STAGED}) between the bounds of the range test, "
         f"{settings.short / EPOCH:g} epochs long, {', '.join(clauses)}."
     )
+
+
+def trials_table(bounds: clrcore.Bounds) -> list[list[str]]:
+    """The rates that were tried, and the loss that each trial ended at."""
+    trials = sorted(bounds.trials, key=lambda trial: trial.lr)
+    return [
+        [f"trials of {TRIAL} updates", *(f"lr {trial.lr:.2g}" for trial in trials)],
+        ["ended at a loss of", *(f"{trial.loss:.3f}" for trial in trials)],
+    ]
 
 
 def table(findings: Findings, settings: Settings, plus_minus: str = "+-") -> list[list[str]]:
@@ -171,8 +180,8 @@ def verdict(findings: Findings, settings: Settings) -> list[str]:
     return [
         in_short(findings, settings),
         f"The range test costs {RANGE_TEST_EPOCHS} epochs per seed, on "
-        f"{min(findings.seeds, RANGE_TEST_SEEDS)} seeds; trying {len(GRID)} constant rates costs "
-        f"{len(GRID) * short:g} epochs per seed.",
+        f"{min(findings.seeds, RANGE_TEST_SEEDS)} seeds, and each trial {TRIAL / EPOCH:.2g}. "
+        f"Trying {len(GRID)} constant rates costs {len(GRID) * short:g} epochs per seed.",
         f"Seeds that ended below {COLLAPSED:g} %: "
         + (f"{collapsed}; they are counted in." if collapsed else "none."),
         f"This is one small network on one data set. The {findings.seeds} seeds split the same "

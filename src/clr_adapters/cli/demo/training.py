@@ -119,6 +119,24 @@ def range_test(
     return [test.curve for test in tests]
 
 
+def confirm(
+    check: clrcore.Confirmation, splits: Splits, seeds: Sequence[int], *, tick: Tick
+) -> clrcore.Bounds:
+    """Run the trials of a confirmation, each from the same start.
+
+    The networks of all seeds are trained side by side; the mean of their losses is recorded.
+    """
+    with np.errstate(all="ignore"):  # a trial at too high a rate diverges
+        for trial in check:
+            network, optimizer = start(seeds)
+            for lr, (images, labels) in zip(trial, batches(splits.train, seeds), strict=False):
+                losses = network.differentiate(images, labels)
+                optimizer.update(lr)
+                trial.record(loss=losses.mean())
+                tick(1)
+    return check.bounds
+
+
 def train(
     policy: clrcore.Policy,
     total_steps: int,
