@@ -163,7 +163,7 @@ def jobs(results: Results, phase: str) -> Iterator[Job]:
                 yield ("constant", lr, TRIAL_STEPS, seed)
         for seed in TRIAL_SEEDS[:1]:
             for kind in REHEARSALS:
-                yield from ((kind, lr, SHORT, seed) for lr in grid(results.optimizer, 1))
+                yield from ((kind, lr, SHORT, seed) for lr in grid(results.optimizer))
     else:
         best = results.best()
         for share in PEAKS[phase]:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any, Self
 
-    from .bounds import Bounds
+    from .bounds import Bounds, BoundsWarning
     from .policy import Policy
 
 VERSION = 1
@@ -40,6 +40,11 @@ FIRST_TRIALS = (0, -1, 1, -2)
 LEAST_RATES, MOST_RATES = 3, 6
 # A rate ties with the best where its loss is within this share of the best trial's fall.
 TIE = 0.02
+# Longer trainings want lower rates: by (updates of the training / of a trial) to this power.
+# Fitted by `python benchmarks/long.py --fit`.
+CARRY = 0.17
+# The length, in trials, that a training of unknown length is taken to have.
+UNKNOWN_LENGTH = 2.0
 # A trial trains where its loss has fallen by this share of the best trial's fall.
 TRAINS = 0.5
 # The mean loss of this share of the slowest trial, its first, stands for the start.
@@ -56,13 +61,15 @@ class Confirmation:
     Iterate over it for trials. Before each trial, put the model and the optimizer back to the
     same start, and seed with `trial.seed` where you can. The first trials are at the suggested
     rate, at half a decade below and above it, and at a decade below. While the best trial is at
-    an edge, a further trial follows beyond it. The answer is the smallest rate that ties with
-    the best.
+    an edge, a further trial follows beyond it. The answer comes from the smallest rate that ties
+    with the best: refined by a parabola through its neighbours, and carried to the length of the
+    planned training.
 
     Args:
         bounds_or_rate: The suggestion: `Bounds`, or a constant rate > 0.
-        num_steps: Updates of each trial, an integer >= 10.
-        total_steps: Updates of the planned training, if known.
+        num_steps: Updates of each trial, an integer >= 10; never more than total_steps.
+        total_steps: Updates of the planned training, if known. Longer trainings want lower
+            rates, so the answer is carried to this length.
         kind: "constant", or the schedule of the planned training, compressed into num_steps
             updates: a kind of `Bounds.policy(total_steps=...)`.
         seeds: None for seed 0; a number n for the seeds 0..n-1; or the seeds. With several,
@@ -85,7 +92,7 @@ class Confirmation:
         ...         trial.record(loss=weight**2)
         ...         weight -= lr * 2 * weight
         >>> round(check.bounds.lr, 3)
-        0.032
+        0.05
     """
 
     def __init__(
@@ -101,6 +108,8 @@ class Confirmation:
         self._suggested, self._rate = _suggestion(bounds_or_rate)
         self._num_steps = check_steps("num_steps", num_steps, 10)
         self._total_steps = None if total_steps is None else check_steps("total_steps", total_steps)
+        if self._total_steps is not None:
+            self._num_steps = min(self._num_steps, self._total_steps)
         self._kind = check_choice("kind", kind, ["constant", *KINDS])
         self._seeds = check_seeds("seeds", seeds) or [0]
         per_rate = self._num_steps * len(self._seeds)
@@ -167,8 +176,8 @@ class Confirmation:
         peak = PEAKS[self._kind] * lr
         return planned(self._kind, peak, self._num_steps)
 
-    def _lr(self, distance: int) -> float:
-        return self._rate * STEP**distance
+    def _lr(self, distance: float) -> float:
+        return self._rate * float(STEP**distance)
 
     def _next(self) -> tuple[float, int] | None:
         """Rate and seed of the next trial; None after the last. It follows from the results."""
@@ -223,77 +232,106 @@ class Confirmation:
         losses = dict(sorted(zip(self._distances(), self._losses(), strict=True)))
         start = self._start()
         best = min(losses, key=losses.__getitem__)
-        if not self._trained(best, losses[best], start):
+        if not self._trained(best, start):
             raise NoBoundsError(
                 f"none of {len(losses)} rates from {self._lr(min(losses)):.3g} to "
                 f"{self._lr(max(losses)):.3g} trains within {self._num_steps} updates: the loss "
-                f"starts at {start:.4g} and ends at {losses[best]:.4g} at best; use longer trials "
-                "(num_steps), another suggestion, or check that the model learns at all",
+                f"starts at {start:.4g} and ends at {self._training_loss(best):.4g} at best; use "
+                "longer trials (num_steps), another suggestion, or check that the model learns",
                 "none_trains",
             )
         return self._answer(losses, start)
 
-    def _trained(self, best: int, loss: float, start: float) -> bool:
-        """Whether the best trial's loss fell by more than its noise."""
-        if not math.isfinite(loss):
-            return False
-        ends = [r for r in self._results if math.isclose(r.lr, self._lr(best))]
-        errors = [standard_error(last(r.losses)) for r in ends]
-        first = standard_error(self._first(ends[0]))
-        return start - loss > SURE * math.hypot(mean(errors), first)
+    def _runs(self, distance: int) -> list[TrialResult]:
+        """The trials at a rate."""
+        return [r for r in self._results if math.isclose(r.lr, self._lr(distance))]
+
+    def _training_loss(self, distance: int) -> float:
+        """The training loss at the end of the trials at a rate."""
+        return mean([mean(last(result.losses)) for result in self._runs(distance)])
+
+    def _trained(self, best: int, start: float) -> bool:
+        """Whether the best trial's training loss fell by more than its noise."""
+        runs = self._runs(best)
+        noise = [standard_error(part(run)) for run in runs for part in (self._first, self._last)]
+        fall = start - self._training_loss(best)
+        return math.isfinite(fall) and fall > SURE * math.hypot(*noise)
+
+    def _last(self, result: TrialResult) -> Sequence[float]:
+        return last(result.losses)
 
     def _answer(self, losses: dict[int, float], start: float) -> Bounds:
-        from .bounds import Bounds, BoundsWarning
+        from .bounds import Bounds
 
         tied = ties(losses, start)
-        lr = self._lr(tied[0])
-        best = min(losses, key=losses.__getitem__)
-        fall = start - losses[best]
-        trained = [k for k, loss in losses.items() if start - loss >= TRAINS * fall]
-        top, failing = max(trained), [k for k in losses if k > max(trained)]
-        old_base, old_max = (
+        middle = self._lr(vertex(losses, tied[0]))
+        carried = self._carried()
+        lr = middle * carried
+        base, most = (
             (self._rate / 4.0, 2.0 * self._rate)
             if self._suggested is None
             else (self._suggested.base_lr, self._suggested.max_lr)
         )
-        factor = lr / self._rate
-        reasons = [
-            f"trials of {self._num_steps} updates ended at a loss of "
-            + ", ".join(f"{loss:.4g} at lr={self._lr(k):.3g}" for k, loss in losses.items())
-            + f", from {start:.4g}"
-        ]
-        if len(tied) > 1:
-            reasons.append(
-                f"the trials tie from lr={lr:.3g} to {self._lr(tied[-1]):.3g}: their losses are "
-                f"within {100 * TIE:.0f} % of the best fall, so the smallest rate was taken"
-            )
-        else:
-            reasons.append(f"the trial at lr={lr:.3g} is the best, and none below ties with it")
-        warnings = []
-        if best in (min(losses), max(losses)):
-            side = "largest" if best == max(losses) else "smallest"
-            warnings.append(
-                BoundsWarning(
-                    f"the best trial has the {side} rate tried, lr={self._lr(best):.3g}; confirm "
-                    "again from there",
-                    "trials_at_edge",
-                )
-            )
-        if self._suggested is not None:
-            reasons += [f"before the trials: {reason}" for reason in self._suggested.reasons]
-            reasons += [f"before the trials: {warning}" for warning in self._suggested.warnings]
+        ends = {k: self._training_loss(k) for k in losses}
+        enough = start - TRAINS * (start - min(ends.values()))
+        top = max(k for k, end in ends.items() if end <= enough)
         highest = self._lr(top)
+        failing = [self._lr(k) for k in losses if k > top]
         return Bounds(
-            base_lr=min(old_base * factor, lr),
-            max_lr=max(min(old_max * factor, highest), lr),
+            base_lr=min(base * lr / self._rate, lr),
+            max_lr=max(min(most * lr / self._rate, highest), lr),
             lr=lr,
-            lr_interval=(lr * STEP**-BAND, self._lr(tied[-1]) * STEP**BAND),
-            max_lr_interval=(highest, self._lr(min(failing)) if failing else highest * STEP),
+            lr_interval=(lr * STEP**-BAND, max(self._lr(tied[-1]) * carried, lr) * STEP**BAND),
+            max_lr_interval=(highest, min(failing, default=highest * STEP)),
             rule="confirmation",
-            reasons=reasons,
-            warnings=warnings,
+            reasons=self._reasons(losses, start, tied, middle),
+            warnings=self._warnings(losses),
             trials=self._results,
         )
+
+    def _carried(self) -> float:
+        """The factor from the best rate of the trials to that of the planned training."""
+        if self._total_steps is None:
+            return float(UNKNOWN_LENGTH**-CARRY)
+        return float((self._total_steps / self._num_steps) ** -CARRY)
+
+    def _reasons(
+        self, losses: dict[int, float], start: float, tied: list[int], middle: float
+    ) -> list[str]:
+        ended = ", ".join(f"{loss:.4g} at lr={self._lr(k):.3g}" for k, loss in losses.items())
+        low, high = self._lr(tied[0]), self._lr(tied[-1])
+        reasons = [
+            f"trials of {self._num_steps} updates ended at a loss of {ended}, from {start:.4g}",
+            f"the trials tie: any rate from lr={low:.3g} to {high:.3g} ends within "
+            f"{100 * TIE:.0f} % of the best fall, and the smallest was taken"
+            if len(tied) > 1
+            else f"the trial at lr={low:.3g} is the best, and no smaller rate ties with it",
+            f"a parabola through this trial and its neighbours is lowest at lr={middle:.3g}",
+            f"a training of {self._total_steps} updates wants {self._carried():.2f} times the best "
+            f"rate of {self._num_steps} updates"
+            if self._total_steps is not None
+            else f"the length of the training is unknown, so {self._carried():.2f} times that rate "
+            "was taken; give total_steps to carry it to its length",
+        ]
+        if self._suggested is not None:
+            earlier = (*self._suggested.reasons, *self._suggested.warnings)
+            reasons += [f"before the trials: {sentence}" for sentence in earlier]
+        return reasons
+
+    def _warnings(self, losses: dict[int, float]) -> list[BoundsWarning]:
+        from .bounds import BoundsWarning
+
+        best = min(losses, key=losses.__getitem__)
+        if min(losses) < best < max(losses):
+            return []
+        side = "largest" if best == max(losses) else "smallest"
+        return [
+            BoundsWarning(
+                f"the best trial has the {side} rate tried, lr={self._lr(best):.3g}; confirm again "
+                "from there",
+                "trials_at_edge",
+            )
+        ]
 
     def state_dict(self) -> dict[str, Any]:
         """The trials that are over as plain data, valid as JSON.
@@ -385,6 +423,20 @@ def ties(losses: dict[int, float], start: float) -> list[int]:
     # Held-out losses may stand above the start of the training loss; then their range counts.
     fall = start - lowest if start > lowest else highest - lowest
     return [k for k in sorted(losses) if losses[k] <= losses[best] + TIE * fall]
+
+
+def vertex(losses: dict[int, float], at: int) -> float:
+    """Where the parabola through three neighbouring losses is lowest, at most half a step away.
+
+    Args:
+        losses: Loss at the end by rate, in steps.
+        at: The middle of the three. Where a neighbour is missing or broke down, it is the answer.
+    """
+    low, middle, high = (losses.get(at + k, math.inf) for k in (-1, 0, 1))
+    curvature = low - 2.0 * middle + high
+    if not math.isfinite(curvature) or curvature <= 0.0:
+        return float(at)
+    return at + max(-0.5, min(0.5, 0.5 * (low - high) / curvature))
 
 
 def extension(losses: dict[int, float], start: float) -> int | None:
