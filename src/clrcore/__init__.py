@@ -3,6 +3,10 @@
 Imports no framework, and NumPy only when arrays or curves are asked for.
 """
 
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+
 from .budget import Budget as Budget
 from .budget import step_size_from_epochs as step_size_from_epochs
 from .budget import whole_cycles as whole_cycles
@@ -16,6 +20,7 @@ from .cycles import Position as Position
 from .dictionary import policy_from_dict as policy_from_dict
 from .errors import NoBoundsError as NoBoundsError
 from .execution import range_tests as range_tests
+from .hints import name_hint
 from .monitor import CycleMonitor as CycleMonitor
 from .monitor import Verdict as Verdict
 from .policies import constant as constant
@@ -57,6 +62,7 @@ __all__ = [
     "bound_rules",
     "chain",
     "constant",
+    "convert_rate",
     "cooldown",
     "cosine",
     "cyclic",
@@ -84,6 +90,7 @@ if TYPE_CHECKING:
     from .bounds import BoundsWarning as BoundsWarning
     from .bounds import bound_rules as bound_rules
     from .bounds import suggest_bounds as suggest_bounds
+    from .convert import convert_rate as convert_rate
     from .curve import Curve as Curve
 
 # What needs NumPy, and where it is.
@@ -93,15 +100,24 @@ _WITH_NUMPY = {
     "bound_rules": "bounds",
     "suggest_bounds": "bounds",
     "Curve": "curve",
+    "convert_rate": "convert",
 }
 
 
 def __getattr__(name: str) -> object:
     if name in _WITH_NUMPY:
-        from importlib import import_module
-
         return getattr(import_module(f"{__name__}.{_WITH_NUMPY[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    hint = "" if name.startswith("_") else name_hint(name, __all__)
+    message = f"module {__name__!r} has no attribute {name!r}" + (f"; {hint}" if hint else "")
+    # `from clrcore import ...` drops the message of an AttributeError and of a missing module.
+    if hint and _in_from_import() and find_spec(f"{__name__}.{name}") is None:
+        raise ImportError(message, name=__name__)
+    raise AttributeError(message, name=name)
+
+
+def _in_from_import() -> bool:
+    """Whether `__getattr__` was called by a statement `from clrcore import ...`."""
+    return sys._getframe(2).f_code.co_name == "_handle_fromlist"
 
 
 def __dir__() -> list[str]:

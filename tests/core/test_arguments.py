@@ -21,12 +21,14 @@ GOOD = {
     "stepwise": {"lr": 0.1, "milestones": [10, 20]},
     "exponential": {"lr": 0.1, "gamma": 0.9},
     "decay": {"max_lr": 1.0, "base_lr": 0.1, "step_size": 10},
+    "cosine": {"max_lr": 1.0, "base_lr": 0.1, "num_steps": 10},
     "linear_sweep": {"min_lr": 0.1, "max_lr": 1.0, "num_steps": 10},
     "exponential_sweep": {"min_lr": 0.1, "max_lr": 1.0, "num_steps": 10},
     "one_cycle": {"max_lr": 1.0, "total_steps": 100},
     "smith_one_cycle": CYCLIC,
     "warm_restarts": {"base_lr": 0.1, "max_lr": 1.0, "period": 10},
     "chain": {"stages": [(clrcore.constant(0.1), 10)]},
+    "cooldown": {"policy": clrcore.constant(0.1), "at": 20, "num_steps": 10},
 }
 
 OPTIONAL = {
@@ -89,7 +91,7 @@ def test_the_good_arguments_are_good(constructor):
     data = policy.to_dict()
     assert data["type"] == constructor
     for name, value in GOOD[constructor].items():
-        if name != "stages":
+        if name not in ("stages", "policy"):
             assert data[name] == value
 
 
@@ -132,7 +134,6 @@ def test_values_that_contradict_are_refused(constructor, arguments, message):
     ("constructor", "arguments", "message"),
     [
         ("triangular", {"window": 3}, r"window must be"),
-        ("triangular", {"gamma": 0.9}, r"gamma"),
         ("cyclic", {"scale": "halving"}, r"scale must be None, a scale, or a callable"),
         ("stepwise", {"milestones": "12"}, r"milestones must be a list"),
         ("stepwise", {"milestones": 12}, r"milestones must be a list"),
@@ -148,12 +149,37 @@ def test_things_of_the_wrong_kind_are_refused(constructor, arguments, message):
         getattr(clrcore, constructor)(**GOOD[constructor] | arguments)
 
 
-@pytest.mark.parametrize("name", ["gamma", "decays"])
-def test_exp_range_has_no_defaults(name):
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("gamma", "gamma"), ("decays", 'decays must be given: "amplitude" .* or "bounds" .*paper')],
+)
+def test_exp_range_has_no_defaults(name, message):
     arguments = {key: value for key, value in GOOD["exp_range"].items() if key != name}
 
-    with pytest.raises(TypeError, match=name):
+    with pytest.raises(TypeError, match=message):
         clrcore.exp_range(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("constructor", "name", "hint"),
+    [
+        ("triangular", "step_size_up", "use step_size"),
+        ("triangular2", "mode", "each mode is a function: triangular, triangular2, exp_range"),
+        ("triangular", "start_lr", "use base_lr"),
+        ("linear_sweep", "start_lr", "use min_lr"),
+        ("exponential_sweep", "num_iter", "use num_steps"),
+        ("one_cycle", "epochs", "lengths are in steps: epochs . steps_per_epoch"),
+        ("one_cycle", "criterion", "clr_adapters.torch.range_test takes loss_fn="),
+        ("warm_restarts", "T_0", "use period"),
+        ("stepwise", "gamma", "use factor"),
+        ("constant", "gamma", "its arguments are lr$"),
+        ("triangular", "max_rl", "did you mean 'max_lr'"),
+        ("cooldown", "colour", "its arguments are policy, at, num_steps, final_lr, shape"),
+    ],
+)
+def test_names_from_elsewhere_lead_to_ours(constructor, name, hint):
+    with pytest.raises(TypeError, match=rf"^{constructor}\(\) has no argument '{name}'; .*{hint}"):
+        getattr(clrcore, constructor)(**GOOD[constructor], **{name: 3})
 
 
 def test_numpy_scalars_become_python_numbers():

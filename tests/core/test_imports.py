@@ -98,5 +98,25 @@ def test_public_names_are_there_and_others_are_not():
     assert {"triangular", "Curve", "suggest_bounds", "Bounds", "NoBoundsError"} <= public
     for name in public - {"annotations"}:
         assert getattr(clrcore, name) is not None or name == "TYPE_CHECKING"
-    with pytest.raises(AttributeError, match="module 'clrcore' has no attribute 'triangle'"):
-        clrcore.triangle  # noqa: B018
+    for name in ("bounds", "curve"):  # modules are imported as usual
+        assert run(f"from clrcore import {name}").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("CyclicLR", "; use clrcore.triangular with clr_adapters.torch.PolicyLR"),
+        ("range_test", "; use clr_adapters.torch.range_test, its twins in keras and jax, or"),
+        ("torch", "; import clr_adapters.torch"),
+        ("triangle", r"; did you mean 'triangular'\?"),
+        ("nothing_like_it", "$"),
+    ],
+)
+def test_unknown_names_lead_to_ours(name, hint):
+    message = f"module 'clrcore' has no attribute '{name}'{hint}"
+    with pytest.raises(AttributeError, match=message):
+        getattr(clrcore, name)
+    if hint == "$":
+        message = "cannot import name 'nothing_like_it' from 'clrcore'"
+    with pytest.raises(ImportError, match=message):
+        exec(f"from clrcore import {name}")
