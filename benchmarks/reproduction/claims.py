@@ -81,12 +81,13 @@ COLLAPSE = "none_collapsed"
 
 
 class Claim(NamedTuple):
-    """One claim: what it says, when it holds, and in which cases it is put to the test.
+    """A claim of the paper, the rule for it, and the cases that test it.
 
     lines: (rule, arm, against); against is None where collapsed seeds are counted.
     """
 
     key: str
+    title: str
     says: str
     rule: str
     cases: tuple[str, ...]
@@ -109,8 +110,9 @@ def _usable(suffix: str) -> tuple[tuple[str, str, str | None], ...]:
 CLAIMS = (
     Claim(
         "C1",
-        "The same accuracy in fewer updates: cycles of 50 epochs, and 8 of range test, do as "
-        "well as the paper's stepwise baseline of 140 epochs at base_lr.",
+        "same accuracy in fewer updates",
+        "Cycles reach the same accuracy in fewer updates: 50 epochs, and 8 of range test, do as "
+        "well as the paper's stepwise baseline of 140 epochs from base_lr.",
         f"Held if the lower end of the interval is above -{MARGIN} points; otherwise it did not "
         "show.",
         SGD,
@@ -118,9 +120,10 @@ CLAIMS = (
     ),
     Claim(
         "C1'",
-        "The control of C1: at 50 epochs the same cycles do better than the stepwise baseline "
-        "compressed to 50 epochs, at base_lr and at max_lr, and than the best constant rate of "
-        "the grid. If they tie, cycles match a tuned rate without tuning, no more.",
+        "better than tuned schedules of the same length",
+        "At the same length of 50 epochs, cycles do better than the stepwise schedule from "
+        "base_lr, than the stepwise schedule from max_lr, and than the best constant rate of "
+        "the grid. A tie means that cycles match a tuned rate without tuning.",
         "Held if the interval lies above 0, tied if 0 is in it; otherwise it did not show.",
         SGD,
         tuple(
@@ -131,8 +134,9 @@ CLAIMS = (
     ),
     Claim(
         "C2",
-        "The range test gives usable bounds: with those of suggest_bounds no seed collapses, "
-        "and cycles do as well as the best constant of the grid.",
+        "the range test's bounds are usable",
+        "The range test gives usable bounds: between the bounds of suggest_bounds no seed "
+        "collapses, and cycles do as well as the best constant of the grid.",
         f"Held if no seed ends below {COLLAPSED:g} % and the lower end of the interval is above "
         f"-{MARGIN} points; otherwise it did not show.",
         ALL,
@@ -140,23 +144,26 @@ CLAIMS = (
     ),
     Claim(
         "C2p",
-        "The same as C2 with the peak rule in place of suggest_bounds: max_lr = 0.8 of the "
-        "rate where the held-out accuracy peaks, base_lr = max_lr / 4.",
+        "the peak rule's bounds are usable",
+        "The same as C2 with the peak rule: max_lr is 0.8 of the rate with the best held-out "
+        "accuracy, base_lr = max_lr / 4.",
         "As C2.",
         ALL,
         _usable(PEAK),
     ),
     Claim(
         "C3",
-        "Less tuning: cycles, for 58 epochs in all, do better than a constant rate picked "
-        "blindly, which is the mean over the grid; the grid itself costs 300 epochs.",
+        "cycles save tuning",
+        "Cycles save tuning: with 58 epochs in all they do better than a constant rate picked "
+        "blindly, the mean over the grid. The grid itself costs 300 epochs.",
         "Held if the interval lies above 0, tied if 0 is in it; otherwise it did not show.",
         ALL,
         (("superior", STAGED, MEAN), ("superior", TRIANGULAR2, MEAN)),
     ),
     Claim(
         "C4",
-        "The rise is needed: triangular does better than the paper's control decay, which "
+        "cycles need their rise",
+        "Cycles need their rise: triangular does better than the paper's control decay, which "
         "falls from max_lr to base_lr in 8 epochs and stays there.",
         "Held if the interval lies above 0, tied if 0 is in it; otherwise it did not show.",
         SGD,
@@ -164,8 +171,9 @@ CLAIMS = (
     ),
     Claim(
         "C5",
-        "With Adam cycles gain little, against the baseline of 140 epochs and against the same "
-        "compressed to 50; nothing is said about losses.",
+        "with Adam cycles gain little",
+        "With Adam cycles gain little against the stepwise baseline, at 140 and at 50 epochs. "
+        "They may lose.",
         f"Held if the upper end of the interval is below {MARGIN} points; tied if it is not and "
         "0 is in the interval; otherwise it did not show.",
         ("relu-adam",),
@@ -175,9 +183,10 @@ CLAIMS = (
     ),
     Claim(
         "C6",
-        "Stop at the end of a cycle: within the triangular run accuracy is higher at the last "
-        "end of a cycle (50 epochs) than at the last peak (45), and higher at ends than at the "
-        "peaks between them.",
+        "the end of a cycle is the moment to stop",
+        "The end of a cycle is the moment to stop: accuracy of the triangular run is higher at the "
+        "last end of a cycle (50 epochs) than at the last peak (45), and higher at ends than at "
+        "the peaks between them.",
         "Held if the interval lies above 0, tied if 0 is in it; otherwise it did not show.",
         ALL,
         (("superior", LAST_END, LAST_PEAK), ("superior", ENDS, PEAKS)),

@@ -34,7 +34,7 @@ def range_tests(cases: list[Any]) -> Figure:
     figure = Figure(figsize=(8, 4.2 * len(cases)), dpi=DPI, layout="constrained")
     for case, ax in zip(cases, figure.subplots(len(cases), 1, squeeze=False)[:, 0], strict=True):
         curves = [_accuracy_alone(plain) for plain in case["curves"]]
-        bounds = clrcore.Bounds(**{k: v for k, v in case["bounds"].items() if k != "version"})
+        bounds = clrcore.Bounds.from_dict(case["bounds"])
         plot_range_test(curves, bounds, ax=ax)
         for name, reading, colour, dashes in (
             ("by eye", case["eye"], "#0072B2", (0, (6, 2))),

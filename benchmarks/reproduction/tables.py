@@ -17,7 +17,10 @@ def verdict_table(cases: Mapping[str, Plain]) -> str:
     return table(
         ("claim", *(case["title"] for case in cases.values())),
         [
-            (claim.key, *(case["verdicts"].get(claim.key, "") for case in cases.values()))
+            (
+                f"{claim.key}: {claim.title}",
+                *(case["verdicts"].get(claim.key, "") for case in cases.values()),
+            )
             for claim in CLAIMS
         ],
     )

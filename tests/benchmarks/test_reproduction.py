@@ -476,7 +476,7 @@ class TestRun:
     def test_the_rules_come_first(self, run):
         _, said = run
         assert said.startswith(page.rules())
-        assert said.index("## What came out") > len(page.rules())
+        assert said.index("## Short version") > len(page.rules())
 
     def test_nothing_is_trained_before_the_rules_are_printed(self, capsys, tmp_path, monkeypatch):
         monkeypatch.setattr(reproduce.data, "load", lambda: 1 / 0)
