@@ -15,6 +15,7 @@ The truth uses seeds 0, 1, 2. Trials, which stand for what a user does, use seed
 import argparse
 import json
 import math
+import statistics
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,13 @@ PEAKS = {"schedules": (1.0,), "doubled": (2.0,), "others": (4.0, 0.5)}
 REHEARSALS = ("linear", "one_cycle")
 # A loss this many times above the start is divergence; what follows is not trained.
 DIVERGED = 1e4
+
+DEFAULT_RATES = {"sgd": 0.01, "mom": 0.01, "adam": 1e-3, "adamw": 1e-3, "rmsprop": 1e-3}
+# A rate is good where training at it misses at most this share of the best fall.
+NEAR = 0.05
+# A training that misses this share of the best fall counts as dead.
+DEAD = 0.5
+EXPONENTS = [0.02 * k for k in range(16)]
 
 Job = tuple[str, float, int, int]
 
@@ -146,6 +154,32 @@ class Results:
         ends = self.constants(steps)
         return min(ends, key=ends.__getitem__)
 
+    def missed(self, lr: float, steps: int) -> float:
+        """What training at this rate misses of the best fall, as a share of it, at most 1.
+
+        Between the rates tried, the loss is interpolated over the logarithm of the rate.
+        """
+        ends = self.constants(steps)
+        tried = sorted(ends)
+        best = min(ends.values())
+        lr = min(max(lr, tried[0]), tried[-1])
+        above = next(i for i, r in enumerate(tried) if r >= lr)
+        left, right = tried[max(above - 1, 0)], tried[above]
+        share = math.log(lr / left) / math.log(right / left) if right > left else 1.0
+        if share < 1.0 and math.isinf(ends[right]):  # the edge of what trains is not known better
+            end = ends[left] if share <= 0.5 else math.inf
+        else:
+            end = ends[left] + share * (ends[right] - ends[left]) if share < 1.0 else ends[right]
+        return min(1.0, (end - best) / (self.init - best))
+
+    def trial(self, lr: float, steps: int, seed: int) -> list[float]:
+        """The losses of a trial at the nearest rate tried."""
+        low, high = QUARTERS.get(self.optimizer, QUARTERS_ADAPTIVE)
+        nearest = rate(min(max(round(4 * math.log10(lr)), low), high))
+        run = self.runs["constant", nearest, TRIAL_STEPS, seed]
+        losses = [loss for loss in run["loss"] for _ in range(run["every"])]
+        return (losses if len(losses) >= steps else [*losses, math.nan])[:steps]
+
 
 def jobs(results: Results, phase: str) -> Iterator[Job]:
     """What is to be trained, in order; later jobs follow from earlier results."""
@@ -226,16 +260,160 @@ def train(run: Any, job: Job, start: float) -> dict[str, Any]:
     }
 
 
+def suggestion(results: Results, sweep: str, seed: int) -> Any:
+    """The bounds that a range test suggests, or the refusal."""
+    import clrcore
+
+    low, high, steps = SWEEPS[sweep]
+    losses = results.runs[sweep, 10.0, steps, seed]["loss"]
+    policy = clrcore.exponential_sweep(low, high, steps)
+    curve = clrcore.Curve([policy(k) for k in range(len(losses))], losses, sweep="exponential")
+    try:
+        return clrcore.suggest_bounds(curve)
+    except clrcore.NoBoundsError as error:
+        return error
+
+
+def confirmed(results: Results, suggested: Any, steps: int | None, seed: int) -> tuple[Any, int]:
+    """The confirmed bounds or the refusal, and the updates of the trials."""
+    import clrcore
+
+    refused = isinstance(suggested, clrcore.NoBoundsError)
+    start = DEFAULT_RATES[results.optimizer] if refused else suggested
+    check = clrcore.Confirmation(start, total_steps=steps)
+    for trial in check:
+        losses = results.trial(trial.lr, trial.total_steps, seed)
+        trial.next_rates(len(losses))
+        trial.record_block(losses)
+    try:
+        return check.bounds, check.updates
+    except clrcore.NoBoundsError as error:
+        return error, check.updates
+
+
+def all_results() -> list[Results]:
+    """The results of all settings whose trials are measured."""
+    found = []
+    for path in sorted(FOLDER.glob("*.json")):
+        results = Results(path.stem, json.loads(path.read_text())["optimizer"])
+        if all(job in results.runs for job in jobs(results, "trials")):
+            found.append(results)
+    return found
+
+
+def percent(flags: list[bool]) -> float:
+    return 100.0 * sum(flags) / len(flags) if flags else math.nan
+
+
+def score(settings: list[Results]) -> dict[str, Any]:
+    """Print how good single curves and confirmed answers are; the table as plain data."""
+    table: dict[str, Any] = {"settings": len(settings), "rows": []}
+    print(
+        f"{len(settings)} settings, {len(SWEEP_SEEDS)} curves each, trials with "
+        f"{len(TRIAL_SEEDS)} seeds"
+    )
+    print("sweep  updates |  one curve: good  lr/best  covers  width | confirmed: good  lr/best"
+          "  covers  width  or refused  most updates  max_lr dead")  # fmt: skip
+    for sweep, (_, _, sweep_steps) in SWEEPS.items():
+        for steps in (SHORT, LONG):
+            alone, after = Tally(), Tally()
+            for results in settings:
+                for seed in SWEEP_SEEDS:
+                    suggested = suggestion(results, sweep, seed)
+                    alone.add(results, suggested, steps, sweep_steps)
+                    for trial_seed in TRIAL_SEEDS:
+                        bounds, updates = confirmed(results, suggested, steps, trial_seed)
+                        after.add(results, bounds, steps, sweep_steps + updates)
+            print(f"{sweep} {steps:7} | {alone.line()} | {after.line()}")
+            table["rows"].append(
+                {"sweep": sweep, "steps": steps, "curve": vars(alone), "confirmed": vars(after)}
+            )
+    return table
+
+
+class Tally:
+    """Counts over answers."""
+
+    def __init__(self) -> None:
+        self.good: list[bool] = []
+        self.refused: list[bool] = []
+        self.ratio: list[float] = []
+        self.covered: list[bool] = []
+        self.width: list[float] = []
+        self.updates: list[int] = []
+        self.dead: list[bool] = []
+        self.names: list[str] = []
+
+    def add(self, results: Results, answer: Any, steps: int, updates: int) -> None:
+        """Score bounds or a refusal."""
+        refused = not hasattr(answer, "lr")
+        self.names.append(results.name)
+        self.refused.append(refused)
+        self.good.append(not refused and results.missed(answer.lr, steps) <= NEAR)
+        self.updates.append(updates)
+        if not refused:
+            low, high = answer.lr_interval
+            best = results.best(steps)
+            self.ratio.append(answer.lr / best)
+            self.covered.append(low <= best <= high)
+            self.width.append(math.log10(high / low))
+            self.dead.append(results.missed(answer.max_lr, LONG) >= DEAD)
+
+    def line(self) -> str:
+        """The shares in percent and the medians."""
+        return (
+            f"{percent(self.good):5.1f} {statistics.median(self.ratio):6.2f} "
+            f"{percent(self.covered):5.0f} {statistics.median(self.width):6.2f} "
+            f"{percent([g or r for g, r in zip(self.good, self.refused, strict=True)]):6.1f} "
+            f"{max(self.updates):6} {percent(self.dead):6.1f}"
+        )
+
+
+def fit(settings: list[Results]) -> None:
+    """Print the share of good confirmed rates by the exponent, and with settings left out."""
+    from clrcore import confirmation
+
+    good: dict[float, dict[str, list[bool]]] = {}
+    for exponent in EXPONENTS:
+        confirmation.CARRY = exponent
+        by_name = good[exponent] = {}
+        for results in settings:
+            flags = by_name[results.name] = []
+            for sweep in SWEEPS:
+                for seed in SWEEP_SEEDS:
+                    suggested = suggestion(results, sweep, seed)
+                    for steps in (SHORT, 500, 1000, LONG):
+                        for trial_seed in TRIAL_SEEDS:
+                            bounds, _ = confirmed(results, suggested, steps, trial_seed)
+                            near = (
+                                hasattr(bounds, "lr") and results.missed(bounds.lr, steps) <= NEAR
+                            )
+                            flags.append(near)
+        every = percent([flag for flags in by_name.values() for flag in flags])
+        print(f"exponent {exponent:.2f}: {every:5.1f} % good")
+    left_out = []
+    for results in settings:
+        others = {e: [f for n in good[e] if n != results.name for f in good[e][n]] for e in good}
+        best = max(others, key=lambda e: percent(others[e]))
+        left_out += good[best][results.name]
+    print(f"each setting with the exponent of the others: {percent(left_out):5.1f} % good")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("names", nargs="*", help="names of settings, instead of all")
     parser.add_argument("--measure", action="store_true", help="train what the results lack")
+    parser.add_argument("--fit", action="store_true", help="fit what is carried to the length")
     parser.add_argument("--phases", nargs="*", default=list(PHASES), choices=PHASES)
     arguments = parser.parse_args()
     if arguments.measure:
         measure(arguments.names, arguments.phases)
+    elif arguments.fit:
+        fit(all_results())
+    else:
+        score(all_results())
 
 
 if __name__ == "__main__":
