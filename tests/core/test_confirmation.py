@@ -142,6 +142,19 @@ def test_a_state_between_trials_goes_on_alike():
         assert second.bounds == whole.bounds
 
 
+def test_confirmed_bounds_are_plain_data_and_back():
+    check = clrcore.Confirmation(0.3, STEPS)
+    run(check, lambda lr, step: math.inf if lr > 0.5 and step > 2 else quadratic(lr, step))
+    bounds = check.bounds
+
+    data = json.loads(json.dumps(bounds.to_dict()))
+    assert clrcore.Bounds.from_dict(data) == bounds
+    assert hash(bounds) == hash(clrcore.Bounds.from_dict(data))
+    data["trials"][0]["lr"] = "fast"
+    with pytest.raises(TypeError, match="lr"):
+        clrcore.Bounds.from_dict(data)
+
+
 def test_a_refused_state_changes_nothing():
     check = clrcore.Confirmation(0.01, STEPS, total_steps=STEPS)
     run(check)

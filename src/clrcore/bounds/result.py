@@ -12,6 +12,7 @@ from ..arguments import (
     check_version,
     refuse,
 )
+from ..trials import TrialResult
 from .kinds import BoundsWarning
 
 TYPE_CHECKING = False
@@ -81,7 +82,7 @@ class Bounds(Value):
     rule: str
     reasons: tuple[str, ...]
     warnings: tuple[BoundsWarning, ...]
-    trials: tuple[Any, ...]
+    trials: tuple[TrialResult, ...]
 
     def __init__(
         self,
@@ -94,15 +95,17 @@ class Bounds(Value):
         rule: str,
         reasons: Sequence[str] = (),
         warnings: Sequence[str] = (),
-        trials: Sequence[Any] = (),
+        trials: Sequence[TrialResult] = (),
     ) -> None:
         base_lr = check_float("base_lr", base_lr, 0.0)
         max_lr = check_float("max_lr", max_lr, 0.0)
         check_order("base_lr", base_lr, "max_lr", max_lr)
         if not isinstance(rule, str):
             refuse(TypeError, "rule", "the name of a rule", rule)
-        if not isinstance(trials, list | tuple):
-            refuse(TypeError, "trials", "a list of trials", trials)
+        if not isinstance(trials, list | tuple) or not all(
+            isinstance(trial, TrialResult) for trial in trials
+        ):
+            refuse(TypeError, "trials", "a list of trial results", trials)
         self._set(
             base_lr=base_lr,
             max_lr=max_lr,
@@ -174,7 +177,7 @@ class Bounds(Value):
             "reasons": list(self.reasons),
             "warnings": [str(warning) for warning in self.warnings],
             "warning_kinds": [warning.kind for warning in self.warnings],
-            "trials": [_plain(trial) for trial in self.trials],
+            "trials": [trial.to_dict() for trial in self.trials],
         }
 
     @classmethod
@@ -194,6 +197,9 @@ class Bounds(Value):
             allowed = f"as many kinds as there are warnings, {len(texts)}"
             refuse(ValueError, "warning_kinds", allowed, data["warning_kinds"])
         given["warnings"] = [BoundsWarning(*pair) for pair in zip(texts, kinds, strict=True)]
+        if not isinstance(data["trials"], list):
+            refuse(TypeError, "trials", "a list", data["trials"])
+        given["trials"] = [TrialResult.from_dict(trial) for trial in data["trials"]]
         return cls(**given)
 
     def __repr__(self) -> str:
@@ -231,8 +237,3 @@ def _interval(name: str, value: tuple[float, float]) -> tuple[float, float]:
     low, high = (check_float(f"{name}[{i}]", end, 0.0) for i, end in enumerate(value))
     check_order(f"{name}[0]", low, f"{name}[1]", high)
     return low, high
-
-
-def _plain(trial: Any) -> Any:
-    """A trial as plain data."""
-    return trial.to_dict() if hasattr(trial, "to_dict") else trial
