@@ -188,6 +188,14 @@ def build(session: nox.Session) -> None:
     session.run("twine", "check", "--strict", *files)
     session.install("--force-reinstall", next(path for path in files if path.endswith(".whl")))
     session.run("python", "-c", "import clrcore, clr_adapters; print(clrcore.__version__)")
+    check = """
+import importlib.metadata, re
+links = re.findall(r"\\]\\(([^)]*)\\)", importlib.metadata.metadata("clrcore").get_payload())
+assert links and all(link.startswith("https:") for link in links), links
+"""
+    session.run("python", "-c", check)
+    # Without extras the command tells in one sentence what to install.
+    session.run("python", "-m", "clrcore", success_codes=[1])
 
 
 @nox.session(python="3.11")

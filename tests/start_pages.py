@@ -15,7 +15,7 @@ def programs(page):
     text = (DOCS / page).read_text("utf-8")
     training, going_on = (
         re.findall(r"^```python\n(.*?)^```", part, re.M | re.S)
-        for part in re.split(r"^## Save, and go on$", text, flags=re.M)
+        for part in re.split(r"^## Save and resume$", text, flags=re.M)
     )
     save, *rest = going_on
     again = [
@@ -38,5 +38,5 @@ def check_resumes(page, folder):
         printed.append(done.stdout)
     first, second = printed
     assert re.findall(r"cycle (\d): .*continue", first) == ["0", "1"]
-    assert second.startswith("320 updates were made\n")
+    assert second.startswith("resumed after 320 updates\n")
     assert "no improvement" in second.splitlines()[-1]

@@ -8,19 +8,18 @@ import sys
 from collections.abc import Mapping
 from inspect import Parameter, signature
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
 import clrcore
+from clrcore.arguments import LARGEST_COUNT
 from clrcore.dictionary import CONSTRUCTORS
 
 from . import _io
 from ._io import explained, option
 
 DEFAULT_OUT = Path("policy.png")
-# Steps are counted exactly up to here.
-LARGEST_COUNT = 2**53
 # Rows of numbers that are computed at a time.
 BLOCK = 10_000
 
@@ -176,18 +175,15 @@ def _policy(kind: str, given: Mapping[str, Any]) -> clrcore.Policy:
     arguments = KINDS[kind]
     missing = [name for name, needed in arguments.items() if needed and name not in given]
     foreign = [name for name in given if name not in arguments and name != "total_steps"]
-    if missing:
-        _refuse(kind, f"lacks {' '.join(map(option, missing))}")
-    if foreign:
-        _refuse(kind, f"has no {option(foreign[0])}")
+    problem = f"lacks {' '.join(map(option, missing))}" if missing else ""
+    if foreign and not missing:
+        problem = f"has no {option(foreign[0])}"
+    if problem:
+        raise click.UsageError(f"{kind} {problem}; it takes {usage(kind)}")
     try:
         return CONSTRUCTORS[kind](**{name: given[name] for name in given if name in arguments})
     except ValueError as error:
         raise click.UsageError(f"{kind}: {explained(error, ARGUMENTS)}") from error
-
-
-def _refuse(kind: str, what: str) -> NoReturn:
-    raise click.UsageError(f"{kind} {what}; it takes {usage(kind)}")
 
 
 def _read(file: str) -> clrcore.Policy:

@@ -20,24 +20,9 @@ from numpy.typing import NDArray
 import clrcore
 from clr_adapters import _files
 
+from . import experiment
 from .data import TEST, TRAIN, VALIDATION
-from .experiment import (
-    EPOCH,
-    FOUND,
-    GRID,
-    LONG,
-    RANGE_TEST_EPOCHS,
-    RANGE_TEST_SEEDS,
-    SHORT,
-    STAGED,
-    SWEEP,
-    TRIAL,
-    TRIANGULAR,
-    Arm,
-    Settings,
-    best_constant,
-    constant_name,
-)
+from .experiment import EPOCH, FOUND, GRID, LONG, SHORT, STAGED, TRIANGULAR, Arm, Settings
 from .statistics import Estimate, estimate
 from .training import BATCH, History
 
@@ -90,9 +75,9 @@ def find(histories: Mapping[str, History]) -> Findings:
     """Compare the arms. Every choice follows rules that were fixed before."""
     final = {name: 100 * history.test[:, -1] for name, history in histories.items()}
     collapsed = {name: int((last < COLLAPSED).sum()) for name, last in final.items()}
-    chosen = best_constant(histories)
-    final[BEST] = final[constant_name(chosen)]
-    final[MEAN] = np.mean([final[constant_name(lr)] for lr in GRID], axis=0)
+    chosen = experiment.best_constant(histories)
+    final[BEST] = final[experiment.constant_name(chosen)]
+    final[MEAN] = np.mean([final[experiment.constant_name(lr)] for lr in GRID], axis=0)
     return Findings(
         len(final[LONG]),
         chosen,
@@ -146,7 +131,7 @@ def trials_table(bounds: clrcore.Bounds) -> list[list[str]]:
     """The rates that were tried, and the loss that each trial ended at."""
     trials = sorted(bounds.trials, key=lambda trial: trial.lr)
     return [
-        [f"trials of {TRIAL} updates", *(f"lr {trial.lr:.2g}" for trial in trials)],
+        [f"trials of {experiment.TRIAL} updates", *(f"lr {trial.lr:.2g}" for trial in trials)],
         ["ended at a loss of", *(f"{trial.loss:.3f}" for trial in trials)],
     ]
 
@@ -175,13 +160,14 @@ def table(findings: Findings, settings: Settings, plus_minus: str = "+-") -> lis
 
 def verdict(findings: Findings, settings: Settings) -> list[str]:
     """What was measured, in sentences; wins, ties and losses alike."""
-    short = settings.short / EPOCH
+    short, trial = settings.short / EPOCH, experiment.TRIAL / EPOCH
+    ramps = min(findings.seeds, experiment.RANGE_TEST_SEEDS)
     collapsed = ", ".join(f"{name}: {count}" for name, count in findings.collapsed.items())
     return [
         in_short(findings, settings),
-        f"The range test costs {RANGE_TEST_EPOCHS} epochs per seed, on "
-        f"{min(findings.seeds, RANGE_TEST_SEEDS)} seeds, and each trial {TRIAL / EPOCH:.2g}. "
-        f"Trying {len(GRID)} constant rates costs {len(GRID) * short:g} epochs per seed.",
+        f"The range test costs {experiment.RANGE_TEST_EPOCHS} epochs per seed, on {ramps} seeds, "
+        f"and each trial {trial:.2g}. Trying {len(GRID)} constant rates costs "
+        f"{len(GRID) * short:g} epochs per seed.",
         f"Seeds that ended below {COLLAPSED:g} %: "
         + (f"{collapsed}; they are counted in." if collapsed else "none."),
         f"This is one small network on one data set. The {findings.seeds} seeds split the same "
@@ -194,7 +180,7 @@ def verdict(findings: Findings, settings: Settings) -> list[str]:
 
 def drawn(findings: Findings) -> tuple[str, ...]:
     """The arms in the picture: a cyclic policy, the baseline, and the strongest opponent."""
-    best = constant_name(findings.chosen)
+    best = experiment.constant_name(findings.chosen)
     stronger = max((SHORT, BEST), key=lambda name: findings.accuracy[name].mean)
     return STAGED, LONG, best if stronger == BEST else SHORT
 
@@ -224,7 +210,7 @@ def results(
             "updates_per_epoch": EPOCH,
             "long_updates": settings.long,
             "short_updates": settings.short,
-            "sweep": SWEEP.to_dict(),
+            "sweep": experiment.SWEEP.to_dict(),
             "grid": list(GRID),
             "collapsed_below_percent": COLLAPSED,
         },
