@@ -33,6 +33,17 @@ class Interrupts:
         finally:
             self._open = False
 
+    def hold_back(self, work: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
+        """Do the work within what is let through; a Ctrl-C waits until it is done."""
+        is_open, self._open = self._open, False
+        try:
+            result = work(*arguments, **options)
+        finally:
+            self._open = is_open
+        if is_open:
+            self._act()
+        return result
+
     def __enter__(self) -> Self:
         handler = signal.getsignal(signal.SIGINT)
         if threading.current_thread() is threading.main_thread() and callable(handler):

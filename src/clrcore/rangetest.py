@@ -26,7 +26,7 @@ from .policy import Policy, check_policy
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Sequence
-    from typing import Any, Self, TypeVar
+    from typing import Any, ClassVar, Self, TypeVar
 
     from .curve import Curve
 
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 VERSION = 1
 # Seven decades are wide enough for SGD and Adam alike; 300 updates are about 40 per decade.
 DEFAULT_SWEEP = (1e-6, 10.0, 300)
+# What takes the place of arguments of other finders.
+SWEEP_HINT = "pass the rates as sweep=clrcore.exponential_sweep(1e-6, 10.0, 300): from, to, updates"
 # Evaluations of held-out accuracy in a sweep: enough to see where accuracy rises and falls.
 EVALUATIONS = 50
 
@@ -75,6 +77,16 @@ class RangeTest:
         >>> test.reason
         'the loss diverged at lr=9.111627561154911, update 99 of 100'
     """
+
+    # Advice for arguments that users bring from other finders; drivers give it.
+    HINTS: ClassVar[dict[str, str]] = {
+        **dict.fromkeys(("start_lr", "end_lr", "min_lr", "max_lr"), SWEEP_HINT),
+        **dict.fromkeys(("num_iter", "num_training", "num_steps"), SWEEP_HINT),
+        "epochs": "a sweep counts updates, not epochs: " + SWEEP_HINT,
+        "step_mode": "pass sweep=clrcore.linear_sweep(...) or clrcore.exponential_sweep(...)",
+        "diverge_th": "a divergence is found without a threshold; stop=False goes on after it",
+        "smooth_f": "the curve holds raw losses; suggest_bounds smooths them",
+    }
 
     def __init__(
         self,

@@ -4,6 +4,7 @@ import ast
 import datetime
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -160,17 +161,20 @@ def only_one_calls(rank, size):
     return swept(*model_and_data(rank, size))
 
 
-def one_runs_out(rank, size):
+def one_runs_out(rank, size, wrap=lambda model: model):
     model, optimizer, data = model_and_data(rank, size)
     batches = list(data) * 5
     source = iter(batches[:13]) if rank == 1 else batches
-    if rank == 1:
-        with pytest.warns(UserWarning, match="ended after 13 of 30"):
-            return swept(model, optimizer, source, block_size=5)
-    return swept(model, optimizer, source, block_size=5)
+    with pytest.warns(UserWarning, match="range test") as caught:
+        curve = swept(wrap(model), optimizer, source, block_size=5)
+    return curve, str(caught[0].message)
 
 
-def work(names, rank, size, folder):
+def one_runs_out_where_gradients_are_averaged(rank, size):
+    return one_runs_out(rank, size, wrap=DistributedDataParallel)
+
+
+def work(names, rank, size, folder, timeout):
     """What one process does: one thing after the other, each in a group of its own."""
     torch.set_num_threads(1)
     for name in names:
@@ -179,7 +183,7 @@ def work(names, rank, size, folder):
             init_method=f"file://{folder}/{name}.store",
             rank=rank,
             world_size=size,
-            timeout=datetime.timedelta(seconds=8),
+            timeout=datetime.timedelta(seconds=timeout),
         )
         try:
             result = globals()[name](rank, size)
@@ -190,12 +194,12 @@ def work(names, rank, size, folder):
         distributed.destroy_process_group()
 
 
-def job(functions, size, folder):
+def job(functions, size, folder, timeout=8):
     """By name of the function, the results of all ranks, None for one that died; and stderr."""
     names = [function.__name__ for function in functions]
     program = (
         "import sys, test_torch_distributed as t; "
-        f"t.work({names!r}, int(sys.argv[1]), {size}, {str(folder)!r})"
+        f"t.work({names!r}, int(sys.argv[1]), {size}, {str(folder)!r}, {timeout})"
     )
     here = os.path.dirname(__file__)
     path = os.pathsep.join([here, os.path.dirname(here), *sys.path])
@@ -288,7 +292,7 @@ def test_all_end_where_one_has_no_number(ran):
     [("one_raises", "Broken: on purpose"), ("one_is_interrupted", "KeyboardInterrupt: ")],
 )
 def test_all_raise_where_one_does(ran, how, said):
-    other = "RuntimeError: the range test ended because rank 1 failed"
+    other = f"RuntimeError: the range test ended because rank 1 failed: {said}"
     for rank, result in enumerate(ran[0][how]):
         assert result.startswith(said if rank == 1 else other), result
 
@@ -296,7 +300,7 @@ def test_all_raise_where_one_does(ran, how, said):
 def test_all_refuse_sweeps_that_differ(ran):
     for rank, result in enumerate(ran[0]["sweeps_differ"]):
         assert result == (
-            "ValueError: the rate at step 1 must be the same on every rank of the job, got "
+            "ArgumentValueError: the rate at step 1 must be the same on every rank of the job, got "
             f"{(1.0 + rank) / 9} on rank {rank}"
         )
 
@@ -313,7 +317,7 @@ def test_all_refuse_sweeps_that_differ(ran):
 )
 def test_all_refuse_what_is_not_the_same_on_all(ran, how, name, values):
     for rank, result in enumerate(ran[0][how]):
-        start = f"ValueError: {name} must be the same on every rank of the job, got "
+        start = f"ArgumentValueError: {name} must be the same on every rank of the job, got "
         assert result.startswith(start), result
         assert result.endswith(f" on rank {rank}")
         got = ast.literal_eval(result.removeprefix(start).removesuffix(f" on rank {rank}"))
@@ -324,11 +328,10 @@ def test_all_refuse_what_is_not_the_same_on_all(ran, how, name, values):
 def test_all_end_where_one_refuses_an_argument(ran, how):
     for rank, result in enumerate(ran[0][how]):
         if rank == 1:
-            assert result.startswith(("ValueError: accumulate must be", "TypeError: sweep must be"))
+            assert re.match("Argument(ValueError: accumulate|TypeError: sweep) must be", result)
         else:
-            assert result == (
-                "RuntimeError: the range test ended because rank 1 failed; its own error says why"
-            )
+            begin = "RuntimeError: the range test ended because rank 1 failed: Argument"
+            assert result.startswith(begin)
 
 
 def test_one_that_is_alone_in_a_job_ends_by_the_groups_timeout(tmp_path):
@@ -342,15 +345,27 @@ def test_one_that_is_alone_in_a_job_ends_by_the_groups_timeout(tmp_path):
 def test_all_end_where_one_has_no_more_batches(ran):
     first, *others = ran[0]["one_runs_out"]
     assert all(other == first for other in others)
-    assert len(first) == 13
+    curve, message = first
+    assert len(curve) == 13
+    assert message.startswith(
+        "the range test ended after 13 of 30 updates: on rank 1, train_loader has no further batch"
+    )
 
 
-def test_all_raise_where_one_does_among_averaged_gradients(tmp_path):
-    results, _ = job([one_raises_where_gradients_are_averaged], 2, tmp_path)
-    first, second = results["one_raises_where_gradients_are_averaged"]
+def test_nobody_waits_for_gradients_of_a_rank_that_cannot_go_on(tmp_path):
+    raises, ends = (
+        one_raises_where_gradients_are_averaged,
+        one_runs_out_where_gradients_are_averaged,
+    )
+    start = time.monotonic()
+    results, _ = job([raises, ends], 2, tmp_path, timeout=PATIENCE)
+    assert time.monotonic() - start < PATIENCE / 2
+    first, second = results[raises.__name__]
     assert second == "Broken: on purpose"
-    # The other one waits for gradients, until its group's timeout of 8 seconds ends that.
-    assert first.startswith(("RuntimeError: ", "DistBackendError: ")), first
+    assert first == "RuntimeError: the range test ended because rank 1 failed: Broken: on purpose"
+    first, second = results[ends.__name__]
+    assert first == second
+    assert len(first[0]) == 13
 
 
 def test_nobody_waits_for_a_process_that_died(tmp_path):

@@ -1,9 +1,12 @@
 """After range_test everything is as before, bit for bit, however it ended."""
 
 import collections
+import contextlib
 import functools
+import gc
 import random
 import signal
+import weakref
 
 import numpy as np
 import pytest
@@ -346,20 +349,6 @@ class Wrapped:
         return iter(self.source)
 
 
-def test_samplers_of_any_kind_and_wrapped_loaders_are_put_back_and_seeded():
-    model = nn.Linear(6, 3)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    sampler = Shuffled()
-    before = sampler.random.getstate()
-    swept(model, optimizer, DataLoader(dataset(), batch_sampler=sampler))
-    assert sampler.random.getstate() == before
-    inner = loader(generator=torch.Generator())
-    state = inner.generator.get_state()
-    first, second, third = swept(model, optimizer, Wrapped(inner), seeds=[0, 0, 1])
-    assert torch.equal(inner.generator.get_state(), state)
-    assert first == second != third
-
-
 class Permuting(Sampler):
     """Draws with NumPy's old generator, as much code does."""
 
@@ -451,30 +440,65 @@ def python_order(rng):
     return rng.sample(range(96), 96)
 
 
+def nothing(source):
+    return ()
+
+
+# What makes a loader, and what is to be given to preserve, as the loader does not show it.
 WITH_ORDERS = {
-    "RandomState": lambda: loader(shuffle=False, sampler=Permuting()),
-    "RandomState of other bits": lambda: loader(
-        shuffle=False, sampler=Permuting(np.random.RandomState(np.random.PCG64(3)))
+    "batch sampler of any class": (
+        lambda: DataLoader(dataset(), batch_sampler=Shuffled()),
+        nothing,
     ),
-    "Generator": lambda: loader(shuffle=False, sampler=Permuting(np.random.default_rng(3))),
-    "held": lambda: loader(
-        shuffle=False, sampler=Holding(RandomSampler(dataset(), generator=seeded()))
+    "RandomState": (lambda: loader(shuffle=False, sampler=Permuting()), nothing),
+    "RandomState of other bits": (
+        lambda: loader(shuffle=False, sampler=Permuting(np.random.RandomState(np.random.PCG64(3)))),
+        nothing,
     ),
-    "held twice": lambda: loader(shuffle=False, sampler=Holding(Holding([Permuting()]))),
-    "held in a tuple": lambda: loader(
-        shuffle=False,
-        sampler=Holding(
-            *(SubsetRandomSampler(range(i, i + 48), generator=seeded()) for i in (0, 48))
+    "Generator": (
+        lambda: loader(shuffle=False, sampler=Permuting(np.random.default_rng(3))),
+        nothing,
+    ),
+    "batch sampler": (
+        lambda: DataLoader(dataset(), batch_sampler=BatchSampler(Permuting(), 16, True)),
+        nothing,
+    ),
+    "torch, by hand": (
+        lambda: Written(seeded(), lambda rng: torch.randperm(96, generator=rng)),
+        nothing,
+    ),
+    "NumPy, by hand": (
+        lambda: Written(np.random.default_rng(3), lambda rng: rng.permutation(96)),
+        nothing,
+    ),
+    "Python, by hand": (lambda: Written(random.Random(3), python_order), nothing),
+    "a sampler in a sampler": (
+        lambda: loader(
+            shuffle=False, sampler=Holding(RandomSampler(dataset(), generator=seeded()))
         ),
+        lambda source: [source.sampler.held],
     ),
-    "batch sampler": lambda: DataLoader(
-        dataset(), batch_sampler=BatchSampler(Permuting(), 16, True)
+    "samplers in a sampler": (
+        lambda: loader(
+            shuffle=False,
+            sampler=Holding(
+                *(SubsetRandomSampler(range(i, i + 48), generator=seeded()) for i in (0, 48))
+            ),
+        ),
+        lambda source: source.sampler.held,
     ),
-    "loaders": lambda: Several(loader(generator=seeded()), loader(generator=seeded())),
-    "torch, by hand": lambda: Written(seeded(), lambda rng: torch.randperm(96, generator=rng)),
-    "NumPy, by hand": lambda: Written(np.random.default_rng(3), lambda rng: rng.permutation(96)),
-    "Python, by hand": lambda: Written(random.Random(3), python_order),
-    "in collate_fn": lambda: loader(generator=seeded(), collate_fn=Collating().collate),
+    "a loader in a loader": (
+        lambda: Wrapped(loader(generator=seeded())),
+        lambda source: (source.source,),
+    ),
+    "loaders in a loader": (
+        lambda: Several(loader(generator=seeded()), loader(generator=seeded())),
+        lambda source: source.parts["all"],
+    ),
+    "in collate_fn": (
+        lambda: loader(generator=seeded(), collate_fn=Collating().collate),
+        lambda source: (source.collate_fn.__self__,),
+    ),
 }
 
 
@@ -483,22 +507,109 @@ def test_whatever_a_loader_draws_with_is_put_back_and_seeded(kind):
     def order(source):
         return torch.cat([x for _ in range(2) for x, _ in source])
 
-    run = functools.partial(swept, *linear())
-    make = WITH_ORDERS[kind]
+    def run(source, **options):
+        return swept(*linear(), source, preserve=hidden(source), **options)
+
+    make, hidden = WITH_ORDERS[kind]
     expected = order(make())
     source = make()
     run(source)
     assert torch.equal(order(source), expected)
+    torch.manual_seed(2)  # for the weights
     first, second = run(make(), seeds=2)
     assert first != second
-    assert run(make(), seeds=[1]) == [second]
-    assert run(make(), seeds=[0]) == [first]
+    for seed, curve in enumerate((first, second)):
+        torch.manual_seed(2)
+        assert run(make(), seeds=[seed]) == [curve]
 
 
 def test_samplers_that_keep_their_order_are_put_back():
     source = loader(shuffle=False, sampler=Slotted())
     swept(*linear(), source)
     assert (source.sampler.count, source.sampler.order) == (0, list(range(96)))
+
+
+class Average:
+    """An average of weights that is no module, with a state."""
+
+    def __init__(self, model):
+        self.model = model
+        self.shadow = [p.detach().clone() for p in model.parameters()]
+
+    def update(self):
+        for ours, p in zip(self.shadow, self.model.parameters(), strict=True):
+            ours.lerp_(p.detach(), 0.5)
+
+    def state_dict(self):
+        return {"shadow": self.shadow}
+
+    def load_state_dict(self, state):
+        self.shadow = [ours.clone() for ours in state["shadow"]]
+
+
+def test_what_is_preserved_is_put_back():
+    """As in a GAN, where train_step steps a second optimizer, and with averages of weights."""
+    model, optimizer = linear()
+    critic = nn.Linear(3, 1)
+    critics = torch.optim.Adam(critic.parameters(), lr=0.01)
+    averages = Average(model), torch.optim.swa_utils.AveragedModel(model)
+    scheduler = torch.optim.lr_scheduler.StepLR(critics, 5)
+    generator = seeded()
+
+    def train_step(batch):
+        x, y = batch
+        outputs = model(x + torch.randn(x.shape, generator=generator))
+        critics.zero_grad()
+        critic(outputs.detach()).mean().backward()
+        critics.step()
+        scheduler.step()
+        averages[0].update()
+        averages[1].update_parameters(model)
+        return cross_entropy(outputs, y)
+
+    def state():
+        kept = [p.detach().clone() for m in (model, critic, averages[1]) for p in m.parameters()]
+        return (
+            bits([value.numpy().tobytes() for value in (*kept, *averages[0].shadow)]),
+            bits(critics.state_dict()["state"]),
+            scheduler.last_epoch,
+            critics.param_groups[0]["lr"],
+            averages[1].n_averaged.item(),
+            generator.get_state().tolist(),
+        )
+
+    before = state()
+    preserve = (critic, critics, *averages, scheduler, generator)
+    swept(model, optimizer, loader(), train_step=train_step, preserve=preserve)
+    assert state() == before
+    swept(model, optimizer, loader(), train_step=train_step)
+    assert state() != before
+
+
+@pytest.mark.parametrize("wrong", [3, "ema", (3,), (len,), (nn.Linear,), nn.Linear(1, 1)])
+def test_what_cannot_be_preserved_is_refused(wrong):
+    with pytest.raises(TypeError, match=r"^preserve"):
+        swept(*linear(), loader(), preserve=wrong)
+
+
+def test_a_failed_step_leaves_nothing_alive():
+    class Activation:
+        pass
+
+    def loss_fn(outputs, targets):
+        activation = Activation()
+        kept.append(weakref.ref(activation))
+        raise Broken
+
+    kept = []
+    gc.disable()  # a reference cycle would have to wait for it
+    try:
+        for context in (contextlib.nullcontext(), torch.no_grad()):
+            with context, pytest.raises(Broken):
+                swept(*linear(), loader(), loss_fn=loss_fn)
+    finally:
+        gc.enable()
+    assert [reference() for reference in kept] == [None, None]
 
 
 def test_a_loader_that_is_told_its_epoch_is_told_the_old_one_again():
@@ -575,7 +686,7 @@ def test_a_snapshot_restores_a_model_that_changed_its_shape():
     model.register_buffer("grown", torch.ones(2))
     before = {name: value.clone() for name, value in model.state_dict().items()}
     snapshot = Snapshot()
-    snapshot.take_module(model)
+    snapshot.take(model)
     model.weight.data = torch.zeros(3, 3)
     model.grown.resize_(5)
     model.register_buffer("new", torch.zeros(1))
@@ -601,7 +712,7 @@ def test_a_snapshot_restores_extra_state_and_scripted_modules():
     extra, scripted = Extra(2, 2), torch.jit.script(nn.BatchNorm1d(3))
     extra.count = 3
     snapshot = Snapshot()
-    snapshot.take_module(nn.ModuleList([extra, scripted]))
+    snapshot.take(nn.ModuleList([extra, scripted]))
     extra.count = 8
     scripted(torch.randn(4, 3))
     scripted.eval()

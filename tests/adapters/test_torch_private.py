@@ -1,13 +1,17 @@
 """The private names of PyTorch that the adapter uses: each test fails when its name is gone."""
 
 import copy
+import datetime
 
 import pytest
 import torch
+from torch import distributed
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, SequentialLR, StepLR
+from torch.utils.data import DataLoader
 
 import clrcore
 from clr_adapters.torch import PolicyLR
+from clr_adapters.torch._private import detach_iterator, group_timeout
 from torch_optimizers import optimizer, rates
 
 TRIANGULAR = clrcore.triangular(0.01, 0.1, 4)
@@ -113,3 +117,26 @@ def test_a_wrapper_is_followed_to_the_optimizer_that_loads_where_it_is_known(fou
     scheduler = PolicyLR(wrapper, TRIANGULAR)
     wrapper.load_state_dict(saved)
     assert scheduler.get_last_lr() == [expected]
+
+
+def test_a_loader_keeps_its_workers_in_its_iterator():
+    """`_iterator` and `_IterableDataset_len_called`: what a range test puts back."""
+    source = DataLoader([1, 2], num_workers=1, persistent_workers=True)
+    iterator = iter(source)
+    attach = detach_iterator(source)
+    assert vars(source)["_iterator"] is None
+    assert vars(source)["_IterableDataset_len_called"] is None
+    attach()
+    assert source._iterator is iterator
+
+
+def test_the_timeout_of_a_job_is_found(tmp_path):
+    """`_get_backend`, `_device_types` and `options._timeout` of a process group."""
+    timeout = datetime.timedelta(seconds=77)
+    distributed.init_process_group(
+        "gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1, timeout=timeout
+    )
+    try:
+        assert group_timeout() == timeout
+    finally:
+        distributed.destroy_process_group()

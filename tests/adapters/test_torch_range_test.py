@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import functools
 import itertools
+import re
 import subprocess
 import sys
 import textwrap
@@ -19,7 +20,7 @@ from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 
 import clrcore
 from clr_adapters.torch import range_test
-from clr_adapters.torch._batches import kept, moved, rows
+from clr_adapters.torch._batches import clone, count_examples, move
 from torch_training import (
     OPTIMIZERS,
     SWEEP,
@@ -223,7 +224,7 @@ def test_held_out_batches_may_share_a_buffer(pack):
 
 def test_what_is_kept_of_a_batch_is_its_own():
     array, tensor = np.ones(2), torch.ones(2)
-    ours = kept({"array": array, "inner": [tensor, "text"], "record": Record(tensor, "id")})
+    ours = clone({"array": array, "inner": [tensor, "text"], "record": Record(tensor, "id")})
     array[:], tensor[:] = 7, 7
     assert ours["array"].tolist() == ours["inner"][0].tolist() == [1, 1]
     assert ours["inner"][1] == "text"
@@ -413,16 +414,18 @@ def test_train_step_takes_batches_of_any_kind(kind):
 
 @pytest.mark.parametrize("kind", BATCHES)
 def test_batches_move_to_a_device_as_they_are(kind):
-    there = moved(BATCHES[kind](torch.ones(3, 2), torch.ones(3)), torch.device("meta"))
+    there = move(BATCHES[kind](torch.ones(3, 2), torch.ones(3)), torch.device("meta"))
     assert type(there) is type(BATCHES[kind](torch.ones(3, 2), torch.ones(3)))
     assert {one.device.type for one in STEPS[kind](there)} == {"meta"}
-    assert moved("text", torch.device("meta")) == "text"
+    assert move("text", torch.device("meta")) == "text"
 
 
 def test_examples_in_a_batch_are_counted():
     x, y = torch.zeros(5, 2), torch.zeros(5)
-    assert [rows(make(x, y)) for make in (BATCHES["tuple"], BATCHES["dict"])] == [5, 5]
-    assert [rows(one) for one in (x, {"a": "text", "b": [x]}, "text", torch.zeros(()))] == [
+    assert [count_examples(make(x, y)) for make in (BATCHES["tuple"], BATCHES["dict"])] == [5, 5]
+    assert [
+        count_examples(one) for one in (x, {"a": "text", "b": [x]}, "text", torch.zeros(()))
+    ] == [
         5,
         5,
         1,
@@ -763,7 +766,7 @@ WRONG = [
     ),
     (
         TypeError,
-        "train_step and val_step know one model",
+        "train_step must be None where model is a function",
         {
             "model": lambda: LINEAR,
             "optimizer": lambda model: None,
@@ -773,7 +776,7 @@ WRONG = [
     ),
     (
         ValueError,
-        "holds none of its parameters",
+        "optimizer holds no parameter of this model",
         {"optimizer": torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=0.1)},
     ),
     (ValueError, "LBFGS", {"optimizer": torch.optim.LBFGS(LINEAR.parameters())}),
@@ -804,11 +807,19 @@ WRONG = [
     (TypeError, "train_step must be", {"train_step": 3, "loss_fn": None}),
     (TypeError, "metric must be", {"metric": "accuracy"}),
     (TypeError, "val_step must be", {"val_step": 3, "val_loader": []}),
-    (TypeError, "metric and val_step", {"metric": len, "val_step": len, "val_loader": []}),
-    (ValueError, "metric has nothing", {"metric": len, "train_step": len, "loss_fn": None}),
-    (ValueError, "val_step needs val_loader", {"val_step": len}),
+    (
+        TypeError,
+        "metric must be None where val_step is given",
+        {"metric": len, "val_step": len, "val_loader": []},
+    ),
+    (
+        ValueError,
+        "metric must be None where train_step returns losses only",
+        {"metric": len, "train_step": len, "loss_fn": None},
+    ),
+    (ValueError, "val_step must be None without held-out data", {"val_step": len}),
     (TypeError, "val_loader must be", {"val_loader": 3}),
-    (ValueError, "val_loader must yield", {"val_loader": []}),
+    (ValueError, "val_loader must be held-out data of at least one batch", {"val_loader": []}),
     (TypeError, "sweep must be", {"sweep": 0.1}),
     (ValueError, "sweep must be", {"sweep": clrcore.triangular(0.1, 1.0, 10)}),
     (TypeError, "validate_every must be", {"validate_every": 1.0, "val_loader": [0]}),
@@ -852,7 +863,7 @@ WRONG = [
     (TypeError, "the loss must be a tensor, got float", {"loss_fn": lambda out, y: 1.0}),
     (
         ValueError,
-        "one element, got one of shape",
+        "one element, got the shape",
         {"loss_fn": lambda out, y: cross_entropy(out, y, reduction="none")},
     ),
     (ValueError, "graph behind it", {"loss_fn": lambda out, y: cross_entropy(out, y).detach()}),
@@ -994,3 +1005,97 @@ def test_without_tqdm_the_bar_says_what_to_install():
     assert 'pip install "clrcore[torch]"' in done.stdout, done.stderr
     assert "progress=False" in done.stdout
     assert done.stdout.endswith("300\n")
+
+
+# Accuracy that cannot be known, and losses and functions that cannot serve.
+
+
+UNKNOWN = {
+    "outputs (N, 1), classes (N,)": (lambda x: x.sum(1, keepdim=True), lambda n: [0] * n),
+    "integers that are no classes": (lambda x: x[:, :2], lambda n: [17] * n),
+    "outputs (N, T, C) with T == C": (
+        lambda x: x[:, :4].unsqueeze(1) * torch.ones(4, 1),
+        lambda n: [[0, 1, 2, 3]] * n,
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", UNKNOWN)
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_no_accuracy_is_recorded_where_it_cannot_be_known(kind, accumulate):
+    outputs, targets = UNKNOWN[kind]
+    model, optimizer = small()
+    model.forward = lambda x: outputs(x + model.bias.sum())
+    batches = [(torch.randn(8, 6), torch.tensor(targets(8))) for _ in range(3)]
+    run = functools.partial(
+        swept, model, optimizer, batches, accumulate=accumulate, loss_fn=lambda out, y: out.sum()
+    )
+    curve = run()
+    assert (curve.accuracy, curve.held_out) == (None, None)
+    assert run(metric=lambda out, y: 0.25).accuracy.tolist() == [0.25] * 30
+    with pytest.raises(ValueError, match="metric must be given") as caught:
+        run(val_loader=batches)
+    assert caught.value.argument == "metric"
+
+
+def test_language_models_with_other_lengths_than_classes_have_classes_in_the_second_place():
+    model = nn.Conv1d(6, 3, 1)
+    batch = torch.randn(4, 6, 5), torch.randint(3, (4, 5))
+    curve = swept(model, torch.optim.SGD(model.parameters()), [batch])
+    right = (model(batch[0]).argmax(1) == batch[1]).float().mean().item()
+    assert curve.accuracy[0] == pytest.approx(right)
+
+
+@pytest.mark.parametrize(
+    ("returned", "advice"),
+    [
+        (lambda loss: {"loss": loss, "logits": 1}, 'got dict; return output["loss"]'),
+        (lambda loss: (loss, 1), "got tuple; return the loss alone"),
+        (lambda loss: None, "got NoneType; end the function with `return loss`"),
+    ],
+)
+def test_what_holds_the_loss_is_named(returned, advice):
+    model, optimizer = small()
+    with pytest.raises(TypeError, match=re.escape(advice)):
+        swept(model, optimizer, loader(), train_step=lambda b: returned(model(b[0]).sum()))
+
+
+@pytest.mark.parametrize("also", ["", "step", "step, zero_grad"])
+def test_a_train_step_that_trains_by_itself_is_refused(also):
+    model, optimizer = small()
+
+    def train_step(batch):
+        loss = cross_entropy(model(batch[0]), batch[1])
+        loss.backward()
+        for method in filter(None, also.split(", ")):
+            getattr(optimizer, method)()
+        return loss
+
+    before = fingerprint(model, optimizer)
+    with pytest.raises(ValueError, match=r"leaves backward\(\), optimizer.step\(\)"):
+        swept(model, optimizer, loader(), train_step=train_step)
+    assert_same(before, fingerprint(model, optimizer))
+
+
+def test_a_frozen_model_is_refused():
+    model, optimizer = small()
+    model.requires_grad_(False)
+    with pytest.raises(
+        ValueError, match=r"optimizer has no trainable parameter.*requires_grad_\(True\)"
+    ):
+        swept(model, optimizer, loader())
+
+
+def test_the_loss_may_be_given_by_its_place():
+    model, optimizer = small()
+    curve = range_test(model, optimizer, loader(), cross_entropy, sweep=SWEEP, progress=False)
+    assert len(curve) == 30
+
+
+@pytest.mark.parametrize(
+    "name", ["criterion", "start_lr", "end_lr", "num_iter", "epochs", "accumulation_steps"]
+)
+def test_arguments_of_other_finders_lead_on(name):
+    model, optimizer = small()
+    with pytest.raises(TypeError, match=f"range_test has no argument '{name}'; .*pass"):
+        swept(model, optimizer, loader(), **{name: 1})

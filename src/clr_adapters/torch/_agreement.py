@@ -1,191 +1,199 @@
-"""What the processes of a job agree on: the updates they made, their mean metrics, and failures.
+"""What the processes of a job agree on: where to end, their mean metrics, and failures.
 
-Alone, there is nothing to agree on. In a `torch.distributed` job the processes talk over a group
-of their own on the host, apart from the one that averages gradients: a process that failed must
-be able to say so while the others are inside the other group's collective.
+In a `torch.distributed` job the ranks talk over a group of their own on the host, apart from the
+group that averages gradients. Before each of its collectives, a rank waits until all ranks have
+come as far; a rank that cannot go on leaves the others waiting for nothing.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from typing import Any, Protocol, TypeAlias
+from contextlib import contextmanager
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import torch
 from torch import distributed
 
-Measured: TypeAlias = tuple[torch.Tensor, torch.Tensor | None]
-"""The loss of an update, and an accuracy if there is one: tensors of no dimension."""
+from clrcore.arguments import refuse
+
+from . import _private
 
 Point: TypeAlias = tuple[float, float | None]
-"""The same as numbers."""
+"""The loss of an update, and an accuracy if there is one."""
+
+# What a rank sends to the others before each step, if not 0.
+FLAG, STOPPED = 1, 2
+# Longest reason that one rank sends to the others, in characters.
+LONGEST_REASON = 300
+
+
+class Outcome(NamedTuple):
+    """What came of a block of updates.
+
+    points: of the updates.
+    cause: why there can be no further update, such as the end of the data; None if there can.
+    failure: the exception that ended the block, or None.
+    """
+
+    points: Sequence[Point]
+    cause: str | None = None
+    failure: BaseException | None = None
+
+
+class StoppedElsewhere(Exception):
+    """Another rank cannot go on; `settle` tells why."""
 
 
 class Agreement(Protocol):
-    """How the points of a block of updates become everybody's."""
+    """How the outcome of every rank becomes the outcome of all."""
 
     rank: int
-    leads: bool
+    size: int
 
-    def checks(self) -> AbstractContextManager[None]:
-        """Where a process refuses its arguments: what it raises ends the others too."""
+    def go_on(self, flag: bool) -> bool:
+        """Wait until every rank has come as far; whether any rank has raised its flag.
+
+        Raises:
+            StoppedElsewhere: Where a rank cannot go on.
+        """
+
+    def settle(self, outcome: Outcome) -> Outcome:
+        """The mean points that all ranks have, and why to end, if any rank has to."""
 
     def same(self, settings: Mapping[str, object]) -> None:
-        """Raise ValueError unless all processes were given the same plain values."""
+        """Raise ValueError unless all ranks have the same plain values."""
 
-    def of_first(self, number: float) -> float:
-        """What rank 0 has for this number."""
-
-    def settle(
-        self, measured: Sequence[Measured], failure: BaseException | None, length: int
-    ) -> tuple[list[Point], BaseException | None]:
-        """The points of the updates that all have made, and this process's reason to end.
-
-        length: the most points that there may be.
-        """
+    def of_first(self, value: float | None) -> float | None:
+        """The value that rank 0 has."""
 
 
 class Alone:
-    """One process: its own points, its own failures."""
+    """One process, which agrees with itself."""
 
     rank = 0
-    leads = True
+    size = 1
 
-    def checks(self) -> AbstractContextManager[None]:
-        """Nobody else is waiting."""
-        return nullcontext()
+    def go_on(self, flag: bool) -> bool:
+        """There is nobody to wait for."""
+        return flag
+
+    def settle(self, outcome: Outcome) -> Outcome:
+        """The outcome as it is."""
+        return outcome
 
     def same(self, settings: Mapping[str, object]) -> None:
         """Nobody disagrees."""
 
-    def of_first(self, number: float) -> float:
-        """The number itself."""
-        return number
-
-    def settle(
-        self, measured: Sequence[Measured], failure: BaseException | None, length: int
-    ) -> tuple[list[Point], BaseException | None]:
-        """The points as they are."""
-        return _fetched(measured, failure)
+    def of_first(self, value: float | None) -> float | None:
+        """The value itself."""
+        return value
 
 
 class Together:
-    """The processes of a job. Every call waits for all of them."""
+    """The ranks of a job. Every call waits for all of them."""
 
     def __init__(self, group: Any) -> None:
         self._group = group
         self.rank = distributed.get_rank()
-        self._size = distributed.get_world_size()
-        self.leads = self.rank == 0
+        self.size = distributed.get_world_size()
+        self._stopped_elsewhere = False
 
-    @contextmanager
-    def checks(self) -> Iterator[None]:
-        """Raise RuntimeError on those that refused nothing themselves."""
-        failure: BaseException | None = None
+    def go_on(self, flag: bool) -> bool:
+        """Wait until every rank has come as far; whether any rank has raised its flag."""
+        answer = self._largest(FLAG if flag else 0)
+        self._stopped_elsewhere = answer == STOPPED
+        if self._stopped_elsewhere:
+            raise StoppedElsewhere
+        return answer == FLAG
+
+    def settle(self, outcome: Outcome) -> Outcome:
+        """The mean points that all ranks have, and why to end, if any rank has to."""
+        own = outcome.failure
+        reason = own and f"{type(own).__name__}: {own}"[:LONGEST_REASON]
+        report = list(outcome.points), outcome.cause, reason, time.time()
         try:
-            yield
-        except BaseException as error:
-            failure = error
-        _, failure = self.settle([], failure, 0)
-        if failure is not None:
-            raise failure
+            # Others may be waiting in go_on(). Whoever left it because of them has answered.
+            if not self._stopped_elsewhere:
+                stopped = outcome.cause is not None or own is not None
+                self._largest(STOPPED if stopped else 0)
+            self._stopped_elsewhere = False
+            reports = self._gather(report)
+        except RuntimeError as unheard:  # the others are gone, or wait elsewhere until the timeout
+            return Outcome([], None, own or unheard)
+        columns, causes, reasons, times = zip(*reports, strict=True)
+        points = [_mean(row) for row in zip(*columns, strict=False)]
+        cause = next((f"on rank {i}, {text}" for i, text in enumerate(causes) if text), None)
+        failed = [
+            (when, i) for i, (text, when) in enumerate(zip(reasons, times, strict=True)) if text
+        ]
+        if not failed:
+            return Outcome(points, cause)
+        first = min(failed)[1]
+        told = f"rank {first} failed: {reasons[first]}"
+        if own is None:
+            own = RuntimeError(f"the range test ended because {told}")
+        elif first != self.rank:
+            own.add_note(f"before that, {told}")
+        return Outcome(points, cause, own)
 
     def same(self, settings: Mapping[str, object]) -> None:
-        """Raise ValueError on all of them unless all were given the same plain values."""
-        everybodys: list[Any] = [None] * self._size
-        distributed.all_gather_object(everybodys, dict(settings), group=self._group)
+        """Raise ValueError unless all ranks have the same plain values."""
+        everybodys = self._gather(dict(settings))
         for name, value in settings.items():
-            if any(one.get(name) != everybodys[0].get(name) for one in everybodys):
-                raise ValueError(
-                    f"{name} must be the same on every rank of the job, got {value!r} on rank "
-                    f"{self.rank}"
-                )
+            if any(other.get(name) != everybodys[0].get(name) for other in everybodys):
+                allowed = "the same on every rank of the job"
+                message = f"{name} must be {allowed}, got {value!r} on rank {self.rank}"
+                refuse(ValueError, name, allowed, value, message=message)
 
-    def of_first(self, number: float) -> float:
-        """What rank 0 has for this number."""
-        first = torch.tensor(number, dtype=torch.float64)
-        distributed.broadcast(first, 0, group=self._group)
-        return float(first)
+    def of_first(self, value: float | None) -> float | None:
+        """The value that rank 0 has."""
+        return self._gather(value)[0]  # type: ignore[no-any-return]
 
-    def settle(
-        self, measured: Sequence[Measured], failure: BaseException | None, length: int
-    ) -> tuple[list[Point], BaseException | None]:
-        """The mean points of the updates that all have made, and whoever's failure."""
-        points, failure = _fetched(measured, failure)
-        word = torch.tensor([-1 if failure is None else self.rank, -len(points)])
-        try:
-            distributed.all_reduce(word, distributed.ReduceOp.MAX, group=self._group)
-        except RuntimeError as unheard:  # the others are gone, or wait elsewhere until the timeout
-            raise failure or unheard from None
-        culprit, count = int(word[0]), -int(word[1])
-        agreed = self._means(points[:count], length)
-        if failure is None and culprit >= 0:
-            failure = RuntimeError(
-                f"the range test ended because rank {culprit} failed; its own error says why"
-            )
-        return agreed, failure
+    def _largest(self, word: int) -> int:
+        largest = torch.tensor(word)
+        distributed.all_reduce(largest, distributed.ReduceOp.MAX, group=self._group)
+        return int(largest)
 
-    def _means(self, points: Sequence[Point], length: int) -> list[Point]:
-        table = torch.zeros(length, 3, dtype=torch.float64)
-        for row, (loss, accuracy) in zip(table, points, strict=False):
-            row[0] = loss
-            row[1] = 0.0 if accuracy is None else accuracy
-            row[2] = accuracy is not None
-        distributed.all_reduce(table, group=self._group)
-        table[:, :2] /= self._size
-        # Sums may differ in the last bit from rank to rank; a decision must not.
-        distributed.broadcast(table, 0, group=self._group)
-        return [
-            (loss, accuracy if measured == self._size else None)
-            for loss, accuracy, measured in table[: len(points)].tolist()
-        ]
+    def _gather(self, value: object) -> list[Any]:
+        everybodys: list[Any] = [None] * self.size
+        distributed.all_gather_object(everybodys, value, group=self._group)
+        return everybodys
 
 
-def ranks() -> int:
-    """The number of processes in the job; 1 where there is none."""
-    if distributed.is_available() and distributed.is_initialized():
-        return distributed.get_world_size()
-    return 1
+def _mean(points: Sequence[Point]) -> Point:
+    """The mean over the ranks, the same in every bit on each of them."""
+    losses, accuracies = zip(*points, strict=True)
+    known = [accuracy for accuracy in accuracies if accuracy is not None]
+    mean = sum(known) / len(points) if len(known) == len(points) else None
+    return sum(losses) / len(points), mean
 
 
 @contextmanager
 def agreement() -> Iterator[Agreement]:
-    """Whoever takes part: the processes of the job, or this one alone."""
-    if ranks() == 1:
+    """The ranks of the job, or this process alone."""
+    together = distributed.is_available() and distributed.is_initialized()
+    if not together or distributed.get_world_size() == 1:
         yield Alone()
-    else:
-        group = distributed.new_group(backend="gloo", timeout=_timeout())
-        try:
-            yield Together(group)
-        finally:
-            distributed.destroy_process_group(group)
-
-
-def _timeout() -> Any:
-    """The default group's, as the job was started with; None, for PyTorch's, if it is not told."""
-    world: Any = distributed.group.WORLD
-    with suppress(AttributeError, IndexError, RuntimeError):
-        return world._get_backend(world._device_types[0]).options._timeout
-    return None
-
-
-def _fetched(
-    measured: Sequence[Measured], failure: BaseException | None
-) -> tuple[list[Point], BaseException | None]:
+        return
+    group = distributed.new_group(backend="gloo", timeout=_private.group_timeout())
     try:
-        return _numbers(measured), failure
-    except Exception as error:  # a device tells only now what failed on it
-        return [], failure or error
+        yield Together(group)
+    finally:
+        distributed.destroy_process_group(group)
 
 
-def _numbers(measured: Sequence[Measured]) -> list[Point]:
-    """The points of a block as numbers: the one place that waits for the device."""
-    if not measured:
-        return []
-    losses = torch.stack([loss for loss, _ in measured]).tolist()
-    known = [accuracy for _, accuracy in measured if accuracy is not None]
-    accuracies = iter(torch.stack(known).tolist() if known else ())
-    return [
-        (loss, None if accuracy is None else next(accuracies))
-        for loss, (_, accuracy) in zip(losses, measured, strict=True)
-    ]
+@contextmanager
+def refused_together(agreed: Agreement) -> Iterator[None]:
+    """Where a rank checks its arguments: all ranks raise if one does."""
+    failure: BaseException | None = None
+    try:
+        try:
+            yield
+        except BaseException as error:
+            failure = error
+        failure = agreed.settle(Outcome([], None, failure)).failure
+        if failure is not None:
+            raise failure
+    finally:
+        failure = None  # it would keep itself alive through its traceback

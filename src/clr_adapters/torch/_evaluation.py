@@ -1,36 +1,46 @@
-"""Accuracy: of a batch in training, and of held-out batches now and then."""
+"""Accuracy of a batch: the share of right classes, or what the user's metric returns."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from torch import nn
 
-from ._batches import moved, rows
+from clrcore.arguments import refuse
 
 Metric: TypeAlias = Callable[[Any, Any], Any]
-"""From outputs and targets to one number."""
+"""From outputs and targets to a number."""
 
 
-def share_right(outputs: object, targets: object) -> torch.Tensor | None:
-    """The share of examples whose largest output is the target's; None if these are no classes.
+def share_of_right_classes(outputs: object, targets: object) -> torch.Tensor | None:
+    """The share of examples whose largest output is the target's.
 
-    outputs: floats of shape (batch, classes, ...). targets: integers of shape (batch, ...);
-    negative ones, which the losses of PyTorch ignore, do not count.
+    Args:
+        outputs: Floats of shape (batch, classes, ...), of at least two classes.
+        targets: Integers of shape (batch, ...); negative targets, which PyTorch's losses ignore,
+            do not count.
+
+    Returns:
+        A tensor of no dimension, or None where outputs and targets are not of this kind. It holds
+        NaN where a target is no class: finding out at once would wait for the device.
     """
     if not (isinstance(outputs, torch.Tensor) and isinstance(targets, torch.Tensor)):
         return None
-    kinds = (targets.is_floating_point(), targets.is_complex(), outputs.is_complex())
-    if any(kinds) or targets.dtype == torch.bool or outputs.ndim < 2:
+    integers = not (targets.is_floating_point() or targets.is_complex())
+    if not integers or targets.dtype == torch.bool or outputs.is_complex():
+        return None
+    if outputs.ndim < 2 or outputs.shape[1] < 2:
         return None
     if targets.shape != outputs.shape[:1] + outputs.shape[2:]:
         return None
-    right = (outputs.detach().argmax(1) == targets).sum()
-    return right / (targets >= 0).sum().clamp(min=1)
+    if outputs.ndim > 2 and targets.shape == outputs.shape[:-1]:
+        return None  # language models have their classes last: either axis may be theirs
+    right = (outputs.detach().argmax(1) == targets).sum() / (targets >= 0).sum().clamp(min=1)
+    return torch.where((targets < outputs.shape[1]).all(), right, torch.nan)
 
 
 def as_scalar(name: str, value: Any) -> torch.Tensor:
@@ -41,47 +51,13 @@ def as_scalar(name: str, value: Any) -> torch.Tensor:
     elif not isinstance(value, complex) and not np.iscomplexobj(value) and np.ndim(value) == 0:
         with suppress(TypeError, ValueError):
             return torch.tensor(float(value))
-    raise TypeError(f"{name} must return one number, got {value!r:.200} ({type(value).__name__})")
-
-
-class HeldOut:
-    """The mean accuracy of some held-out batches, always the same ones.
-
-    step: from a batch to its accuracy, a tensor of no dimension. Batches of more examples
-    weigh more.
-    """
-
-    def __init__(
-        self,
-        model: nn.Module,
-        batches: Sequence[Any],
-        step: Callable[[Any], torch.Tensor | None],
-        autocast: Callable[[], AbstractContextManager[Any]],
-        device: torch.device | None,
-    ) -> None:
-        self._model, self._batches, self._step = model, batches, step
-        self._autocast, self._device = autocast, device
-
-    def __call__(self) -> torch.Tensor:
-        """Look at all batches in evaluation mode; the model's modes are as before then."""
-        weighted, count = [], 0
-        with _evaluating(self._model), torch.no_grad(), self._autocast():
-            for batch in self._batches:
-                batch = moved(batch, self._device)
-                accuracy = self._step(batch)
-                if accuracy is None:
-                    raise ValueError(
-                        "metric must be given: val_loader was, but the model's outputs and the "
-                        "targets are not those of a classification"
-                    )
-                size = rows(batch)
-                weighted.append(accuracy * size)
-                count += size
-        return torch.stack(weighted).sum() / count
+    message = f"{name} must return one number, got {value!r:.200} ({type(value).__name__})"
+    refuse(TypeError, name, "a function that returns one number", value, message=message)
 
 
 @contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode; every module has its own mode again afterwards."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:

@@ -10,10 +10,13 @@ import math
 import warnings
 import weakref
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
+from torch import distributed
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
+from torch.utils.data import DataLoader
 
 
 class Scheduler(LRScheduler):
@@ -104,3 +107,28 @@ def call_after_load(optimizer: Optimizer, method: Callable[[], None]) -> None:
             alive()
 
     optimizer.register_load_state_dict_post_hook(call)
+
+
+def detach_iterator(loader: DataLoader[Any]) -> Callable[[], None]:
+    """Take its iterator from a loader, and with it the persistent workers.
+
+    Returns:
+        A function that gives them back.
+    """
+    held = loader._iterator, loader._IterableDataset_len_called
+    loader._iterator = None
+
+    def attach() -> None:
+        loader._iterator, loader._IterableDataset_len_called = held
+
+    return attach
+
+
+def group_timeout() -> timedelta | None:
+    """The timeout of the job's default process group; None, for PyTorch's, where it is unknown."""
+    world: Any = distributed.group.WORLD
+    try:
+        timeout: timedelta = world._get_backend(world._device_types[0]).options._timeout
+    except (AttributeError, IndexError, RuntimeError):  # backends of third parties
+        return None
+    return timeout

@@ -2,49 +2,30 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Any, Self
-
-# As in the usual displays of losses: about the last ten updates.
-SMOOTHING = 0.9
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 
-class Bar:
-    """Counts updates and shows the last rate and the smoothed loss; or shows nothing."""
-
-    def __init__(self, total: int, name: str, *, show: bool) -> None:
-        self._count = 0
-        self._loss = 0.0
-        self._bar: Any = _tqdm()(total=total, desc=name, unit="update") if show else None
-
-    def advance(self, lr: float, loss: float) -> None:
-        """Count one update."""
-        if self._bar is None:
-            return
-        self._count += 1
-        self._loss += max(1 / self._count, 1 - SMOOTHING) * (loss - self._loss)
-        self._bar.set_postfix(lr=f"{lr:.2e}", loss=f"{self._loss:.4g}", refresh=False)
-        self._bar.update()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._bar is not None:
-            self._bar.close()
+def progress_bar(total: int, name: str, *, show: bool) -> AbstractContextManager[Any]:
+    """A bar of `total` updates, or a context of None where none is to be shown."""
+    return tqdm_class()(total=total, desc=name, unit="update") if show else nullcontext()
 
 
-def check_installed() -> None:
-    """Raise ImportError, naming what to install, where no bar can be shown."""
-    _tqdm()
+def advance(bar: Any, count: int, lr: float, loss: float | None) -> None:
+    """Count updates, and show the last rate and the smoothed loss."""
+    if bar is None or not count:
+        return
+    shown = {} if loss is None else {"loss": f"{loss:.4g}"}
+    bar.set_postfix(lr=f"{lr:.2e}", **shown, refresh=False)
+    bar.update(count)
 
 
-def _tqdm() -> Any:
+def tqdm_class() -> Any:
+    """The class of the bar.
+
+    Raises:
+        ImportError: Where tqdm is not installed; it names what to install.
+    """
     try:
         from tqdm.auto import tqdm
     except ImportError as error:

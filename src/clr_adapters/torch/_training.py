@@ -1,16 +1,13 @@
-"""A training as a range test needs it: update by update at given rates, leaving no trace."""
+"""All that a training needs, checked."""
 
 from __future__ import annotations
 
 import inspect
-import random
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
-from functools import partial
-from itertools import islice
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-import numpy as np
 import torch
 from torch import nn
 from torch.optim import Optimizer
@@ -18,333 +15,198 @@ from torch.utils.data import Dataset, IterableDataset
 
 from clrcore.arguments import check_choice, check_float, check_int, refuse
 
-from .._interrupts import Interrupts
-from ._agreement import Measured
-from ._batches import OutOfBatches, endless, generators, kept, loaders_in, moved, reseed
-from ._evaluation import HeldOut, Metric, as_scalar, share_right
-from ._snapshot import Snapshot
-from ._update import SkippedUpdates, Update, ratios
-
-# Apart, so that the processes of a job draw other dropout and other orders from one seed.
-BETWEEN_RANKS = 7919
-# More epochs than a range test has, so that no two seeds share the order of an epoch.
-BETWEEN_EPOCHS = 1009
+from ._evaluation import Metric
+from ._groups import check_groups, check_sharing, initial_rate, rate_scale
 
 Autocast: TypeAlias = torch.dtype | torch.autocast | Callable[[], AbstractContextManager[Any]]
 """A dtype to compute in, or the context for it."""
 
 
-class Training:
-    """Everything a training needs; the arguments are those of `range_test`.
+HALF = (torch.float16, torch.bfloat16)
 
-    Raises TypeError or ValueError, naming the argument, before anything is touched.
+
+@dataclass(kw_only=True)
+class Training:
+    """The arguments of `range_test` that make updates and evaluations.
+
+    Raises:
+        TypeError: For an argument of the wrong type; the message names it.
+        ValueError: For a value that is not allowed.
     """
 
-    def __init__(
-        self,
-        model: nn.Module | Callable[[], nn.Module],
-        optimizer: Optimizer | Callable[[nn.Module], Optimizer],
-        train_loader: Iterable[Any],
-        *,
-        loss_fn: Callable[[Any, Any], torch.Tensor] | None,
-        train_step: Callable[[Any], torch.Tensor] | None,
-        val_loader: Iterable[Any] | None,
-        metric: Metric | None,
-        val_step: Callable[[Any], Any] | None,
-        due: Sequence[bool],
-        val_batches: int,
-        accumulate: int,
-        autocast: Autocast | None,
-        scaler: torch.amp.GradScaler | None,
-        max_grad_norm: float | None,
-        device: str | torch.device | None,
-        snapshot: str,
-    ) -> None:
-        if isinstance(model, nn.Module):
-            _check_optimizer("optimizer", optimizer, model)
+    model: nn.Module | Callable[[], nn.Module]
+    optimizer: Optimizer | Callable[[nn.Module], Optimizer]
+    train_loader: Iterable[Any]
+    loss_fn: Callable[[Any, Any], torch.Tensor] | None
+    train_step: Callable[[Any], torch.Tensor] | None
+    val_loader: Iterable[Any] | None
+    metric: Metric | None
+    val_step: Callable[[Any], Any] | None
+    val_batches: int
+    accumulate: int
+    autocast: Autocast | None
+    scaler: torch.amp.GradScaler | None
+    max_grad_norm: float | None
+    device: str | torch.device | None
+    preserve: Sequence[object]
+    snapshot: str
+    # Batches of val_loader, once they are drawn.
+    held_out: list[Any] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.model, nn.Module):
+            _check_optimizer("optimizer", self.optimizer, self.model)
         else:
-            _check_factories(model, optimizer, (train_step, val_step))
-        _batches("train_loader", train_loader)
-        if (loss_fn is None) == (train_step is None):
-            raise TypeError(
+            self._check_factories()
+        self._check_functions()
+        for name in ("train_loader", "val_loader"):
+            if getattr(self, name) is not None or name == "train_loader":
+                _check_batches(name, getattr(self, name))
+        if self.scaler is not None and not isinstance(self.scaler, torch.amp.GradScaler):
+            refuse(TypeError, "scaler", "a torch.amp.GradScaler or None", self.scaler)
+        if not isinstance(self.preserve, list | tuple):
+            refuse(TypeError, "preserve", "a tuple or list of objects", self.preserve)
+        self.val_batches = check_int("val_batches", self.val_batches, 1)
+        self.accumulate = check_int("accumulate", self.accumulate, 1)
+        if self.max_grad_norm is not None:
+            self.max_grad_norm = check_float("max_grad_norm", self.max_grad_norm, 0.0, above=True)
+        check_choice("snapshot", self.snapshot, ["device", "host"])
+        _check_autocast(self.autocast)
+        if self.device is not None:
+            _checked_device(self.device)
+
+    def _check_factories(self) -> None:
+        if not callable(self.model):
+            allowed = "a torch.nn.Module, or a function that makes one"
+            refuse(TypeError, "model", allowed, self.model)
+        if isinstance(self.optimizer, Optimizer) or not callable(self.optimizer):
+            allowed = "a function that makes the optimizer of a model, as model is a function"
+            refuse(TypeError, "optimizer", allowed, self.optimizer)
+        for name in ("train_step", "val_step"):
+            if getattr(self, name) is not None:
+                allowed = "None where model is a function, as it knows a single model"
+                advice = "use loss_fn and metric"
+                refuse(TypeError, name, allowed, getattr(self, name), advice=advice)
+
+    def _check_functions(self) -> None:
+        if (self.loss_fn is None) == (self.train_step is None):
+            got = "neither" if self.loss_fn is None else "both"
+            message = (
                 "range_test needs loss_fn=..., for batches (inputs..., targets), or "
-                f"train_step=..., for others; got {'neither' if loss_fn is None else 'both'}"
+                f"train_step=..., for others; got {got}"
             )
-        _callable("loss_fn", loss_fn)
-        _callable("train_step", train_step)
-        _callable("metric", metric)
-        _callable("val_step", val_step)
-        if metric is not None and val_step is not None:
-            raise TypeError("metric and val_step were given; the accuracy is what one of them says")
-        if metric is not None and train_step is not None and val_loader is None:
-            raise ValueError(
-                "metric has nothing to measure: train_step returns losses only; pass val_loader"
-            )
-        if val_loader is not None:
-            _batches("val_loader", val_loader)
-        elif val_step is not None:
-            raise ValueError("val_step needs val_loader=..., got None")
-        if scaler is not None and not isinstance(scaler, torch.amp.GradScaler):
-            refuse(TypeError, "scaler", "a torch.amp.GradScaler or None", scaler)
-        self._model, self._optimizer, self._train_loader = model, optimizer, train_loader
-        self._loss_fn, self._train_step = loss_fn, train_step
-        self._val_loader, self._metric, self._val_step = val_loader, metric, val_step
-        self._due = due
-        self._val_batches = check_int("val_batches", val_batches, 1)
-        self._accumulate = check_int("accumulate", accumulate, 1)
-        self._autocast = _autocast(autocast)
-        self._scaler = scaler
-        self._max_grad_norm = (
-            None
-            if max_grad_norm is None
-            else check_float("max_grad_norm", max_grad_norm, 0.0, above=True)
-        )
-        self._device = None if device is None else _device(device)
-        self._host = check_choice("snapshot", snapshot, ["device", "host"]) == "host"
-        self._looked_at: list[Any] = []
-        self.cut_short: str | None = None
+            refuse(TypeError, "loss_fn", "given, or train_step", self.loss_fn, message=message)
+        for name in ("loss_fn", "train_step", "metric", "val_step"):
+            value = getattr(self, name)
+            if isinstance(value, type):
+                refuse(TypeError, name, f"a function; make one with {value.__name__}()", value)
+            if value is not None and not callable(value):
+                refuse(TypeError, name, "a function or None", value)
+        if self.metric is not None and self.val_step is not None:
+            allowed = "None where val_step is given, as either measures the accuracy"
+            refuse(TypeError, "metric", allowed, self.metric)
+        if self.val_loader is None and self.metric is not None and self.train_step is not None:
+            allowed = "None where train_step returns losses only"
+            refuse(ValueError, "metric", allowed, self.metric, advice="pass val_loader")
+        if self.val_loader is None and self.val_step is not None:
+            allowed = "None without held-out data"
+            refuse(ValueError, "val_step", allowed, self.val_step, advice="pass val_loader")
 
-    @property
-    def held_out(self) -> bool | None:
-        """Whether the accuracy is of held-out data; None if there is none."""
-        if self._train_step is not None and self._val_loader is None:
-            return None
-        return self._val_loader is not None
-
-    @property
-    def waits(self) -> bool:
-        """Whether reading a loss makes an accelerator wait."""
-        device = self._device
-        if device is None:
-            if not isinstance(self._model, nn.Module):  # it may be made there
-                return torch.accelerator.is_available()
-            device = _device_of(self._model)
-        return device is not None and device.type != "cpu"
-
-    def updates(
-        self, rates: Sequence[float], seed: int | None, rank: int, interrupts: Interrupts
-    ) -> Generator[Measured, None, None]:
-        """Make an update at each rate, yield what was measured, and put everything back.
-
-        seed: of weights, if the model is made, of data order and dropout; None leaves chance
-            as it is.
-        interrupts: let through in what the caller's functions do.
-        Ends early where the batches do; `cut_short` says why then. Raises what the model
-        raises. Close it, or go through to the end: that is when things are put back.
-        """
-        with self._no_trace(), torch.inference_mode(False), torch.enable_grad():
-            if self._val_loader is not None and not self._looked_at:
-                # The same ones for all seeds.
-                self._looked_at = interrupts.let_through(
-                    lambda source: [kept(one) for one in islice(source, self._val_batches)],
-                    self._val_loader,
-                )
-                if not self._looked_at:
-                    raise ValueError("val_loader must yield batches, got none")
-            if seed is not None:
-                _seed(seed)
-            model, optimizer = interrupts.let_through(self._pair)
-            if seed is not None:
-                _seed(seed + BETWEEN_RANKS * rank)
-                for generator in generators(self._train_loader):
-                    reseed(generator, seed + BETWEEN_RANKS * rank)
-            # One that is in training mode may have parts that are not, on purpose.
-            if not model.training:
-                model.train()
-            yield from self._updates(rates, model, optimizer, seed, interrupts)
-
-    def _updates(
-        self,
-        rates: Sequence[float],
-        model: nn.Module,
-        optimizer: Optimizer,
-        seed: int | None,
-        interrupts: Interrupts,
-    ) -> Iterator[Measured]:
-        device = self._device or _device_of(model)
-        autocast = partial(self._autocast, device)
-        look = HeldOut(model, self._looked_at, partial(self._look, model), autocast, device)
-        batches = endless(self._train_loader, None if seed is None else seed * BETWEEN_EPOCHS)
-        update = Update(
-            model,
-            optimizer,
-            partial(self._step, model, device),
-            batches,
-            ratios=ratios(optimizer),
-            accumulate=self._accumulate,
-            autocast=autocast,
-            scaler=self._scaler,
-            max_grad_norm=self._max_grad_norm,
-        )
-        # Closed, so that a loader's workers end before the loader is put back.
-        with closing(batches):
-            for number, lr in enumerate(rates):
-                try:
-                    loss, accuracy = interrupts.let_through(update, lr)
-                except (OutOfBatches, SkippedUpdates) as end:
-                    self.cut_short = str(end)
-                    return
-                if self._due[number]:
-                    accuracy = interrupts.let_through(look)
-                yield loss, accuracy
-
-    def _step(
-        self, model: nn.Module, device: torch.device | None, batch: Any
-    ) -> tuple[Any, torch.Tensor | None]:
-        """Loss and, unless it is to be of held-out data, accuracy of a training batch."""
-        batch = moved(batch, device)
-        if self._train_step is not None:
-            return self._train_step(batch), None
-        assert self._loss_fn is not None
-        inputs, targets = _parted(batch, "loss_fn", "train_step=lambda batch: model(**batch).loss")
-        outputs = model(*inputs)
-        loss = self._loss_fn(outputs, targets)
-        if self.held_out:
-            return loss, None
-        with torch.no_grad():
-            return loss, self._accuracy(outputs, targets)
-
-    def _look(self, model: nn.Module, batch: Any) -> torch.Tensor | None:
-        """Accuracy of a held-out batch."""
-        if self._val_step is not None:
-            return as_scalar("val_step", self._val_step(batch))
-        inputs, targets = _parted(batch, "val_loader without val_step", "val_step=...")
-        return self._accuracy(model(*inputs), targets)
-
-    def _accuracy(self, outputs: Any, targets: Any) -> torch.Tensor | None:
-        if self._metric is None:
-            return share_right(outputs, targets)
-        return as_scalar("metric", self._metric(outputs, targets))
-
-    def _pair(self) -> tuple[nn.Module, Optimizer]:
-        """The model and its optimizer, made if they are to be."""
-        if isinstance(self._model, nn.Module):
-            return self._model, self._optimizer  # type: ignore[return-value]
-        model = self._model()
+    def make_pair(self) -> tuple[nn.Module, Optimizer]:
+        """The model and its optimizer, made where they are to be."""
+        if isinstance(self.model, nn.Module):
+            return self.model, self.optimizer  # type: ignore[return-value]
+        model = self.model()
         if not isinstance(model, nn.Module):
             refuse(TypeError, "what model() returns", "a torch.nn.Module", model)
-        optimizer = self._optimizer(model)  # type: ignore[operator]
+        optimizer = self.optimizer(model)  # type: ignore[operator]
         _check_optimizer("what optimizer(model) returns", optimizer, model)
         return model, optimizer
 
-    @contextmanager
-    def _no_trace(self) -> Iterator[None]:
-        snapshot = Snapshot(host=self._host)
-        snapshot.take_random()
-        for module in (self._model, self._loss_fn):
-            if isinstance(module, nn.Module):
-                snapshot.take_module(module)
-        for owner in (self._optimizer, self._scaler):
-            if isinstance(owner, Optimizer | torch.amp.GradScaler):
-                snapshot.take(owner)
-        loaders = [one for one in (self._train_loader, self._val_loader) if one is not None]
-        for loader in loaders:
-            snapshot.take_loader(loader)
-        try:
-            for loader in loaders:
-                # Workers that a loader keeps go on with its own iterator afterwards.
-                for one in loaders_in(loader):
-                    if getattr(one, "_iterator", None) is not None:
-                        one._iterator = None
-            yield
-        finally:
-            snapshot.restore()
+    def device_of(self, model: nn.Module) -> torch.device | None:
+        """Where the batches of a model belong; None leaves them where they are."""
+        if self.device is not None:
+            return torch.device(self.device)
+        first = next(model.parameters(), None)
+        return None if first is None else first.device
+
+    def forward_context(self, device: torch.device | None) -> AbstractContextManager[Any]:
+        """The autocast of a forward pass on a device."""
+        if self.autocast is None:
+            return nullcontext()
+        if isinstance(self.autocast, torch.dtype):
+            return torch.autocast(device.type if device else "cpu", dtype=self.autocast)
+        return self.autocast if isinstance(self.autocast, torch.autocast) else self.autocast()
 
 
-def _check_factories(model: object, optimizer: object, steps: Sequence[object]) -> None:
-    if not callable(model):
-        refuse(TypeError, "model", "a torch.nn.Module, or a function that makes one", model)
-    if isinstance(optimizer, Optimizer) or not callable(optimizer):
-        refuse(
-            TypeError,
-            "optimizer",
-            "a function that makes the optimizer of the model it is given, as model is a function",
-            optimizer,
-        )
-    if any(step is not None for step in steps):
-        raise TypeError(
-            "train_step and val_step know one model, but model is a function that makes new ones: "
-            "use loss_fn and metric"
-        )
+def group_ratios(optimizer: Optimizer) -> list[float]:
+    """The ratio of each group's rate to the swept rate.
+
+    It is the ratio of the group's initial rate to that of the first group, as a scheduler may have
+    moved the present rates, times the group's `lr_scale`.
+
+    Raises:
+        TypeError: For a rate that cannot be set.
+        ValueError: For rates without a ratio, or groups that share a tensor.
+    """
+    groups = optimizer.param_groups
+    no_momenta = [None] * len(groups)
+    check_groups(groups, no_momenta)
+    rates = [initial_rate(i, group) for i, group in enumerate(groups)]
+    differ = len(set(rates)) > 1
+    if differ and not rates[0] > 0:
+        allowed = "an optimizer with a rate > 0 in its first group, as the others keep their ratio"
+        message = f"optimizer must be {allowed} to it, got the rates {rates}"
+        refuse(ValueError, "optimizer", allowed, optimizer, message=message)
+    own = [rate / rates[0] if differ else 1.0 for rate in rates]
+    ratios = [ratio * rate_scale(i, groups[i]) for i, ratio in enumerate(own)]
+    check_sharing(groups, ratios, no_momenta)
+    return ratios
 
 
 def _check_optimizer(name: str, optimizer: object, model: nn.Module) -> None:
     if not isinstance(optimizer, Optimizer):
         refuse(TypeError, name, "a torch.optim.Optimizer", optimizer)
     closure = inspect.signature(type(optimizer).step).parameters.get("closure")
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    own = {id(parameter) for parameter in model.parameters()}
+    problem = ""
     if closure is not None and closure.default is closure.empty:
-        raise ValueError(
-            f"{name} must make a step without a closure, which {type(optimizer).__name__} cannot"
+        problem = f"must make a step without a closure, which {type(optimizer).__name__} cannot"
+    elif not any(id(parameter) in own for parameter in parameters):
+        problem = "holds no parameter of this model: make it after the model is complete and moved"
+    elif not any(parameter.requires_grad for parameter in parameters):
+        problem = (
+            "has no trainable parameter, so there is nothing to train: call requires_grad_(True) "
+            "on the parameters to train"
         )
-    held = {id(p) for group in optimizer.param_groups for p in group["params"]}
-    if not any(id(p) in held for p in model.parameters()):
-        raise ValueError(
-            f"{name} must be of this model, but holds none of its parameters: make it after the "
-            "model is complete and moved"
-        )
-    ratios(optimizer)
+    if problem:
+        allowed = "an optimizer of trainable parameters of this model, which needs no closure"
+        refuse(ValueError, name, allowed, optimizer, message=f"{name} {problem}")
+    group_ratios(optimizer)
 
 
-def _parted(batch: Any, name: str, instead: str) -> tuple[Sequence[Any], Any]:
-    """The inputs of a batch, and its targets, which come last."""
-    if isinstance(batch, list | tuple) and len(batch) >= 2:
-        return batch[:-1], batch[-1]
-    raise TypeError(
-        f"with {name}, a batch must be a tuple or list (inputs..., targets), got "
-        f"{type(batch).__name__}; for others pass {instead}"
-    )
-
-
-def _autocast(value: Any) -> Callable[[torch.device | None], AbstractContextManager[Any]]:
-    """What makes the context of a forward pass on a device."""
-    if value is None:
-        return lambda _: nullcontext()
-    if isinstance(value, torch.dtype) and value in (torch.float16, torch.bfloat16):
-        return lambda device: torch.autocast(device.type if device else "cpu", dtype=value)
-    if isinstance(value, torch.autocast):
-        return lambda _: value
-    allowed = "torch.float16, torch.bfloat16, a torch.autocast, or a function that makes a context"
-    # Most contexts can be entered only once.
-    once = isinstance(value, AbstractContextManager)
-    if not callable(value) or once or value is torch.autocast:
+def _check_autocast(value: Any) -> None:
+    if value is None or (isinstance(value, torch.dtype) and value in HALF):
+        return
+    # Most contexts other than torch.autocast can be entered only once.
+    once = isinstance(value, AbstractContextManager) and not isinstance(value, torch.autocast)
+    if once or value is torch.autocast or not callable(value):
         kind = ValueError if isinstance(value, torch.dtype) else TypeError
-        refuse(kind, "autocast", allowed, value)
-    return lambda _: value()
+        allowed = "torch.float16, torch.bfloat16, a torch.autocast, or a function that makes a "
+        refuse(kind, "autocast", allowed + "context", value)
 
 
-def _device(value: Any) -> torch.device:
+def _checked_device(value: Any) -> torch.device:
     try:
         return torch.device(value)
     except (RuntimeError, TypeError):
-        refuse(
-            ValueError if isinstance(value, str) else TypeError,
-            "device",
-            "a torch.device, or a name such as 'cuda'",
-            value,
-        )
+        kind = ValueError if isinstance(value, str) else TypeError
+        refuse(kind, "device", "a torch.device, or a name such as 'cuda'", value)
 
 
-def _device_of(model: nn.Module) -> torch.device | None:
-    parameter = next(model.parameters(), None)
-    return None if parameter is None else parameter.device
-
-
-def _batches(name: str, value: object) -> None:
+def _check_batches(name: str, value: object) -> None:
     if isinstance(value, Dataset) and not isinstance(value, IterableDataset):
         refuse(TypeError, name, "batches, not single examples: pass a DataLoader", value)
     if not hasattr(value, "__iter__") and not hasattr(value, "__getitem__"):
         refuse(TypeError, name, "batches that can be iterated over", value)
-
-
-def _callable(name: str, value: object) -> None:
-    if value is not None and not callable(value):
-        refuse(TypeError, name, "a function or None", value)
-    if isinstance(value, type):
-        refuse(TypeError, name, f"a function; make one with {value.__name__}()", value)
-
-
-def _seed(seed: int) -> None:
-    random.seed(seed)
-    # The global generator is what augmentations of data draw from.
-    np.random.seed(seed % 2**32)  # noqa: NPY002
-    torch.manual_seed(seed)
