@@ -79,6 +79,8 @@ def listed(names: Iterable[object]) -> str:
 
 def check_int(name: str, value: object, low: float = 0, high: int | None = None) -> int:
     """`value` as a Python int of at least `low` and at most `high`; bool is not a number."""
+    if type(value) is int and low <= value and (high is None or value <= high):
+        return value  # before the message is written
     if low == -math.inf:
         allowed = "an integer"
     else:
@@ -111,6 +113,8 @@ def check_float(
     below: bool = False,
 ) -> float:
     """`value` as a finite Python float in [low, high]; `above` and `below` open that end."""
+    if type(value) is float and low < value < high:
+        return value  # before the message is written
     allowed = "a finite number" + _range(low, high, above, below)
     result = float_from_number(name, value, allowed)
     outside = (
@@ -176,12 +180,12 @@ def check_order(low_name: str, low: float, high_name: str, high: float) -> None:
 def check_choice(name: str, value: object, options: Iterable[str]) -> str:
     """`value` as one of the names in `options`; a near miss is named in the refusal."""
     options = list(options)
+    if isinstance(value, str) and value in options:
+        return str(value)
     allowed = "one of " + ", ".join(repr(option) for option in options)
     if not isinstance(value, str):
         refuse(TypeError, name, allowed, value)
-    if value not in options:
-        refuse(ValueError, name, allowed, value, advice=did_you_mean(value, options))
-    return str(value)
+    refuse(ValueError, name, allowed, value, advice=did_you_mean(value, options))
 
 
 def did_you_mean(name: str, options: Iterable[str]) -> str:

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections import namedtuple
+from typing import NamedTuple
 
 from .arguments import LARGEST_COUNT, check_float, check_steps, refuse
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import NamedTuple
 
-    class Budget(NamedTuple):  # noqa: D101 - its docstring is below
-        total_steps: int
-        step_size: int
-        cycles: int
-        reason: str
-else:
-    Budget = namedtuple("Budget", ["total_steps", "step_size", "cycles", "reason"])
-    Budget.__doc__ = """A run of whole cycles: total_steps == 2 * step_size * cycles.
+class Budget(NamedTuple):
+    """A run of whole cycles: total_steps == 2 * step_size * cycles.
 
-reason: what was fitted to what, in words.
-"""
+    Attributes:
+        total_steps: Length of the run in steps.
+        step_size: Half a cycle in steps.
+        cycles: Number of cycles.
+        reason: What was fitted to what, in words.
+    """
+
+    total_steps: int
+    step_size: int
+    cycles: int
+    reason: str
 
 
 def whole_cycles(
@@ -28,26 +28,37 @@ def whole_cycles(
 ) -> Budget:
     """Fit a budget to whole cycles, or a step size to a budget (paper, section 3.2).
 
-    Give two of the three; the third follows, and no run becomes longer than its budget.
+    Give two of the three; the third follows. No run becomes longer than its budget.
 
-    total_steps: budget of updates, >= 1. step_size: half a cycle, in steps, >= 1.
-    cycles: number of cycles, >= 1.
-    Raises ValueError when not exactly two are given, and when no whole cycle fits; TypeError
-    or ValueError, naming the argument, for what is not an integer >= 1.
+    Args:
+        total_steps: Budget of updates, an integer >= 1.
+        step_size: Half a cycle in steps, an integer >= 1.
+        cycles: Number of cycles, an integer >= 1.
 
-    >>> import clrcore
-    >>> clrcore.whole_cycles(total_steps=70_000, step_size=2000)
-    Budget(total_steps=68000, step_size=2000, cycles=17, reason='17 cycles of 4000 steps fit \
-into 70000; the last 2000 are left out')
-    >>> clrcore.whole_cycles(total_steps=70_000, cycles=4).step_size
-    8750
+    Raises:
+        TypeError: An argument is not an integer.
+        ValueError: An argument is out of range, not exactly two are given, or no cycle fits.
+
+    Example:
+        >>> import clrcore
+        >>> budget = clrcore.whole_cycles(total_steps=70_000, step_size=2000)
+        >>> budget.cycles, budget.total_steps
+        (17, 68000)
+        >>> budget.reason
+        '17 cycles of 4000 steps fit into 70000; the last 2000 are left out'
+        >>> clrcore.whole_cycles(total_steps=70_000, cycles=4).step_size
+        8750
     """
     given = {"total_steps": total_steps, "step_size": step_size, "cycles": cycles}
     known = {name: check_steps(name, value) for name, value in given.items() if value is not None}
     if len(known) != 2:
-        raise ValueError(
-            "give two of total_steps, step_size and cycles, the third follows; got "
-            + (", ".join(known) or "none")
+        refuse(
+            ValueError,
+            "total_steps, step_size, cycles",
+            "two of the three",
+            known,
+            message="give two of total_steps, step_size and cycles, the third follows; got "
+            + (", ".join(known) or "none"),
         )
     if "total_steps" not in known:
         size, number = known["step_size"], known["cycles"]
@@ -63,9 +74,14 @@ into 70000; the last 2000 are left out')
         size = total // (2 * number)
         remedy = f"ask for at most {total // 2} cycles" if total > 1 else "train longer"
     if not size or not number:
-        raise ValueError(
-            f"no whole cycle fits: total_steps={total} is less than "
-            f"{2 * (size or 1) * (number or 1)} steps; {remedy}"
+        least = 2 * (size or 1) * (number or 1)
+        refuse(
+            ValueError,
+            "total_steps",
+            f"at least {least}",
+            total,
+            message=f"no whole cycle fits: total_steps={total} is less than {least} steps",
+            advice=remedy,
         )
     used = 2 * size * number
     left = f"; the last {total - used} are left out" if total > used else " exactly"
@@ -78,15 +94,22 @@ into 70000; the last 2000 are left out')
 def step_size_from_epochs(steps_per_epoch: float, epochs: float = 4.0) -> int:
     """Half a cycle in steps, from its length in epochs (paper, section 3.2).
 
-    steps_per_epoch: optimizer updates in an epoch, > 0; with accumulation, updates and not
-        micro-batches. epochs: epochs in half a cycle, > 0; the paper found 2 to 10 good, and
-        results robust within that.
-    Returns the nearest number of steps, at least 1. Raises TypeError or ValueError, naming
-    the argument, for anything else.
+    Args:
+        steps_per_epoch: Optimizer updates in an epoch, > 0. With accumulation, count updates, not
+            micro-batches.
+        epochs: Epochs in half a cycle, > 0. The paper found 2 to 10 good.
 
-    >>> import clrcore
-    >>> clrcore.step_size_from_epochs(500)
-    2000
+    Returns:
+        The nearest number of steps, at least 1.
+
+    Raises:
+        TypeError: An argument is not a number.
+        ValueError: An argument is out of range.
+
+    Example:
+        >>> import clrcore
+        >>> clrcore.step_size_from_epochs(500)
+        2000
     """
     length = check_float("steps_per_epoch", steps_per_epoch, 0.0, above=True)
     steps = length * check_float("epochs", epochs, 0.0, above=True)
@@ -96,4 +119,5 @@ def step_size_from_epochs(steps_per_epoch: float, epochs: float = 4.0) -> int:
 
 
 def _cycles(number: int, step_size: int) -> str:
+    """The number of cycles and their length in words."""
     return f"{number} cycle{'s' * (number > 1)} of {2 * step_size} steps"

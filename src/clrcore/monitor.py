@@ -1,61 +1,65 @@
-"""What the end of a cycle says: go on, lower the bounds, or stop."""
+"""The judgement at the end of a cycle: continue, lower the bounds, or stop."""
 
 from __future__ import annotations
 
 import math
-from collections import namedtuple
+from typing import Any, NamedTuple
 
 from .arguments import (
     check_choice,
     check_float,
     check_int,
     check_keys,
+    check_steps,
     check_version,
     float_from_scalar,
     refuse,
 )
 from .policy import Policy, check_policy
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any, NamedTuple
-
-    class Verdict(NamedTuple):  # noqa: D101 - its docstring is below
-        action: str
-        factor: float
-        reason: str
-else:
-    Verdict = namedtuple("Verdict", ["action", "factor", "reason"])
-    Verdict.__doc__ = """What to do after a cycle.
-
-action: "continue", "lower" or "stop". factor: what to multiply both bounds by, 1.0 unless
-the action is "lower". reason: why, in words.
-"""
-
 VERSION = 1
 # The paper replaces every step of a stepwise schedule by at least three cycles (section 3.2).
 FEWEST_CYCLES = 3
 
 
+class Verdict(NamedTuple):
+    """What to do after a cycle.
+
+    Attributes:
+        action: "continue", "lower" or "stop".
+        factor: Factor of both bounds, 1.0 unless the action is "lower".
+        reason: The reason in words.
+    """
+
+    action: str
+    factor: float
+    reason: str
+
+
 class CycleMonitor:
     """Judges a run at the ends of its cycles, where the rate is lowest (paper, section 3.2).
 
-    It lowers the bounds, or stops, when the metric has stopped improving; lowering and
-    stopping themselves are the caller's.
+    Where the metric has stopped improving, the verdict is to lower the bounds, or to stop. The
+    caller acts on it: `policy.lowered(verdict.factor)` is the lowered policy.
 
-    policy: the policy trained with; it must have cycles.
-    mode: "max" if a higher metric is better (accuracy), "min" if a lower one is (loss).
-    factor: what to lower the bounds by, in (0, 1).
-    patience: cycles in a row without improvement before anything is done, >= 1.
-    min_delta: what the metric must improve by, in its unit, to count as improved, >= 0.
-    min_cycles: cycles between two changes of the bounds, >= 3.
-    max_lowerings: how often to lower before stopping, >= 0.
-    Raises TypeError or ValueError, naming the argument, for anything else.
+    Args:
+        policy: The policy of the run; it must have cycles.
+        mode: "max" if a higher metric is better (accuracy), "min" if a lower metric is (loss).
+        factor: Factor of the bounds in a verdict "lower", in (0, 1).
+        patience: Cycles in a row without improvement before the bounds are lowered, >= 1.
+        min_delta: Least improvement that counts, in the metric's unit, >= 0.
+        min_cycles: Least number of cycles between two changes of the bounds, >= 3.
+        max_lowerings: Number of lowerings before a verdict "stop", >= 0.
 
-    >>> import clrcore
-    >>> monitor = clrcore.CycleMonitor(clrcore.triangular(0.001, 0.006, step_size=2000))
-    >>> [monitor.update(accuracy).action for accuracy in (0.70, 0.75, 0.77, 0.77)]
-    ['continue', 'continue', 'continue', 'lower']
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument is out of range.
+
+    Example:
+        >>> import clrcore
+        >>> monitor = clrcore.CycleMonitor(clrcore.triangular(0.001, 0.006, step_size=2000))
+        >>> [monitor.update(accuracy).action for accuracy in (0.70, 0.75, 0.77, 0.77)]
+        ['continue', 'continue', 'continue', 'lower']
     """
 
     def __init__(
@@ -88,44 +92,46 @@ class CycleMonitor:
     def update(self, metric: Any) -> Verdict:
         """The verdict on a cycle that was just completed.
 
-        metric: the metric at its end, best on held-out data; a number, or an array or tensor
-            of no dimension. NaN and infinity say stop.
-        Raises TypeError for what is not a number.
+        Args:
+            metric: The metric at the cycle's end, best on held-out data: a number, or an array or
+                tensor of no dimension. NaN and infinity give the verdict "stop".
+
+        Raises:
+            TypeError: `metric` is not a number.
         """
         value = float_from_scalar("metric", metric)
         self._cycles += 1
         self._cycles_at_bounds += 1
+        action, why = self._judge(value)
+        if action == "lower":
+            self._lowerings += 1
+            self._cycles_at_bounds = self._stale = 0
+        factor = self._factor if action == "lower" else 1.0
+        return Verdict(action, factor, f"{self._ordinal()}: {why}")
+
+    def _judge(self, value: float) -> tuple[str, str]:
+        """The action after a cycle that ends with this metric, and the reason."""
         if not math.isfinite(value):
-            return Verdict("stop", 1.0, f"{self._ordinal()}: the metric is {value}")
+            return "stop", f"the metric is {value}"
         if self._improved(value):
-            self._best = value
-            self._stale = 0
+            self._best, self._stale = value, 0
         else:
             self._stale += 1
         if self._last is not None and self._cycles >= self._last:
-            return Verdict("stop", 1.0, f"{self._ordinal()}: the policy has no more")
+            return "stop", "the policy has no more"
+        compared = self._comparison(value)
         if self._stale < self._patience:
-            return Verdict("continue", 1.0, f"{self._ordinal()}: {self._told(value)}")
+            return "continue", compared
         if self._cycles_at_bounds < self._min_cycles:
-            reason = (
-                f"{self._ordinal()}: {self._told(value)}, but the bounds stay for at least "
-                f"{self._min_cycles} cycles"
-            )
-            return Verdict("continue", 1.0, reason)
+            least = f"the bounds stay for at least {self._min_cycles} cycles"
+            return "continue", f"{compared}, but {least}"
         if self._lowerings == self._max_lowerings:
-            reason = (
-                f"{self._ordinal()}: {self._told(value)}, and the bounds were lowered "
-                f"{self._lowerings} times already"
-            )
-            return Verdict("stop", 1.0, reason)
-        reason = f"{self._ordinal()}: {self._told(value)}; multiply both bounds by {self._factor:g}"
-        self._lowerings += 1
-        self._cycles_at_bounds = 0
-        self._stale = 0
-        return Verdict("lower", self._factor, reason)
+            times = f"the bounds were lowered {self._lowerings} times already"
+            return "stop", f"{compared}, and {times}"
+        return "lower", f"{compared}; multiply both bounds by {self._factor:g}"
 
     def state_dict(self) -> dict[str, Any]:
-        """What was seen so far, as plain data of its own."""
+        """The state as plain data of its own."""
         return {
             "version": VERSION,
             "mode": self._mode,
@@ -137,10 +143,15 @@ class CycleMonitor:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go to a state that `state_dict` described; a refused one changes nothing.
+        """Go to a state that `state_dict` described; a refused state changes nothing.
 
-        Raises TypeError or ValueError for another version, missing or unknown keys and
-        impossible values.
+        Args:
+            state: Plain data with the keys of `state_dict`.
+
+        Raises:
+            TypeError: `state` is not a dictionary, or a value has the wrong type.
+            ValueError: The version or the mode differs, keys are missing or unknown, or values
+                contradict each other.
         """
         check_keys("state", state, self.state_dict())
         check_version("state", state["version"], VERSION)
@@ -149,7 +160,7 @@ class CycleMonitor:
         best = (
             state["best"] if state["best"] is None else check_float("state['best']", state["best"])
         )
-        cycles = check_int("state['cycles']", state["cycles"])
+        cycles = check_steps("state['cycles']", state["cycles"], 0)
         at_bounds = check_int("state['cycles_at_bounds']", state["cycles_at_bounds"], 0, cycles)
         stale = check_int("state['stale']", state["stale"], 0, cycles)
         # Every lowering took at least that many cycles.
@@ -162,15 +173,18 @@ class CycleMonitor:
         return f"CycleMonitor {self._ordinal()}, best metric {self._best}"
 
     def _improved(self, value: float) -> bool:
+        """Whether the metric is better than the best so far."""
         if self._best is None:
             return True
         gain = value - self._best if self._mode == "max" else self._best - value
         return gain > self._min_delta
 
     def _ordinal(self) -> str:
+        """The number of cycles in words."""
         return f"after {self._cycles} cycle{'s' * (self._cycles > 1)}"
 
-    def _told(self, value: float) -> str:
+    def _comparison(self, value: float) -> str:
+        """The metric beside the best so far, in words."""
         if self._stale == 0:
             return f"{value:g} is the best so far"
         cycles = "1 cycle" if self._stale == 1 else f"{self._stale} cycles"

@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
-from .arguments import check_int, check_keys, check_version
-from .policy import Policy, check_policy
+from typing import Any
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
+from .arguments import check_int, check_keys, check_version, shown
+from .policy import Policy, check_policy
 
 VERSION = 1
 
 
 class Scheduler:
-    """Counts updates and says the rate of the next one.
+    """Counts updates and gives the rate of the next update.
 
-    policy: any policy of clrcore. start: updates already made, an integer >= 0.
-    Raises TypeError or ValueError for anything else.
+    Args:
+        policy: Any policy of clrcore.
+        start: Updates already made, an integer >= 0.
 
-    >>> import clrcore
-    >>> scheduler = clrcore.Scheduler(clrcore.triangular(0.0, 1.0, step_size=2))
-    >>> for batch in range(5):
-    ...     rate, completed = scheduler.lr, scheduler.step()
-    ...     print(rate, completed)
-    0.0 None
-    0.5 None
-    1.0 None
-    0.5 0
-    0.0 None
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: `start` is negative.
+
+    Example:
+        >>> import clrcore
+        >>> scheduler = clrcore.Scheduler(clrcore.triangular(0.0, 1.0, step_size=2))
+        >>> for batch in range(5):
+        ...     rate, completed = scheduler.lr, scheduler.step()
+        ...     print(rate, completed)
+        0.0 None
+        0.5 None
+        1.0 None
+        0.5 0
+        0.0 None
     """
 
     def __init__(self, policy: Policy, start: int = 0) -> None:
@@ -36,12 +40,12 @@ class Scheduler:
 
     @property
     def policy(self) -> Policy:
-        """The policy walked along."""
+        """The policy."""
         return self._policy
 
     @property
     def step_count(self) -> int:
-        """Updates made so far."""
+        """Number of updates made so far."""
         return self._step_count
 
     @property
@@ -50,12 +54,24 @@ class Scheduler:
         return self._policy(self._step_count)
 
     def step(self) -> int | None:
-        """Count one update; returns the number of the cycle it completed, else None."""
+        """Count one update.
+
+        Returns:
+            The number of the cycle that this update completed, None if it completed none.
+        """
         self._step_count += 1
         return self._policy.completes(self._step_count)
 
     def jump(self, step: int) -> None:
-        """Go to the state after `step` updates, an integer >= 0, at once."""
+        """Go to the state after `step` updates at once.
+
+        Args:
+            step: An integer >= 0.
+
+        Raises:
+            TypeError: `step` is not an integer.
+            ValueError: `step` is negative.
+        """
         self._step_count = check_int("step", step)
 
     def state_dict(self) -> dict[str, Any]:
@@ -63,14 +79,18 @@ class Scheduler:
         return {"version": VERSION, "step_count": self._step_count}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go to a state that `state_dict` described; a refused one changes nothing.
+        """Go to a state that `state_dict` described; a refused state changes nothing.
 
-        Raises TypeError or ValueError for another version, missing or unknown keys, and
-        counts that are not integers >= 0.
+        Args:
+            state: Plain data with the keys of `state_dict`.
+
+        Raises:
+            TypeError: `state` is not a dictionary, or its count is not an integer.
+            ValueError: The version differs, keys are missing or unknown, or the count is negative.
         """
         check_keys("state", state, ["version", "step_count"])
         check_version("state", state["version"], VERSION)
         self._step_count = check_int("state['step_count']", state["step_count"])
 
     def __repr__(self) -> str:
-        return f"Scheduler({self._policy!r}, start={self._step_count})"
+        return f"Scheduler({self._policy!r}, start={shown(self._step_count)})"

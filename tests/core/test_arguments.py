@@ -264,6 +264,37 @@ def test_long_values_are_cut_in_messages():
     assert str(caught.value).endswith("got 'xx" + "x" * 197 + "... (str)")
 
 
+HUGE = 10**5000  # more digits than Python prints
+
+
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("step_size", lambda: clrcore.triangular(0.1, 1.0, HUGE)),
+        (r"milestones\[0\]", lambda: clrcore.stepwise(0.1, [HUGE])),
+        ("start", lambda: clrcore.constant(0.1).values(HUGE, 3)),
+        ("start", lambda: clrcore.constant(0.1).values(HUGE, HUGE)),
+        ("lr", lambda: clrcore.constant(HUGE)),
+        ("step", lambda: clrcore.constant(0.1)(-HUGE)),
+        ("total_steps", lambda: clrcore.whole_cycles(total_steps=HUGE, cycles=2)),
+        (
+            r"state\['cycles'\]",
+            lambda: clrcore.CycleMonitor(clrcore.triangular(0.1, 1.0, 2)).load_state_dict(
+                clrcore.CycleMonitor(clrcore.triangular(0.1, 1.0, 2)).state_dict()
+                | {"cycles": HUGE, "cycles_at_bounds": -1}
+            ),
+        ),
+    ],
+)
+def test_integers_of_very_many_digits_are_refused_by_name(name, call):
+    with pytest.raises(ValueError, match=rf"^{name} must be .*got an integer of 16610 bits \(int"):
+        call()
+
+
+def test_very_large_step_counts_are_shown_by_their_size():
+    assert repr(clrcore.Scheduler(clrcore.constant(0.1), HUGE)).endswith("integer of 16610 bits)")
+
+
 def test_checks_work_before_numpy_is_imported(monkeypatch):
     import sys
 

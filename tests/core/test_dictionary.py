@@ -35,6 +35,45 @@ def test_only_chains_nest():
     }
 
 
+def test_policies_within_policies_are_dictionaries():
+    opposed = clrcore.triangular(0.0, 1.0, 4).opposed(0.85, 0.95)
+    cooldown = clrcore.cooldown(clrcore.constant(0.5), 10, 5, final_lr=0.1, shape="1-sqrt")
+
+    assert cooldown.to_dict() == {
+        "version": 1,
+        "type": "cooldown",
+        "policy": {"version": 1, "type": "constant", "lr": 0.5},
+        "at": 10,
+        "num_steps": 5,
+        "final_lr": 0.1,
+        "shape": "1-sqrt",
+    }
+    assert list(opposed.to_dict()) == ["version", "type", "policy", "low", "high"]
+    for policy in (cooldown, opposed):
+        assert clrcore.policy_from_dict(policy.to_dict()) == policy
+
+
+def contains_itself():
+    data = clrcore.chain([(clrcore.constant(0.1), 5)]).to_dict()
+    data["stages"][0][0] = data
+    return data
+
+
+def too_deep(kind):
+    data = clrcore.constant(0.1).to_dict()
+    for _ in range(1000):
+        data = {"version": 1, "type": "chain", "stages": [[data, None]]}
+        if kind == "cooldown":
+            data = clrcore.cooldown(clrcore.constant(0.1), 1, 1).to_dict() | {"policy": data}
+    return data
+
+
+@pytest.mark.parametrize("data", [contains_itself(), too_deep("chain"), too_deep("cooldown")])
+def test_data_nested_without_end_are_refused(data):
+    with pytest.raises(ValueError, match=r"^data nests policies more than 32 levels deep"):
+        clrcore.policy_from_dict(data)
+
+
 def test_chains_are_read_back_stage_by_stage():
     chained = clrcore.chain(
         [

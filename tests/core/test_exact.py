@@ -125,6 +125,15 @@ def test_decay_is_exact_to_four_ulp(pair, step_size, step):
     assert ulps(value, low + (high - low) * Fraction(left, step_size)) <= ULPS
 
 
+@given(bounds(), steps, step_sizes, steps)
+def test_linear_cooldown_is_exact_to_four_ulp(pair, at, num_steps, step):
+    low, high = map(Fraction, pair)
+    over = Fraction(min(max(0, step - at), num_steps), num_steps)
+    policy = clrcore.cooldown(clrcore.constant(pair[1]), at, num_steps, final_lr=pair[0])
+
+    assert ulps(both(policy, step), high + (low - high) * over) <= ULPS
+
+
 @given(bounds(), step_sizes, steps)
 def test_smith_one_cycle_is_exact_to_four_ulp(pair, half, step):
     low, high = map(Fraction, pair)
@@ -177,6 +186,17 @@ def test_the_literal_caffe_listing_agrees(pair, step):
     literal = 1 + 5 * max(Fraction(0), 1 - abs(x))
 
     assert ulps(clrcore.triangular(1.0, 6.0, half)(step), literal) <= ULPS
+
+
+@pytest.mark.parametrize("low", [5e-324, 1e-8])
+def test_sweeps_between_the_smallest_and_the_largest_float(low):
+    """Neither an OverflowError nor a warning, which the test run would turn into an error."""
+    policy = clrcore.exponential_sweep(low, 1.797e308, 11)
+
+    assert policy(0) == low
+    assert policy(5) == pytest.approx(math.sqrt(low) * math.sqrt(1.797e308), rel=1e-12)
+    assert policy.values(0, 12) == pytest.approx([policy(step) for step in range(12)], rel=1e-12)
+    assert policy(10) == policy(11) == 1.797e308
 
 
 @given(st.floats(1e-300, 1e-200), st.floats(1e200, 1e300), st.integers(2, 50))

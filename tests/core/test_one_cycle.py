@@ -93,6 +93,18 @@ def test_pytorchs_own_test_values():
     )
 
 
+def test_defaults_are_those_of_pytorch():
+    """30 % of the run rise, from max_lr / 25, down to a ten-thousandth of that, as cosines."""
+    policy = clrcore.one_cycle(1.0, 101)
+
+    expected = [pytorch(t, 1.0, 101, "two_phase", 0.3, "cos", 25.0, 1e4) for t in range(101)]
+    assert policy.values(0, 101) == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_next_rate_after_a_peak_between_two_steps_is_lower():
+    assert [clrcore.one_cycle(1.0, 17).locate(step).rising for step in (3, 4)] == [True, False]
+
+
 def test_past_the_end_the_last_rate_is_held():
     """PyTorch extrapolates: linear rates turn negative, cosine ones bounce back."""
     for anneal in ("linear", "cos"):

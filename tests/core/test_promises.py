@@ -1,8 +1,10 @@
 """The laws every policy keeps."""
 
 import copy
+import json
 import math
 import pickle
+import time
 
 import numpy as np
 import pytest
@@ -119,8 +121,6 @@ def test_resuming_gives_the_rates_of_running_on(policy, start, before, length):
 
 @given(policies, steps)
 def test_plain_data_and_pickles_bring_the_policy_back(policy, step):
-    import json
-
     read = clrcore.policy_from_dict(json.loads(json.dumps(policy.to_dict())))
 
     for twin in (
@@ -350,12 +350,22 @@ def test_policies_without_two_bounds_are_not_opposed(policy):
         policy.opposed(0.85, 0.95)
 
 
+def highest(data):
+    """The highest rate among a policy's arguments."""
+    if isinstance(data, list):
+        return max(map(highest, data))
+    if not isinstance(data, dict):
+        return 0.0
+    rates = [value for name, value in data.items() if name.endswith("lr") or name == "high"]
+    return max([*rates, *map(highest, data.values())])
+
+
 @given(policies, st.floats(0.01, 1.0), steps)
 def test_lowered_policies_have_all_rates_lowered(policy, factor, step):
     lowered = policy.lowered(factor)
 
     exact = policy(step) * factor
-    assert lowered(step) == pytest.approx(exact, rel=1e-11, abs=1e-12 * factor * policy(0))
+    assert lowered(step) == pytest.approx(exact, rel=1e-11, abs=1e-12 * highest(policy.to_dict()))
     assert lowered.cycle_ends(1000) == policy.cycle_ends(1000)
     assert (lowered.period, lowered.total_steps) == (policy.period, policy.total_steps)
 
@@ -438,3 +448,45 @@ def test_cooldown_follows_the_policy_and_then_falls(shape, formula, at):
 def test_cooldown_refuses_bad_arguments(arguments, kind, message):
     with pytest.raises(kind, match=message):
         clrcore.cooldown(**{"policy": clrcore.constant(0.1), "at": 10, "num_steps": 5, **arguments})
+
+
+def nested(depth):
+    policy = clrcore.triangular(0.1, 1.0, 2)
+    for _ in range(depth):
+        policy = clrcore.chain([(policy, None)])
+    return policy
+
+
+def test_policies_nest_32_deep_and_no_deeper():
+    deepest = nested(31).opposed(0.5, 1.0)
+
+    for twin in (
+        clrcore.policy_from_dict(json.loads(json.dumps(deepest.to_dict()))),
+        pickle.loads(pickle.dumps(deepest)),
+        copy.deepcopy(deepest),
+        eval_repr(deepest),
+    ):
+        assert twin == deepest
+        assert hash(twin) == hash(deepest)
+    assert deepest(2) == deepest.values(2, 3)[0] == 0.5
+    assert nested(32).locate(5) == (1, 1, True, 0.25)
+    for make in (
+        lambda policy: clrcore.chain([(policy, None)]),
+        lambda policy: policy.opposed(0.5, 1.0),
+        lambda policy: clrcore.cooldown(policy, 4, 2),
+    ):
+        with pytest.raises(ValueError, match="nests policies more than 32 levels deep; write the"):
+            make(nested(32))
+
+
+def test_a_chain_of_very_many_stages_is_searched_not_walked():
+    """Walking along 200,000 stages 300 times would take seconds."""
+    count = 200_000
+    policy = clrcore.chain([(clrcore.triangular(0.0, 1.0, 1), 2)] * count)
+
+    started = time.process_time()
+    for stage in range(0, count, 2 * count // 300):
+        assert policy(2 * stage + 1) == 1.0
+        assert policy.values(2 * stage, 2 * stage + 4).tolist() == [0.0, 1.0, 0.0, 1.0][:4]
+        assert policy.completes(2 * stage + 2) == stage
+    assert time.process_time() - started < 2.0
