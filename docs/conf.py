@@ -23,7 +23,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
     # from _ext
-    "commands",
+    "printed",
     "neighbours",
     "notebooks",
     "offline",
@@ -40,6 +40,7 @@ nitpick_ignore_regex = [("py:obj|py:class", ".*")]
 
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
+napoleon_use_ivar = True
 napoleon_custom_sections = ["Source"]
 
 autodoc_member_order = "bysource"

@@ -1,4 +1,4 @@
-"""README and docs as a code host shows them: every link leads somewhere, every picture is there."""
+"""README and docs as a code host shows them: links lead somewhere, pictures and names are there."""
 
 import re
 import runpy
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import clrcore
 from pages import PAGES, ROOT, anchors, broken, is_outside, links, pictures
 
 SIGNATURES = {".png": b"\x89PNG\r\n\x1a\n", ".svg": b"<svg "}
@@ -82,6 +83,12 @@ def test_every_page_of_docs_is_in_a_table_of_contents():
         for name in re.findall(r"^(?:.*<)?([\w-]+)>?$", tree, re.M)
     }
     assert {page.stem for page in (ROOT / "docs").glob("*.md")} - {"index"} <= listed
+
+
+def test_every_public_name_is_in_the_reference():
+    reference = "".join(path.read_text("utf-8") for path in (ROOT / "docs").glob("api-*.md"))
+    listed = set(re.findall(r"^\.\. auto\w+:: clrcore\.(\w+)$", reference, re.M))
+    assert set(clrcore.__all__) <= listed
 
 
 def test_the_picture_of_the_architecture_is_what_its_code_draws():

@@ -1,8 +1,8 @@
-"""The directive `command-help`: what a command of clrcore prints for --help."""
+"""Directives for what the program itself prints: `command-help` and `kinds`."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import click
 from docutils import nodes
@@ -10,14 +10,13 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from clr_adapters.cli import main
+from clrcore.bounds import KINDS
 
 WIDTH = 80
 
 
 class CommandHelp(SphinxDirective):
-    """The help of `clrcore`, and of each of its commands under a heading of its own."""
-
-    has_content: ClassVar[bool] = False
+    """The help of `clrcore`, and of each of its commands under its own heading."""
 
     def run(self) -> list[nodes.Node]:
         """The help as it is on a terminal of 80 columns."""
@@ -28,6 +27,18 @@ class CommandHelp(SphinxDirective):
             section += _block(main.commands[name], f"clrcore {name}")
             found.append(section)
         return found
+
+
+class Kinds(SphinxDirective):
+    """The kinds of warnings and refusals with their meanings."""
+
+    def run(self) -> list[nodes.Node]:
+        """A list of the kinds."""
+        found = nodes.bullet_list()
+        for kind, meaning in KINDS.items():
+            text = nodes.paragraph("", "", nodes.literal(text=kind), nodes.Text(f": {meaning}"))
+            found += nodes.list_item("", text)
+        return [found]
 
 
 def _block(command: click.Command, name: str) -> nodes.literal_block:
@@ -41,4 +52,5 @@ def _block(command: click.Command, name: str) -> nodes.literal_block:
 def setup(app: Sphinx) -> dict[str, Any]:
     """Make this an extension."""
     app.add_directive("command-help", CommandHelp)
+    app.add_directive("kinds", Kinds)
     return {"version": "1", "parallel_read_safe": True}
