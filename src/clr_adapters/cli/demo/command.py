@@ -62,8 +62,6 @@ def _demo(out: Path, seeds: tuple[int, ...], quick: bool) -> None:
         from clr_adapters.plot import plot_confirmation, plot_range_test
 
         from . import data, experiment, page, pictures, report, training
-
-        digits = data.load()
     except ImportError as error:
         raise click.ClickException(
             f'the demo needs more packages: pip install "clrcore[demo]" ({error})'
@@ -71,7 +69,7 @@ def _demo(out: Path, seeds: tuple[int, ...], quick: bool) -> None:
     files = {name: out / name for name in (*PICTURES, "results.json", "report.html")}
     _check_writable(out, files.values())
     settings = experiment.Settings(seeds, experiment.EPOCH // (5 if quick else 1))
-    splits = data.split(digits, seeds)
+    splits = data.split(data.load(), seeds)
 
     click.echo(_text.wrapped(report.ABOUT) + "\n")
     with _progress("range test", experiment.SWEEP.num_steps) as tick:

