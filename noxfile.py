@@ -13,7 +13,7 @@ import nox
 nox.needs_version = ">=2025.10.14"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.sessions = ["tests"]
-# A Python that is not on this machine is left out, in CI too: .ci/run says which ones ran.
+# A Python that is not on this machine is left out, in CI too; nox lists the sessions that ran.
 nox.options.error_on_missing_interpreters = False
 
 # Without this, uv tries to download the Pythons that are missing, and fails the session.
@@ -63,7 +63,7 @@ def arrays(session: nox.Session) -> None:
 @nox.session(python="3.11")
 def torch(session: nox.Session) -> None:
     """The PyTorch adapter: tests, examples and types."""
-    # torch-lr-finder: one page says what changes for those who come from it.
+    # torch-lr-finder: a page compares it with ours.
     packages = ["mypy>=1.14", "torch-lr-finder"]
     session.install("-e", ".[test,torch,demo]", "-c", CONSTRAINTS, *packages)
     tests = sorted(str(path) for path in Path("tests/adapters").glob("test_torch_*.py"))
@@ -94,7 +94,7 @@ def keras(session: nox.Session, backend: str) -> None:
     session.run("python", "-c", f"import keras; assert keras.backend.backend() == '{backend}'")
     files = sorted(str(path) for path in Path("tests/adapters").glob("test_keras*.py"))
     pages = ["docs/keras.md", "docs/start-keras.md"]
-    if backend != "torch":  # their parts on PyTorch need more than a backend
+    if backend != "torch":  # their blocks on PyTorch need more than a backend
         pages += ["README.md", "docs/migrating.md"]
     pytest(session, *files, "src/clr_adapters/keras", *pages)
     if backend == "torch":  # one module imports it
@@ -160,7 +160,7 @@ def docs(session: nox.Session) -> None:
     # The reference is read from the adapters' docstrings, so their frameworks are needed.
     session.install("-e", ".[docs,test,torch,jax,keras]", "-c", CONSTRAINTS)
     shutil.rmtree("build/site", ignore_errors=True)
-    # -E: pages made from code do not all know when it has changed.
+    # -E: pages written from code do not all notice when it has changed.
     options = ["-q", "-E", "-W", "-n", "--keep-going"]
     doctrees = str(Path(session.create_tmp()) / "doctrees")
     session.run("sphinx-build", *options, "-d", doctrees, "docs", "build/site")
@@ -194,7 +194,7 @@ links = re.findall(r"\\]\\(([^)]*)\\)", importlib.metadata.metadata("clrcore").g
 assert links and all(link.startswith("https:") for link in links), links
 """
     session.run("python", "-c", check)
-    # Without extras the command tells in one sentence what to install.
+    # Without extras the command names in one sentence the extra to install.
     session.run("python", "-m", "clrcore", success_codes=[1])
 
 

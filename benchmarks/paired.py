@@ -1,4 +1,4 @@
-"""Ratios of time taken in one process, the sides taking turns, and the lines that report them."""
+"""Ratios of times, measured in turns in one process, and the lines that report them."""
 
 import argparse
 import datetime
@@ -19,7 +19,7 @@ TURNS = 15
 
 Clock = Callable[[], float]
 
-# Processor time of this process, which other processes leave alone, as everything runs on one core.
+# Processor time of this process; everything runs on one core.
 CLOCK: Clock = time.process_time
 
 # glibc gives freed memory back to the system and asks for it anew, as it happens to lie in the
@@ -34,7 +34,7 @@ KEPT_HEAP = {
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a report; nothing was measured where there is no median, and `note` says why."""
+    """A line of a report. Where nothing was measured, `median` is None and `note` has the reason."""
 
     what: str
     median: float | None = None
@@ -82,7 +82,7 @@ def ratios(
 
 def row(what: str, values: list[float], limit: float = math.inf, unit: str = "x") -> None:
     """Report the median of the runs, the lowest and the highest, and the limit if there is one."""
-    made = Row(
+    row = Row(
         what,
         statistics.median(values),
         min(values),
@@ -90,10 +90,10 @@ def row(what: str, values: list[float], limit: float = math.inf, unit: str = "x"
         None if math.isinf(limit) else limit,
         unit,
     )
-    _rows.append(made)
-    against = "" if made.limit is None else f"  limit {made.limit:g}{unit}  {made.verdict}"
+    _rows.append(row)
+    against = "" if row.limit is None else f"  limit {row.limit:g}{unit}  {row.verdict}"
     print(
-        f"{what:56} {made.median:7.3f}{unit} [{made.lowest:.3f}, {made.highest:.3f}]{against}",
+        f"{what:56} {row.median:7.3f}{unit} [{row.lowest:.3f}, {row.highest:.3f}]{against}",
         flush=True,
     )
 
@@ -117,8 +117,8 @@ def command(description: str | None, measure: Callable[[], None], *packages: str
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
         os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **KEPT_HEAP})
     versions = {name: found for name in packages if (found := _version(name))}
-    told = ", ".join(f"{name} {number}" for name, number in versions.items())
-    print(f"Python {platform.python_version()}, {told}; {processor()}")
+    listed = ", ".join(f"{name} {number}" for name, number in versions.items())
+    print(f"Python {platform.python_version()}, {listed}; {processor()}")
     print(f"median of {RUNS} runs [lowest, highest]", flush=True)
     measure()
     if target:

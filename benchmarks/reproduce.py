@@ -1,11 +1,11 @@
 """The paper's claims, put to the test on 5000 digits with rules that were fixed before.
 
-    python benchmarks/reproduce.py --out DIR                  states, trains, tells; NumPy only
+    python benchmarks/reproduce.py --out DIR                  states the claims, trains, judges
     python benchmarks/reproduce.py --out DIR --torch          the same arms through PyTorch
     python benchmarks/reproduce.py --out DIR --page PAGE.md   the page of the docs
 
-The first takes minutes on two cores; with `--quick` seconds, but that says nothing about the
-claims. The others read what it has left in DIR.
+The first takes minutes on two cores. With `--quick` it takes seconds, but then nothing follows about
+the claims. The others read the files in DIR.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-# Matrices of this size are done before other threads have woken up. Read when NumPy is imported.
+# Matrices of this size are multiplied before other threads have woken up. Read when NumPy is
+# imported.
 for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
@@ -54,7 +55,7 @@ def reproduce(folder: Path, *, quick: bool) -> None:
     started, busy = time.monotonic(), time.process_time()
     splits = data.split(data.load(), seeds)
     result = results.of_all({case.key: train(case, splits, settings) for case in CASES}, settings)
-    # What differs from run to run is kept apart.
+    # Times differ from run to run, so they have a file of their own.
     run = {
         "seconds": round(time.monotonic() - started),
         "processor_seconds": round(time.process_time() - busy),
@@ -102,7 +103,7 @@ def train_with_torch(folder: Path) -> None:
 
 
 def write_page(folder: Path, target: Path) -> None:
-    """The page, the numbers that it is made from beside it, and its pictures."""
+    """Write the page, its numbers beside it, and its pictures."""
     result, run = _read(folder)
     evidence = results.evidence(result, run)
     _write(target.with_suffix(".json"), evidence)
@@ -125,7 +126,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What a run has left; FileNotFoundError names what is missing."""
+    """The files of a run; FileNotFoundError names a missing file."""
     result, run = (json.loads((folder / f"{name}.json").read_text()) for name in ("results", "run"))
     return result, run
 
@@ -135,7 +136,7 @@ def _write(path: Path, plain: Mapping[str, Any]) -> None:
 
 
 def _nothing(steps: int) -> None:
-    """Progress is told by case, not by update."""
+    """Progress is reported by case, not by update."""
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""The parts of `reproduce.py`: what is run, what is claimed, and how it is reported."""
+"""Modules of `reproduce.py`: the arms, the claims, and how the results are reported."""

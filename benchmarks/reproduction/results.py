@@ -1,4 +1,4 @@
-"""All that a case has to say, as plain data: what is printed, drawn and kept comes from here."""
+"""The results of a case as plain data, for the terminal, the pictures and the page."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def of_all(cases: Mapping[str, Plain], settings: Settings) -> Plain:
 
 
 def evidence(result: Plain, run: Plain) -> Plain:
-    """What the page is made from: the result without curves and runs, and how it was run."""
+    """The data of the page: the result without curves and runs, and how it was run."""
     cases = {
         key: {name: value for name, value in case.items() if name not in RAW}
         for key, case in result["cases"].items()

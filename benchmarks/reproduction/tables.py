@@ -95,13 +95,13 @@ def further_table(cases: Mapping[str, Plain]) -> str:
         [
             (
                 case["title"],
-                one["arm"],
-                one["against"],
-                shown_difference(one["difference"]),
-                versus(one["difference"]),
+                row["arm"],
+                row["against"],
+                shown_difference(row["difference"]),
+                versus(row["difference"]),
             )
             for case in cases.values()
-            for one in case["further"]
+            for row in case["further"]
         ],
         right=(3,),
     )

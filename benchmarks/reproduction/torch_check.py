@@ -89,8 +89,8 @@ def train(
         optimizer.step()
         scheduler.step()
     with torch.no_grad():
-        said = model(torch.from_numpy(splits.test.images[member])).argmax(dim=1).numpy()
-    return rates, float(np.mean(said == splits.test.labels[member]))
+        answers = model(torch.from_numpy(splits.test.images[member])).argmax(dim=1).numpy()
+    return rates, float(np.mean(answers == splits.test.labels[member]))
 
 
 def walked(policy: clrcore.Policy, total_steps: int) -> Floats:
@@ -128,9 +128,9 @@ def optimizer_of(setup: Setup, model: torch.nn.Module) -> torch.optim.Optimizer:
     return torch.optim.SGD(model.parameters(), momentum=0.9, weight_decay=5e-4)
 
 
-def tensors(part: Rows, seed: int, member: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def tensors(rows: Rows, seed: int, member: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """The demo's batches of one seed."""
-    alone = Rows(part.images[member : member + 1], part.labels[member : member + 1])
+    alone = Rows(rows.images[member : member + 1], rows.labels[member : member + 1])
     for images, labels in batches(alone, [seed]):
         yield torch.from_numpy(images[0]), torch.from_numpy(labels[0])
 

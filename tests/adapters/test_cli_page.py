@@ -1,4 +1,4 @@
-"""The page about the command says what the command does."""
+"""The page about the command agrees with the command."""
 
 from __future__ import annotations
 

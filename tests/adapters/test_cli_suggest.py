@@ -158,8 +158,8 @@ class TestFiles:
         assert "line 2: not UTF-8 text" in invoke("file").stderr
 
 
-def data(one: clrcore.Curve) -> tuple[list[float], list[float]]:
-    return one.lr.tolist(), one.loss.tolist()
+def data(given: clrcore.Curve) -> tuple[list[float], list[float]]:
+    return given.lr.tolist(), given.loss.tolist()
 
 
 class TestAnswers:
@@ -180,7 +180,7 @@ class TestAnswers:
         result = invoke("a.csv", "--compare")
         assert result.exit_code == 0, result.output
         for name in clrcore.bound_rules():
-            line = next(one for one in result.stdout.splitlines() if one.startswith(f"{name} "))
+            line = next(x for x in result.stdout.splitlines() if x.startswith(f"{name} "))
             if name == "accuracy":
                 assert "needs accuracy" in line
             else:

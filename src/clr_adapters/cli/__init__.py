@@ -1,4 +1,4 @@
-"""The command `clrcore`: one module per subcommand. What is slow to import waits until it runs."""
+"""The command `clrcore`: one module per subcommand. Slow imports wait until it runs."""
 
 try:
     import click  # noqa: F401
@@ -6,7 +6,7 @@ except ModuleNotFoundError as error:
     _missing = str(error)
 
     def main(**_: object) -> None:
-        """Tell what to install, in one sentence."""
+        """Exit with the extra to install, in one sentence."""
         raise SystemExit(
             f'the command clrcore needs click: pip install "clrcore[cli]" ({_missing})'
         )

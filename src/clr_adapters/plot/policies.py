@@ -13,7 +13,7 @@ from clrcore.arguments import check_steps, refuse
 
 from . import style
 
-# More points than this cannot be told apart on any screen, but take long to draw.
+# More points than this look the same on any screen, but take long to draw.
 MOST_POINTS = 20_000
 # Ends of cycles that are listed from step 0 on, to mark the few of them in the picture.
 MOST_LISTED = 100_000
@@ -78,8 +78,8 @@ def plot_policy(
             continue
         ends = _marked_ends(policy, start, last)
         steps = _steps(start, last, ends)
-        look = style.line_style(i) | style.marks(i, marked, np.searchsorted(steps, ends).tolist())
-        lines += ax.plot(steps, policy(steps), label=label, clip_on=False, **look)
+        looks = style.line_style(i) | style.marks(i, marked, np.searchsorted(steps, ends).tolist())
+        lines += ax.plot(steps, policy(steps), label=label, clip_on=False, **looks)
         marked += bool(ends)
         if len(named) == 1:
             for end in ends:
