@@ -6,8 +6,8 @@
     python examples/cifar10.py --list                        arms and budgets
 
 Needs PyTorch, click and matplotlib: in a copy of this repository, pip install ".[torch,cli]". DIR
-holds the binary version of CIFAR-10; nothing is downloaded. Run again after an interruption, it
-goes on.
+holds the binary version of CIFAR-10; nothing is downloaded. The same command resumes an
+interrupted run.
 """
 
 from __future__ import annotations
@@ -20,12 +20,16 @@ import click
 import torch
 from cifar import bounds, report
 from cifar.command import (
+    checkpoint_option,
     data_option,
     dataset_option,
     describe,
     device_option,
+    out_option,
     pick_device,
     plain_errors,
+    plan_option,
+    seed_option,
     set_precision,
     size_note,
 )
@@ -36,48 +40,40 @@ from cifar.training import Cadence, Job, Loaded, check, train
 
 from clr_adapters.plot import plot_range_test
 
-# Updates in an epoch are counted in these where no data are read.
+# Counts the updates in an epoch if no data are read.
 IMAGES = 50_000
 RANGE_TEST_SEEDS = 3
-# What the plans' claims are about.
+# The data set of the plans' claims.
 PUBLISHED = FORMATS["cifar10"].title
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @data_option
 @dataset_option
-@click.option("--plan", "plan_name", type=click.Choice(list(PLANS)), default="caffe")
+@plan_option
 @click.option("--arm", "names", multiple=True, help="An arm of the plan; repeat. [default: all]")
 @click.option("--list", "listing", is_flag=True, help="Print the plan's arms, and end.")
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("cifar10-runs"),
-    show_default=True,
-    help="Folder for logs, checkpoints and pictures.",
-)
+@out_option
 @click.option("--seeds", type=click.IntRange(1, 100), default=SEEDS, show_default=True)
-@click.option(
-    "--seed", type=click.IntRange(0, 2**31), default=0, show_default=True, help="The first seed."
-)
+@seed_option
 @click.option(
     "--range-test",
     "sweep",
     is_flag=True,
-    help=f"A range test first, of the first {RANGE_TEST_SEEDS} seeds, beside the paper's.",
+    help=f"Start with a range test of the first {RANGE_TEST_SEEDS} seeds.",
 )
 @click.option(
     "--scale",
     type=click.FloatRange(0.001, 1.0),
     default=1.0,
-    help="Shorten every length of the plan alike.",
+    help="Shorten every length of the plan by this factor.",
 )
-@click.option("--steps", type=click.IntRange(1), help="End every run after so many updates.")
+@click.option("--steps", type=click.IntRange(1), help="End every run after this many updates.")
 @click.option("--log-every", type=click.IntRange(1), default=Cadence.log, show_default=True)
-@click.option("--look-every", type=click.IntRange(1), default=Cadence.look, show_default=True)
 @click.option(
-    "--checkpoint-every", type=click.IntRange(1), default=Cadence.checkpoint, show_default=True
+    "--evaluate-every", type=click.IntRange(1), default=Cadence.evaluate, show_default=True
 )
+@checkpoint_option
 @device_option
 def main(
     data: Path | None,
@@ -92,7 +88,7 @@ def main(
     scale: float,
     steps: int | None,
     log_every: int,
-    look_every: int,
+    evaluate_every: int,
     checkpoint_every: int,
     device: str,
 ) -> None:
@@ -116,9 +112,9 @@ def main(
         if note is not None:
             click.echo(f"Note: {note}")
         several = range(seed, seed + seeds)
-        cadence = Cadence(log_every, look_every, checkpoint_every)
+        cadence = Cadence(log_every, evaluate_every, checkpoint_every)
         jobs += [Job(out, plan, arm, each, cadence, note) for each in several for arm in arms]
-        for job in jobs:  # all of them before the first is trained
+        for job in jobs:  # all, before the first is trained
             check(job, read)
         out.mkdir(parents=True, exist_ok=True)
         if sweep:
@@ -136,7 +132,7 @@ def _list(plan: Plan, scale: float) -> None:
 def _arms(
     plan: Plan, data: Cifar, names: Sequence[str], scale: float, steps: int | None
 ) -> list[Arm]:
-    """The arms asked for, in the plan's order, cut off after `steps` updates."""
+    """The chosen arms in the plan's order, cut off after `steps` updates."""
     arms = plan.arms(max(1, len(data.train.labels) // plan.batch), scale)
     known = [arm.name for arm in arms]
     for name in names:
@@ -152,7 +148,7 @@ def _arms(
 
 
 def _note(data: Cifar, scale: float, steps: int | None) -> str | None:
-    """What makes these runs others than the plan's; None if nothing does."""
+    """How these runs differ from the plan's; None if they do not."""
     parts = [] if data.title == PUBLISHED else [f"{data.title} for {PUBLISHED}"]
     parts += [] if scale == 1.0 else [f"lengths times {scale:g}"]
     if steps is not None:

@@ -1,11 +1,11 @@
-"""One training, three answers: its last network, an ensemble of its cycle ends, their average.
+"""Train once; score the last network, an ensemble of cycle ends, and their averaged weights.
 
     python examples/snapshots.py --data DIR
 
-At every cycle's end the rate is lowest and the weights are kept (a snapshot). An ensemble averages
-what the last snapshots say (Huang et al., arXiv 1704.00109); weight averaging makes one network of
-their mean weights, whose BatchNorm statistics are then taken anew (Izmailov et al., arXiv
-1803.05407). Needs what cifar10.py needs, and the same data.
+The weights at each cycle's end, where the rate is lowest, are a snapshot. An ensemble averages the
+outputs of the last snapshots (Huang et al., arXiv 1704.00109). Weight averaging builds a network of
+their mean weights with new BatchNorm statistics (Izmailov et al., arXiv 1803.05407). Needs the same
+packages and data as cifar10.py.
 """
 
 from __future__ import annotations
@@ -18,12 +18,16 @@ import click
 import torch
 from cifar import files
 from cifar.command import (
+    checkpoint_option,
     data_option,
     dataset_option,
     describe,
     device_option,
+    out_option,
     pick_device,
     plain_errors,
+    plan_option,
+    seed_option,
     set_precision,
     size_note,
 )
@@ -40,7 +44,7 @@ State = dict[str, Tensor]
 
 
 def averaged(states: Sequence[State]) -> State:
-    """The mean of every weight; counters are the last one's."""
+    """The mean of every weight; counters come from the last state."""
     return {
         name: torch.stack([state[name] for state in states]).mean(0)
         if last.is_floating_point()
@@ -57,7 +61,7 @@ def restored(plan: Plan, classes: int, state: State, device: torch.device) -> nn
 
 
 def policy(kind: str, plan: Plan, step_size: int) -> clrcore.Policy:
-    """Equal cycles of 2 step_size updates between the paper's bounds."""
+    """Cycles of 2 step_size updates between the paper's bounds."""
     low, high = plan.paper_bounds
     if kind == "warm-restarts":  # as snapshot ensembles were published
         return clrcore.warm_restarts(0.0, high, 2 * step_size)
@@ -65,7 +69,7 @@ def policy(kind: str, plan: Plan, step_size: int) -> clrcore.Policy:
 
 
 def averaged_network(plan: Plan, loaded: Loaded, states: Sequence[State], seed: int) -> nn.Module:
-    """The network of the mean weights, its BatchNorm statistics of one epoch with them."""
+    """The network of the mean weights, with BatchNorm statistics from an epoch."""
     mean = restored(plan, loaded.data.classes, averaged(states), loaded.train.device)
     torch.manual_seed(seed)  # the order of the images
     update_bn(Batches(loaded.train, plan.batch, seed, plan.augment), mean)
@@ -75,13 +79,15 @@ def averaged_network(plan: Plan, loaded: Loaded, states: Sequence[State], seed: 
 def score(
     plan: Plan, loaded: Loaded, states: Sequence[State], seed: int
 ) -> tuple[list[float], float, float]:
-    """Test accuracies: of every snapshot, of their ensemble, of their average."""
+    """Test accuracies of each snapshot, of their ensemble, and of their averaged weights."""
     device, classes = loaded.test.device, loaded.data.classes
-    said = [probabilities(restored(plan, classes, each, device), loaded.test) for each in states]
+    predicted = [
+        probabilities(restored(plan, classes, each, device), loaded.test) for each in states
+    ]
     mean = averaged_network(plan, loaded, states, seed)
     return (
-        [accuracy(each, loaded.test) for each in said],
-        accuracy(torch.stack(said).mean(0), loaded.test),
+        [accuracy(each, loaded.test) for each in predicted],
+        accuracy(torch.stack(predicted).mean(0), loaded.test),
         accuracy(probabilities(mean, loaded.test), loaded.test),
     )
 
@@ -89,7 +95,7 @@ def score(
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @data_option
 @dataset_option
-@click.option("--plan", "plan_name", type=click.Choice(list(PLANS)), default="caffe")
+@plan_option
 @click.option(
     "--policy", "kind", type=click.Choice(["triangular", "warm-restarts"]), default="triangular"
 )
@@ -100,15 +106,9 @@ def score(
 @click.option(
     "--last", type=click.IntRange(1), help="Snapshots used. [default: 3, or all of fewer cycles]"
 )
-@click.option("--seed", type=click.IntRange(0, 2**31), default=0, show_default=True)
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("cifar10-runs"),
-    show_default=True,
-    help="Folder for the log, the checkpoint and the snapshots.",
-)
-@click.option("--checkpoint-every", type=click.IntRange(1), default=Cadence.checkpoint)
+@seed_option
+@out_option
+@checkpoint_option
 @device_option
 def main(
     data: Path | None,
@@ -123,7 +123,7 @@ def main(
     checkpoint_every: int,
     device: str,
 ) -> None:
-    """Train once; score the last network, an ensemble and an average of its cycle ends."""
+    """Train once; score the last network, an ensemble and an average of cycle ends."""
     if data is None:
         raise click.UsageError("Missing option '--data': the folder with the binary files.")
     last = min(3, cycles) if last is None else last
@@ -156,7 +156,7 @@ def main(
 
         train(job, loaded, keep)
         ended = files.read_log(job.log)[-1]
-        if not math.isfinite(ended.loss):  # at the last update too
+        if not math.isfinite(ended.loss):  # the last update included
             raise files.RunError(f"the run diverged after {ended.step} updates, nothing to average")
         paths = [job.folder / f"snapshot-{cycle}.pt" for cycle in range(cycles - last, cycles)]
         states = [files.load(path) for path in paths]

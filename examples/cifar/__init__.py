@@ -1,14 +1,15 @@
-"""What the examples on CIFAR share, one reason to change per module.
+"""Modules that the examples on CIFAR share.
 
-data        the binary files: what is read, and what is refused
-images      pixels on the device, batches of them, accuracy and probabilities on them
-caffe       the paper's small network and its optimizer, as Caffe has them
+data        reads the binary files
+images      pixels on the device, batches, probabilities and accuracy
+caffe       the paper's small network and its optimizer, as in Caffe
 networks    ResNet, ResNet with stochastic depth, DenseNet
-plans       which policies are compared, on which network, for how many updates
-files       files that are whole or not there, the log, the checkpoint
-training    one run: trains, logs, and goes on where it was killed
+plans       policies to compare, their network, their number of updates
+files       the log, the checkpoint, files that are replaced as a whole
+training    a run: trains, logs and resumes
 bounds      the range test of a plan
-report      tables, verdicts and pictures of finished runs
+report      tables, verdicts and pictures
+command     options and errors of the two commands
 
-Imports run from below to above in this list, never back.
+Each module imports only modules above it.
 """

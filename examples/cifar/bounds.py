@@ -1,6 +1,6 @@
-"""The range test of a plan: rates rise in equal steps for 8 epochs, as in the paper's section 3.3.
+"""The range test of a plan: a linear ramp over 8 epochs, as in the paper's section 3.3.
 
-It sees no test images: the last tenth of the training images is held out for its accuracy.
+It uses no test images: the last tenth of the training images is held out for the accuracy.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ EPOCHS = 8
 def measure(
     plan: Plan, data: Cifar, device: torch.device, seeds: Sequence[int], scale: float
 ) -> list[clrcore.Curve]:
-    """A curve for every seed, of networks made for it."""
+    """A curve for each seed, each from a new network."""
     kept = len(data.train.labels) * 9 // 10
     train = data.train.rows(0, kept)
     pixels = plan.pixels(train)
     batches = Batches(Images(train, pixels, device), plan.batch, 0, plan.augment)
     held_out = Images(data.train.rows(kept, len(data.train.labels)), pixels, device)
-    looks = [held_out[chunk] for chunk in held_out.chunks()]
+    batches_held_out = [held_out[chunk] for chunk in held_out.chunks()]
     steps = max(2, round(EPOCHS * len(batches) * scale))
     curves = range_test(
         lambda: plan.network(data.classes).to(device),
@@ -37,8 +37,8 @@ def measure(
         batches,
         loss_fn=cross_entropy,
         sweep=clrcore.linear_sweep(0.0, plan.sweep_to, steps),
-        val_loader=looks,
-        val_batches=len(looks),
+        val_loader=batches_held_out,
+        val_batches=len(batches_held_out),
         progress=False,
         seeds=list(seeds),
     )
@@ -47,11 +47,11 @@ def measure(
 
 
 def read(plan: Plan, curves: list[clrcore.Curve]) -> tuple[clrcore.Bounds | None, str]:
-    """The bounds that the curves show, None where they show none; and a text about them."""
+    """The bounds of the curves, or None without an answer; and a text about them."""
     low, high = plan.paper_bounds
     paper = f"the paper's bounds: {low:g} to {high:g}"
     try:
         bounds = clrcore.suggest_bounds(curves)
     except clrcore.NoBoundsError as error:
         return None, f"The range test gave no bounds: {error}\n({paper})"
-    return bounds, f"{bounds}\n({paper}; the arms are run with those)"
+    return bounds, f"{bounds}\n({paper}; the arms use those)"

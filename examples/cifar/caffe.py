@@ -1,6 +1,6 @@
 """The paper's small CIFAR-10 network (Caffe's cifar10_full) and Caffe's form of SGD.
 
-Source: the network's description in Caffe's examples, written anew from its numbers.
+Source: the network's description in Caffe's examples; only its numbers are used.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ WEIGHT_DECAY = 0.004
 class WithinChannelLRN(nn.Module):
     """Response normalisation over a square of pixels of the same channel.
 
-    Output: x / (1 + alpha / size^2 sum x^2)^beta, the sum being over the size x size pixels
-    around each, zeros beyond the edge. size: odd.
+    Output: x / (1 + alpha / size^2 sum x^2)^beta. The sum runs over the size x size pixels around
+    each pixel, with zeros beyond the edge; size is odd.
     """
 
     def __init__(self, size: int, alpha: float, beta: float) -> None:
@@ -29,16 +29,16 @@ class WithinChannelLRN(nn.Module):
         self.size, self.alpha, self.beta = size, alpha, beta
 
     def forward(self, x: Tensor) -> Tensor:
-        """Shape (n, channels, height, width), as given."""
+        """Keeps the shape (n, channels, height, width)."""
         mean = avg_pool2d(x * x, self.size, stride=1, padding=self.size // 2)
         return x * (1.0 + self.alpha * mean) ** -self.beta
 
 
 class CaffeNet(nn.Module):
-    """Three 5 x 5 convolutions of 32, 32 and 64 channels, each halved by pooling, and a layer.
+    """Three 5 x 5 convolutions of 32, 32 and 64 channels with pooling, and a linear layer.
 
-    Takes pixels from 0 to 255 less the mean image, shape (n, 3, 32, 32): the paper's rates
-    belong to that scale.
+    Inputs are pixels from 0 to 255 less the mean image, shape (n, 3, 32, 32), because the paper's
+    rates belong to that scale.
     """
 
     def __init__(self, classes: int) -> None:
@@ -70,10 +70,10 @@ def _convolution(channels_in: int, channels_out: int, std: float) -> nn.Conv2d:
 
 
 def parameter_groups(net: nn.Module) -> list[dict[str, Any]]:
-    """The groups of CaffeNet, whose rates are to keep their ratio to the first group's.
+    """The parameter groups of CaffeNet; their rates keep their ratio to the first group's.
 
-    Biases learn at twice the rate, conv3's excepted; the last layer's weights decay 250 times
-    as much as the others, and its bias does not.
+    Biases learn at twice the rate, except conv3's. The last layer's weights decay 250 times as
+    much as the others, and its bias does not decay.
     """
     assert isinstance(net, CaffeNet)
     weights = [net.conv1.weight, net.conv2.weight, net.conv3.weight, net.conv3.bias]
@@ -88,9 +88,9 @@ def parameter_groups(net: nn.Module) -> list[dict[str, Any]]:
 class CaffeSGD(Optimizer):
     """SGD with the rate inside the velocity: v = momentum v + lr (g + decay w); w = w - v.
 
-    PyTorch has the rate outside (v = momentum v + g; w = w - lr v). At a constant rate the two
-    are the same; a drop of the rate reaches the weights over some 1 / (1 - momentum) updates
-    here, and at once there.
+    PyTorch has the rate outside (v = momentum v + g; w = w - lr v). The two agree at a constant
+    rate. A drop of the rate acts at once in PyTorch, but over about 1 / (1 - momentum) updates
+    here.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class CaffeSGD(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """Make one update; a closure is called first, as PyTorch's optimizers do."""
+        """Make an update; call a closure first, as PyTorch's optimizers do."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -119,10 +119,10 @@ class CaffeSGD(Optimizer):
 
 
 def sgd(net: nn.Module) -> Optimizer:
-    """Caffe's SGD, its multipliers in the groups; rates are set by a policy."""
+    """Caffe's SGD with its multipliers in the groups; a policy sets the rates."""
     return CaffeSGD(parameter_groups(net), lr=1.0)
 
 
 def adam(net: nn.Module) -> Optimizer:
-    """Adam on the same groups; its weight decay is part of the gradient, as in Caffe."""
+    """Adam on the same groups; weight decay adds to the gradient, as in Caffe."""
     return torch.optim.Adam(parameter_groups(net), lr=1.0)

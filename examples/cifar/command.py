@@ -1,4 +1,4 @@
-"""What the commands share: options, the device, errors in plain words."""
+"""Options, device and errors of both commands."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import torch
 
 from .data import FORMATS, Cifar, DataError
 from .files import RunError
-from .plans import Plan
-from .training import Job
+from .plans import PLANS, Plan
+from .training import Cadence, Job
 
 INTERRUPTED = 130
-# The images of the data sets as they are published.
+# Training and test images of the published data sets.
 WHOLE = (50_000, 10_000)
 
 data_option = click.option(
@@ -25,6 +25,20 @@ data_option = click.option(
 )
 dataset_option = click.option(
     "--dataset", type=click.Choice(list(FORMATS)), default="cifar10", show_default=True
+)
+plan_option = click.option("--plan", "plan_name", type=click.Choice(list(PLANS)), default="caffe")
+seed_option = click.option(
+    "--seed", type=click.IntRange(0, 2**31), default=0, show_default=True, help="The first seed."
+)
+out_option = click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("cifar10-runs"),
+    show_default=True,
+    help="Folder for logs, checkpoints, snapshots and pictures.",
+)
+checkpoint_option = click.option(
+    "--checkpoint-every", type=click.IntRange(1), default=Cadence.checkpoint, show_default=True
 )
 device_option = click.option(
     "--device",
@@ -36,7 +50,7 @@ device_option = click.option(
 
 
 def pick_device(name: str) -> torch.device:
-    """The device of that name; auto is the GPU if there is one."""
+    """The device with this name; auto is the GPU if there is one."""
     there = torch.cuda.is_available()
     if name == "cuda" and not there:
         raise click.BadParameter(
@@ -46,7 +60,7 @@ def pick_device(name: str) -> torch.device:
 
 
 def set_precision(plan: Plan) -> None:
-    """Let cuDNN's convolutions have TF32, or not, as the plan says; for the whole process."""
+    """Switch TF32 in cuDNN's convolutions on or off for the process, as the plan asks."""
     torch.backends.cudnn.allow_tf32 = plan.tf32
 
 
@@ -58,7 +72,7 @@ def describe(device: torch.device) -> str:
 
 
 def size_note(data: Cifar) -> str | None:
-    """What to say of a data set that is not the published one, None of one that is."""
+    """A note on a data set of another size than the published, else None."""
     sizes = len(data.train.labels), len(data.test.labels)
     if sizes == WHOLE:
         return None
@@ -67,9 +81,10 @@ def size_note(data: Cifar) -> str | None:
 
 @contextmanager
 def plain_errors(jobs: Sequence[Job]) -> Iterator[None]:
-    """Say in one line what is wrong with data, folders or memory; let Ctrl-C end quietly.
+    """Report wrong data, folders or lack of memory in a line, and end quietly after Ctrl-C.
 
-    jobs: those of the command, which may be added within.
+    Args:
+        jobs: The jobs of the command, which may still grow.
     """
     try:
         yield
@@ -83,9 +98,9 @@ def plain_errors(jobs: Sequence[Job]) -> Iterator[None]:
     except KeyboardInterrupt:
         written = any(job.checkpoint.exists() for job in jobs)
         after = (
-            "goes on from the last checkpoint"
+            "resumes from the last checkpoint"
             if written
-            else "starts anew: no checkpoint was written"
+            else "starts again: no checkpoint was written"
         )
         click.echo(f"Interrupted; the same command {after}.", err=True)
         raise SystemExit(INTERRUPTED) from None

@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100 from their binary files: what is read, and what is refused."""
+"""Reads CIFAR-10 and CIFAR-100 from their binary files, and refuses wrong files."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ SOURCE = "https://www.cs.toronto.edu/~kriz/cifar.html"
 
 
 class DataError(Exception):
-    """The files are not there, or they do not hold what they should."""
+    """Files are missing or have wrong content."""
 
 
 class Format(NamedTuple):
-    """Where a data set's files lie and how a row of them begins.
+    """The files of a data set and the start of their rows.
 
-    label_bytes: bytes before the pixels; the last of them is the class.
+    Attributes:
+        label_bytes: Bytes before the pixels; the last is the class.
     """
 
     title: str
@@ -43,14 +44,16 @@ FORMATS = {
     ),
     "cifar100": Format(
         "CIFAR-100", "cifar-100-binary", ("train.bin",), ("test.bin",), 2, 100
-    ),  # two labels: the coarse one, which is left out, and the fine one
+    ),  # a coarse label, which is skipped, and a fine label
 }
 
 
 class Part(NamedTuple):
     """Images and their classes.
 
-    images: uint8, shape (n, 3, 32, 32), 0 to 255. labels: int64, shape (n,).
+    Attributes:
+        images: uint8, shape (n, 3, 32, 32), 0 to 255.
+        labels: int64, shape (n,).
     """
 
     images: NDArray[np.uint8]
@@ -61,13 +64,13 @@ class Part(NamedTuple):
         return Part(self.images[start:stop], self.labels[start:stop])
 
     def fingerprint(self) -> str:
-        """A short text that tells these images and labels from others."""
+        """A short text that identifies these images and labels."""
         crc = zlib.crc32(self.labels.tobytes(), zlib.crc32(self.images.tobytes()))
         return f"{len(self.labels)} images, crc {crc:08x}"
 
 
 class Cifar(NamedTuple):
-    """A data set: what is trained on, what is tested on, and the number of classes."""
+    """A data set: training and test images, and the number of classes."""
 
     title: str
     train: Part
@@ -78,10 +81,12 @@ class Cifar(NamedTuple):
 def load(folder: Path, dataset: str = "cifar10") -> Cifar:
     """Read the binary version of a data set.
 
-    folder: holds the files, or the folder they are unpacked into (cifar-10-batches-bin).
-    dataset: a key of FORMATS.
-    Raises DataError, naming the file, the value and what to do, for files that are missing, cut
-    short or of something else.
+    Args:
+        folder: Holds the files, or the folder they are unpacked into (cifar-10-batches-bin).
+        dataset: A key of FORMATS.
+
+    Raises:
+        DataError: A file is missing, cut short or of another kind; the message names it.
     """
     form = FORMATS[dataset]
     place = _find(folder, form)
@@ -91,7 +96,7 @@ def load(folder: Path, dataset: str = "cifar10") -> Cifar:
 
 
 def _find(folder: Path, form: Format) -> Path:
-    """The folder that has all files."""
+    """The folder with all files."""
     places = [folder, folder / form.folder]
     lacking = {place: _lacking(place, form) for place in places}
     place = min(places, key=lambda place: len(lacking[place]))

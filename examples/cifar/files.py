@@ -1,4 +1,4 @@
-"""What a run leaves on the disk: files that are whole or not there, and the log."""
+"""The files of a run: the log, and files that are replaced as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -13,15 +13,18 @@ import torch
 
 
 class RunError(Exception):
-    """A run's folder does not hold what it should."""
+    """A run's folder has wrong content."""
 
 
 class Row(NamedTuple):
     """A row of the log.
 
-    step: updates made. lr: rate of the last of them. loss: mean of the batches since the row
-    before. test_accuracy: share of right test images, None where it was not looked at. seconds:
-    time trained so far, looks included.
+    Attributes:
+        step: Completed updates.
+        lr: Rate of the last update.
+        loss: Mean of the batches since the row before.
+        test_accuracy: Fraction of correct test images, or None if it was not measured.
+        seconds: Time so far, evaluations included.
     """
 
     step: int
@@ -32,17 +35,20 @@ class Row(NamedTuple):
 
 
 class Log:
-    """A CSV that is written row by row, and can be cut back to where a checkpoint was made.
+    """A CSV file that is written row by row and can be cut back to a checkpoint.
 
-    size: bytes to keep of what is there. note: a comment for the first line, if any.
+    Args:
+        path: The file.
+        size: Bytes of the existing file to keep.
+        note: A comment for the first line, or None.
     """
 
     def __init__(self, path: Path, size: int, note: str | None) -> None:
         there = path.stat().st_size if path.exists() else 0
         if there < size:
             raise RunError(
-                f"{path} has {there} bytes, but its checkpoint was made after {size}: it was cut "
-                f"by something else; delete {path.parent} to start it anew"
+                f"{path} has {there} bytes, but its checkpoint belongs to {size}: another "
+                f"program cut it; delete {path.parent} to start again"
             )
         self._file = path.open("ab")
         self._file.truncate(size)
@@ -50,18 +56,18 @@ class Log:
             self._write((f"# {note}\n" if note else "") + ",".join(Row._fields) + "\n")
 
     def write(self, row: Row) -> None:
-        """Append a row, numbers with all their digits; the time is rounded."""
+        """Append a row with all digits of its numbers; the time is rounded."""
         seconds = f"{row.seconds:.3f}"
         cells = ["" if cell is None else repr(cell) for cell in row[:-1]]
         self._write(",".join([*cells, seconds]) + "\n")
 
     def saved(self) -> int:
-        """See to it that all rows are on the disk; returns their size in bytes."""
+        """Write all rows to the disk; returns their size in bytes."""
         os.fsync(self._file.fileno())
         return os.fstat(self._file.fileno()).st_size
 
     def close(self) -> None:
-        """Write no more."""
+        """Close the file."""
         self._file.close()
 
     def _write(self, text: str) -> None:
@@ -70,7 +76,7 @@ class Log:
 
 
 def read_log(path: Path) -> list[Row]:
-    """The rows of a log, without its comment."""
+    """Read the rows of a log."""
     with path.open(newline="") as file:
         lines = [line for line in file if not line.startswith("#")]
     return [
@@ -86,7 +92,7 @@ def read_log(path: Path) -> list[Row]:
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
-    """Write tensors and plain data; after a crash the file is the old one or the new one."""
+    """Write tensors and plain data; after a crash the file is either old or new, and whole."""
     _replace(path, lambda file: torch.save(state, file))
 
 
@@ -97,31 +103,32 @@ def save_json(path: Path, data: dict[str, Any]) -> None:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """What `save` wrote, its tensors on the CPU. Raises RunError for anything else.
+    """Read a file of `save`, with tensors on the CPU.
 
-    Networks and optimizers take them to their own device, and leave some where they are.
+    Raises:
+        RunError: The file cannot be read or holds no checkpoint.
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise RunError(
             f"{path} cannot be read ({type(error).__name__}: {error}); delete {path.parent} "
-            "to start it anew"
+            "to start again"
         ) from error
     if not isinstance(state, dict):
-        raise RunError(f"{path} holds no checkpoint; delete {path.parent} to start it anew")
+        raise RunError(f"{path} holds no checkpoint; delete {path.parent} to start again")
     return state
 
 
 def check_settings(path: Path, settings: dict[str, Any]) -> None:
-    """Refuse to go on with a run that was begun with other settings than these."""
+    """Refuse to resume a run with different settings."""
     try:
         before = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise RunError(
-            f"{path} cannot be read ({error}); delete {path.parent} to start it anew"
+            f"{path} cannot be read ({error}); delete {path.parent} to start again"
         ) from error
-    # As they come back from a file: tuples are lists there.
+    # As a file returns them: tuples become lists.
     now = json.loads(json.dumps(settings))
     differing = sorted(
         name for name in {*before, *now} if before.get(name, ...) != now.get(name, ...)
@@ -130,13 +137,13 @@ def check_settings(path: Path, settings: dict[str, Any]) -> None:
         name = differing[0]
         raise RunError(
             f"{path.parent} holds a run with {name}={before.get(name)!r:.200}, but now it is "
-            f"{now.get(name)!r:.200}: pass the same options again, another --out, or delete "
+            f"{now.get(name)!r:.200}: pass the same options, pass another --out, or delete "
             f"{path.parent}"
         )
 
 
 def _replace(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    # Written beside it and renamed, which is done as a whole or not at all.
+    # Renaming is atomic, so write a new file and rename it.
     beside = path.with_name(path.name + ".new")
     with beside.open("wb") as file:
         write(file)

@@ -1,7 +1,7 @@
-"""Images on the device: pixels as a network wants them, batches, and accuracy on them.
+"""Images on the device: pixels scaled for a network, batches, and accuracy.
 
-What is random at an update depends on the seed and the number of the update only, so that a
-run that goes on from a checkpoint sees what an uninterrupted one would have seen.
+Randomness depends on the seed and the number of the update only, so a resumed run equals an
+uninterrupted run.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from .data import DataError, Part
 
-# First words of the seeds of what is random, so that no two share their numbers.
+# The first number of each seed, so that no two generators share their numbers.
 ORDER, CROPS, DEPTH = 1, 2, 3
 PADDING = 4
 CHUNK = 500
@@ -29,13 +29,13 @@ class Pixels(NamedTuple):
 
 
 def minus_mean_image(part: Part) -> Pixels:
-    """Caffe's way: the mean image is taken off, and the scale of 255 stays."""
+    """Caffe's way: subtract the mean image and keep the scale of 255."""
     mean = part.images.mean(axis=0, dtype=np.float64)
     return Pixels(torch.from_numpy(mean).float(), torch.ones(()))
 
 
 def standardised(part: Part) -> Pixels:
-    """The residual networks' way: mean 0 and standard deviation 1 in every colour."""
+    """The way of residual networks: mean 0 and standard deviation 1 in each colour."""
     spread, mean = torch.std_mean(torch.from_numpy(part.images).float(), dim=(0, 2, 3))
     if not spread.all():
         raise DataError("the training images have one value only in a colour: nothing to learn")
@@ -43,7 +43,7 @@ def standardised(part: Part) -> Pixels:
 
 
 class Images:
-    """Images and classes on a device; an index gives inputs and labels."""
+    """Images and classes on a device; indexing gives inputs and labels."""
 
     def __init__(self, part: Part, pixels: Pixels, device: torch.device) -> None:
         self._images = torch.from_numpy(part.images).to(device)
@@ -59,16 +59,15 @@ class Images:
         return inputs, self._labels[rows]
 
     def chunks(self) -> list[slice]:
-        """All rows in order, in parts that a network can take at once."""
+        """Slices of all rows, in order, small enough for a network."""
         return [slice(start, start + CHUNK) for start in range(0, len(self), CHUNK)]
 
 
 class Batches:
-    """The batches of a training: update t has its batch whatever was drawn before.
+    """The batches of a training: the batch of update t depends on t alone.
 
-    Every epoch is in an order of its own; a last batch that is not full is left out. Going
-    through the object gives one epoch in an order of torch's random state, as a range test
-    wants it.
+    Each epoch has its own order and skips an incomplete last batch. Iterating gives an epoch in
+    an order from torch's random state, for a range test.
     """
 
     def __init__(self, images: Images, size: int, seed: int, augment: bool) -> None:
@@ -105,7 +104,7 @@ class Batches:
 
 
 def augmented(inputs: Tensor, rng: np.random.Generator) -> Tensor:
-    """Each image shifted by up to 4 pixels, zeros coming in, and mirrored half of the time.
+    """Shift each image by up to 4 pixels, pad with zeros, and mirror half of them.
 
     inputs: shape (n, 3, height, width); returns the same shape.
     """
@@ -123,13 +122,13 @@ def augmented(inputs: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def draw(seed: int, step: int) -> None:
-    """Set torch's random state to that of an update, for networks that draw in training."""
+    """Seed torch for an update, for networks that are random in training."""
     torch.manual_seed(int(np.random.SeedSequence((DEPTH, seed, step)).generate_state(1)[0]))
 
 
 @torch.no_grad()
 def probabilities(net: nn.Module, images: Images) -> Tensor:
-    """What the network says in evaluation mode: shape (n, classes), rows sum to 1."""
+    """The network's output in evaluation mode: shape (n, classes), rows sum to 1."""
     training = net.training
     net.eval()
     outputs = [net(images[chunk][0]).softmax(1) for chunk in images.chunks()]
@@ -137,7 +136,7 @@ def probabilities(net: nn.Module, images: Images) -> Tensor:
     return torch.cat(outputs)
 
 
-def accuracy(said: Tensor, images: Images) -> float:
-    """The share of images whose largest probability is that of their class."""
+def accuracy(predicted: Tensor, images: Images) -> float:
+    """The fraction of images whose class has the largest probability."""
     labels = torch.cat([images[chunk][1] for chunk in images.chunks()])
-    return float((said.argmax(1) == labels).double().mean())
+    return float((predicted.argmax(1) == labels).double().mean())

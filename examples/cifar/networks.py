@@ -1,6 +1,6 @@
 """The networks of the paper's Table 4: ResNet, ResNet with stochastic depth, DenseNet.
 
-Written anew from the papers: He et al., arXiv 1512.03385; Huang et al., arXiv 1603.09382 and
+Written from the papers: He et al., arXiv 1512.03385; Huang et al., arXiv 1603.09382 and
 arXiv 1608.06993.
 """
 
@@ -10,15 +10,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-# PyTorch's own default: new statistics weigh a tenth.
+# PyTorch's default: new statistics have a weight of a tenth.
 BN_MOMENTUM = 0.1
 
 
 class Block(nn.Module):
     """Two 3 x 3 convolutions beside a shortcut without parameters.
 
-    survival: how likely the convolutions take part in an update, in (0, 1]. In evaluation they
-    always do, weighted by it.
+    Attributes:
+        survival: Probability in (0, 1] that an update uses the convolutions. In evaluation they
+            are always used, with this weight.
     """
 
     def __init__(
@@ -47,11 +48,15 @@ class Block(nn.Module):
 
 
 class ResNet(nn.Module):
-    """The CIFAR form: three stages of 16, 32 and 64 channels.
+    """The form for CIFAR: three stages of 16, 32 and 64 channels.
 
-    depth: layers, 6 n + 2. last_survival: of the last block; the others' falls to it in equal
-    steps from the input on (stochastic depth), 1 for none. bn_momentum: share of the new batch
-    in BatchNorm's running statistics (1 - Caffe's moving_average_fraction).
+    Args:
+        classes: Number of classes.
+        depth: Layers, 6 n + 2.
+        last_survival: Survival of the last block; that of the others falls towards it in equal
+            steps (stochastic depth). 1 means no stochastic depth.
+        bn_momentum: Weight of the new batch in BatchNorm's running statistics
+            (1 - Caffe's moving_average_fraction).
     """
 
     def __init__(
@@ -85,7 +90,7 @@ class ResNet(nn.Module):
 
 
 class Dense(nn.Module):
-    """A layer that adds `growth` channels to what it was given."""
+    """A layer that adds `growth` channels to its input."""
 
     def __init__(self, before: int, growth: int) -> None:
         super().__init__()
@@ -101,9 +106,12 @@ class Dense(nn.Module):
 
 
 class DenseNet(nn.Module):
-    """The plain form: three dense blocks, two transitions that halve the image.
+    """The plain form: three dense blocks and two transitions that halve the image.
 
-    depth: layers, 3 n + 4. growth: channels that a layer adds.
+    Args:
+        classes: Number of classes.
+        depth: Layers, 3 n + 4.
+        growth: Channels that a layer adds.
     """
 
     def __init__(self, classes: int, depth: int = 40, growth: int = 12) -> None:

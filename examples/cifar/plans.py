@@ -1,8 +1,7 @@
-"""Which policies are compared, on which network, for how many updates.
+"""The plans: policies to compare, their network, and the number of updates.
 
-Rates and lengths are those of Smith, "Cyclical Learning Rates for Training Neural Networks", WACV
-2017, arXiv 1506.01186, and of Smith & Topin, arXiv 1708.07120, for the plan `super`. What these do
-not state and was chosen here is said beside it.
+Rates and lengths come from Smith, arXiv 1506.01186, and for the plan `super` from Smith & Topin,
+arXiv 1708.07120. Docstrings name the facts that these leave open.
 """
 
 from __future__ import annotations
@@ -21,35 +20,38 @@ from .data import Part
 from .images import Pixels, minus_mean_image, standardised
 from .networks import DenseNet, ResNet
 
-# Caffe's moving_average_fraction of 0.95; the default of 0.999 in one of two arms would favour
-# the other, as slow statistics lag behind a fast rate.
+# Caffe's moving_average_fraction of 0.95. Slow statistics lag behind a fast rate, so its default
+# of 0.999 in a single arm would favour the other arm.
 SUPER_BN_MOMENTUM = 0.05
 CONSTANTS = (0.00025, 0.0005, 0.001, 0.002, 0.004, 0.008)
 GAMMA = 0.99994
-# Repetitions of every arm that a claim is about.
+# Seeds of every arm in a claim.
 SEEDS = 5
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One policy and the number of updates it is run for.
+    """A policy and its number of updates.
 
-    optimizer: a key of the plan's `optimizers`. looks: numbers of updates after which the
-    accuracy is wanted besides the usual ones.
+    Attributes:
+        optimizer: A key of the plan's `optimizers`.
+        evaluations: Additional numbers of updates after which the accuracy is measured.
     """
 
     name: str
     policy: clrcore.Policy
     total_steps: int
     optimizer: str = "sgd"
-    looks: tuple[int, ...] = ()
+    evaluations: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class Claim:
-    """What is to be seen, stated beforehand: a mean over SEEDS seeds, in per cent, low to high.
+    """A prediction: the mean over SEEDS seeds lies between low and high, in percent.
 
-    arm: whose final test accuracy; less that of `minus`, seed by seed, where one is named.
+    Attributes:
+        arm: Its final test accuracy counts.
+        minus: Another arm, whose accuracy is subtracted seed by seed, or None.
     """
 
     arm: str
@@ -60,7 +62,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Contrast:
-    """What an arm is set against, without a verdict: the best of `others` on the test images."""
+    """A comparison without a verdict: an arm less the best of `others` on the test images."""
 
     arm: str
     others: tuple[str, ...]
@@ -68,14 +70,19 @@ class Contrast:
 
 @dataclass(frozen=True)
 class Plan:
-    """Arms that share a network, and everything else that is not the policy.
+    """Arms that share a network and everything else except the policy.
 
-    network: makes it for a number of classes. batch: images in an update. pixels: what is done
-    to them. arms: makes the arms from the updates in an epoch and a scale in (0, 1], which
-    shortens everything alike. sweep_to: the range test's last rate. paper_bounds: base_lr and
-    max_lr as the paper read them. claims: what is to be seen at full length on CIFAR-10.
-    contrasts: what is printed beside the claims. tf32: whether a GPU may round what goes into its
-    convolutions to 10 bits, as PyTorch lets it by default.
+    Attributes:
+        network: Function of the number of classes that creates the network.
+        batch: Images in an update.
+        pixels: Function of the training images that gives their shift and scale.
+        arms: Function of the updates in an epoch and a scale in (0, 1], which shortens all
+            lengths, that creates the arms.
+        sweep_to: Last rate of the range test.
+        paper_bounds: base_lr and max_lr in the paper.
+        claims: Predictions for the full length on CIFAR-10.
+        contrasts: Comparisons printed beside the claims.
+        tf32: Whether a GPU may round the inputs of convolutions to 10 bits, PyTorch's default.
     """
 
     name: str
@@ -94,19 +101,19 @@ class Plan:
 
 
 def scaled(scale: float, steps: int) -> int:
-    """A length of the paper's, shortened, at least one step."""
+    """A length of the paper, shortened to at least 1 step."""
     return max(1, round(steps * scale))
 
 
 def constant(lr: float) -> str:
-    """The name of a constant rate's arm."""
+    """The name of the arm with a constant rate."""
     return f"constant-{lr:g}"
 
 
 def staged(scale: float) -> Arm:
-    """Table 2 of the paper: three stages of triangular2, the bounds lowered tenfold each time.
+    """Table 2 of the paper: three stages of triangular2, each with a tenth of the bounds before.
 
-    4, 3 and 3 cycles, whole ones at every scale.
+    The stages have 4, 3 and 3 whole cycles at every scale.
     """
     stages = [
         (clrcore.triangular2(base_lr, max_lr, size), 2 * cycles * size)
@@ -120,15 +127,15 @@ def staged(scale: float) -> Arm:
 
 
 def caffe_arms(_: int, scale: float) -> list[Arm]:
-    """Table 1's and Table 3's policies for the small network, and the controls they lack.
+    """The policies of Tables 1 and 3 for the small network, and the controls that they lack.
 
-    Not stated in the paper and chosen here: exp starts at the lower bound; exp_range has the
-    bounds and step size of triangular; the rates of linear and of the grid; Adam's step size,
-    and that it too is stepwise where it is called fixed.
+    The paper leaves these facts open: exp starts at the lower bound; exp_range has the bounds and
+    the step size of triangular; the rates of linear and of the grid; Adam's step size, and its
+    stepwise drops in `adam-fixed`.
 
-    Arms of cycles end with one, but for exp_range: with this step size its 70,000 updates end at a
-    peak, 17.5 cycles in, and so does the paper's 42,000, 10.5 cycles in. The cycle ends before
-    them, 40,000 and 68,000, are looked at too, like all others.
+    Cyclic arms end with a cycle, except exp_range: with this step size, 70,000 and the paper's
+    42,000 updates end at peaks, after 17.5 and 10.5 cycles. The accuracy is measured at every
+    cycle end too, 40,000 and 68,000 among them.
     """
     n = partial(scaled, scale)
     size, short, long = n(2000), n(25_000), n(70_000)
@@ -137,7 +144,7 @@ def caffe_arms(_: int, scale: float) -> list[Arm]:
 
     def exp_range(decays: str) -> Arm:
         policy = clrcore.exp_range(0.001, 0.006, size, gamma=gamma, decays=decays)
-        return Arm(f"exp-range-{decays}", policy, long, looks=(n(42_000),))
+        return Arm(f"exp-range-{decays}", policy, long, evaluations=(n(42_000),))
 
     return [
         Arm("fixed", clrcore.stepwise(0.001, drops), long),
@@ -145,7 +152,7 @@ def caffe_arms(_: int, scale: float) -> list[Arm]:
         staged(scale),
         Arm("triangular", clrcore.triangular(0.001, 0.006, size), 12 * size),
         Arm("decay", clrcore.decay(0.007, 0.001, n(4000)), short),
-        Arm("exp", clrcore.exponential(0.001, gamma), long, looks=(n(42_000),)),
+        Arm("exp", clrcore.exponential(0.001, gamma), long, evaluations=(n(42_000),)),
         exp_range("bounds"),
         exp_range("amplitude"),
         Arm("linear", clrcore.decay(0.006, 0.0, short), short),
@@ -156,7 +163,7 @@ def caffe_arms(_: int, scale: float) -> list[Arm]:
 
 
 def super_arms(_: int, scale: float) -> list[Arm]:
-    """One cycle of 10,000 updates, the stepwise baseline of 80,000, and that one compressed."""
+    """One cycle of 10,000 updates, and the stepwise baseline at 80,000 and at 10,000."""
     n = partial(scaled, scale)
     return [
         Arm("one-cycle", clrcore.triangular(0.1, 3.0, n(5000)), 2 * n(5000)),
@@ -166,36 +173,36 @@ def super_arms(_: int, scale: float) -> list[Arm]:
 
 
 def table4_arms(epochs: int, max_lr: float, steps_per_epoch: int, scale: float) -> list[Arm]:
-    """Table 4: three stepwise rates, and cycles between 0.1 and max_lr of a tenth of the run.
+    """Table 4: three stepwise rates, and cycles from 0.1 to max_lr, each a tenth of the run.
 
-    All drop tenfold at 1/2 and at 3/4 of the run, as the networks' own papers do. The cycles are
-    counted through the drops: the second one comes at a peak, 7.5 cycles in. The rate moves at
-    every update; in the paper's own runs on Torch it moved once an epoch.
+    All rates drop tenfold at 1/2 and at 3/4 of the run, as in the networks' own papers. Cycles
+    do not restart at a drop, so the second drop comes at a peak, after 7.5 cycles. The rate moves
+    at every update; in the paper it moved once an epoch.
     """
     size = scaled(scale, round(epochs * steps_per_epoch / 20))
     drops, total = [10 * size, 15 * size], 20 * size
     high, middle, low = (
         clrcore.triangular(0.1 * factor, max_lr * factor, size) for factor in (1.0, 0.1, 0.01)
     )
-    # The half cycle from the peak of the second drop down, then whole cycles again. Its end is the
-    # end of a cycle, but not of one that the chain knows, hence the look.
+    # The second drop comes at a peak: half a cycle down, then whole cycles again. The chain does
+    # not count the end of that half cycle as a cycle end, so the arm lists it.
     falling = clrcore.decay(max_lr * 0.01, 0.1 * 0.01, size)
     cycles = clrcore.chain(
         [(high, 10 * size), (middle, 5 * size), (falling, size), (low, 4 * size)]
     )
     return [
         *(Arm(f"fixed-{lr:g}", clrcore.stepwise(lr, drops), total) for lr in (0.1, 0.2, 0.3)),
-        Arm("clr", cycles, total, looks=(16 * size,)),
+        Arm("clr", cycles, total, evaluations=(16 * size,)),
     ]
 
 
 def nesterov(net: nn.Module) -> Optimizer:
-    """SGD as these networks' papers trained with: PyTorch's form, which is Torch's."""
+    """SGD as in the papers of these networks; PyTorch has Torch's form."""
     return SGD(net.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-4, nesterov=True)
 
 
 def caffe_sgd(net: nn.Module) -> Optimizer:
-    """Caffe's SGD without multipliers, as Smith and Topin ran ResNet-56."""
+    """Caffe's SGD without multipliers, as in Smith and Topin's runs of ResNet-56."""
     return caffe.CaffeSGD(net.parameters(), lr=0.1, weight_decay=1e-4)
 
 

@@ -17,44 +17,41 @@ from clr_adapters.plot import plot_policy
 from .files import Row
 from .plans import SEEDS, Arm, Claim, Plan
 
-# More lines than these cannot be told apart in one picture.
+# More lines cannot be distinguished in a picture.
 MOST_LINES = 6
 
 
 @dataclass(frozen=True)
 class Result:
-    """An arm and its logs, one per seed."""
+    """An arm and the log of each seed."""
 
     arm: Arm
     logs: tuple[tuple[Row, ...], ...]
 
     def accuracy(self, step: int | None = None) -> list[float]:
-        """The test accuracy of each seed after `step` updates, or its last, in per cent.
-
-        A run that diverged before has its last one.
-        """
+        """The test accuracy of each seed in percent: the last, or the last up to `step`."""
         found = []
         for rows in self.logs:
-            looked = [row for row in rows if row.test_accuracy is not None]
-            before = [row for row in looked if step is None or row.step <= step]
+            evaluated = [row for row in rows if row.test_accuracy is not None]
+            before = [row for row in evaluated if step is None or row.step <= step]
             accuracy = before[-1].test_accuracy
             assert accuracy is not None
             found.append(100 * accuracy)
         return found
 
     def diverged(self) -> int:
-        """How many seeds ended with a loss that was not finite."""
+        """The number of seeds that ended with a loss that was not finite."""
         return sum(not math.isfinite(rows[-1].loss) for rows in self.logs)
 
-    def looks(self) -> list[int]:
-        """The steps of all looks, from where every seed has had one."""
+    def evaluations(self) -> list[int]:
+        """The steps of all evaluations, from the first that every seed has reached."""
         steps = [[row.step for row in rows if row.test_accuracy is not None] for rows in self.logs]
         first = max(own[0] for own in steps)
         return sorted({step for own in steps for step in own if step >= first})
 
 
 def table(results: Sequence[Result]) -> list[str]:
-    """A line for every arm: updates, mean accuracy, its spread, and the paired difference.
+    """A line for each arm: updates, mean accuracy, its spread, and the paired difference.
 
     The difference is to the first arm, seed by seed: mean, lowest and highest.
     """
@@ -66,7 +63,7 @@ def table(results: Sequence[Result]) -> list[str]:
     ]
     for result in results:
         total = result.arm.total_steps
-        for step in (*(look for look in result.arm.looks if look < total), total):
+        for step in (*(step for step in result.arm.evaluations if step < total), total):
             found = result.accuracy(step)
             cells = [f"{result.arm.name:{width}}", f"{step:8}", f"{_spread(found):>16}"]
             if result is not baseline:
@@ -78,9 +75,9 @@ def table(results: Sequence[Result]) -> list[str]:
 
 
 def verdict(plan: Plan, results: Sequence[Result], note: str | None) -> list[str]:
-    """A line for every claim of the plan whose arms were run.
+    """A line for each claim whose arms were run.
 
-    A claim is not judged where a note says why, or with fewer seeds than it is about.
+    A claim gets no verdict if there is a note, or with fewer than SEEDS seeds.
     """
     by_name = {result.arm.name: result for result in results}
     lines = []
@@ -106,10 +103,9 @@ def verdict(plan: Plan, results: Sequence[Result], note: str | None) -> list[str
 
 
 def contrasts(plan: Plan, results: Sequence[Result]) -> list[str]:
-    """A line for every contrast of the plan whose arms were run: seed by seed, as in the table.
+    """A line for each contrast whose arms were run, with paired differences as in the table.
 
-    The best of several is picked by the test accuracies that it is then compared by, for want of
-    a validation split, which favours it.
+    There is no validation split, so test accuracy picks the best of several, which favours it.
     """
     by_name = {result.arm.name: result for result in results}
     lines = []
@@ -126,7 +122,7 @@ def contrasts(plan: Plan, results: Sequence[Result]) -> list[str]:
 
 
 def write(ax: Axes, path: Path) -> Path:
-    """Write the figure that the Axes are in."""
+    """Write the figure of the Axes."""
     figure = ax.get_figure(root=True)
     assert figure is not None
     figure.set_size_inches(8, 5)
@@ -135,14 +131,14 @@ def write(ax: Axes, path: Path) -> Path:
 
 
 def pictures(plan: Plan, results: Sequence[Result], out: Path) -> list[Path]:
-    """Draw accuracies and rates, the first arm beside a few others in every picture."""
+    """Draw accuracies and rates; each picture has the first arm and a few others."""
     others = list(results[1:])
     sheets = [others[i : i + MOST_LINES - 1] for i in range(0, len(others), MOST_LINES - 1)]
     written = []
     for number, sheet in enumerate(sheets or [[]], 1):
         shown = [results[0], *sheet]
         written.append(write(_draw_accuracy(shown), out / f"{plan.name}-accuracy-{number}.png"))
-        # A chain of one stage ends where the run does, and the picture's line with it.
+        # A chain with a single stage ends with the run, and so does its line.
         rates = {
             each.arm.name: clrcore.chain([(each.arm.policy, each.arm.total_steps)])
             for each in shown
@@ -155,7 +151,7 @@ def _draw_accuracy(results: Sequence[Result]) -> Axes:
     """The mean test accuracy of every arm against the step."""
     ax = Figure(layout="constrained").subplots()
     for result in results:
-        steps = result.looks()
+        steps = result.evaluations()
         ax.plot(steps, [mean(result.accuracy(step)) for step in steps], label=result.arm.name)
     ax.set(xlabel="step (updates)", ylabel="test accuracy, %")
     ax.legend(frameon=False)

@@ -1,4 +1,4 @@
-"""One run: trains an arm with a seed, logs it, and goes on where it was killed."""
+"""A run: trains an arm with a seed, logs it, and resumes where it was killed."""
 
 from __future__ import annotations
 
@@ -26,18 +26,20 @@ DESCRIBED = "run.json"
 
 @dataclass(frozen=True)
 class Cadence:
-    """Updates between rows of the log, between looks at the test accuracy, and checkpoints."""
+    """Updates between rows of the log, between evaluations, and between checkpoints."""
 
     log: int = 100
-    look: int = 500
+    evaluate: int = 500
     checkpoint: int = 1000
 
 
 @dataclass(frozen=True)
 class Job:
-    """What is run: an arm of a plan with a seed.
+    """An arm of a plan with a seed.
 
-    out: folder of all runs. note: what makes it another run than the plan's, if anything does.
+    Attributes:
+        out: Folder of all runs.
+        note: How the run differs from the plan's, if it does.
     """
 
     out: Path
@@ -59,19 +61,19 @@ class Job:
 
     @property
     def checkpoint(self) -> Path:
-        """Weights, optimizer and counters, as of the last checkpoint; at the end, as of the end."""
+        """Weights, optimizer and counters of the last checkpoint; a finished run has one too."""
         return self.folder / "checkpoint.pt"
 
     @property
-    def looks(self) -> set[int]:
-        """Numbers of updates after which the test accuracy is looked at; the last is one."""
+    def evaluations(self) -> set[int]:
+        """Numbers of updates after which the test accuracy is measured, the last included."""
         total = self.arm.total_steps
-        every = range(self.cadence.look, total, self.cadence.look)
-        extra = (step for step in self.arm.looks if step < total)
+        every = range(self.cadence.evaluate, total, self.cadence.evaluate)
+        extra = (step for step in self.arm.evaluations if step < total)
         return {*every, *extra, *self.arm.policy.cycle_ends(total), total}
 
     def settings(self, data: Cifar) -> dict[str, Any]:
-        """All that the numbers of the log depend on, but for the machine."""
+        """Everything that determines the log, except the machine."""
         return {
             "plan": self.plan.name,
             "arm": self.arm.name,
@@ -84,14 +86,14 @@ class Job:
             "train": data.train.fingerprint(),
             "test": data.test.fingerprint(),
             "log_every": self.cadence.log,
-            "look_every": self.cadence.look,
+            "evaluate_every": self.cadence.evaluate,
             "note": self.note,
         }
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A data set on the device, with the pixels that a plan wants."""
+    """A data set on the device, with the pixels scaled for a plan."""
 
     data: Cifar
     pixels: Pixels
@@ -100,7 +102,7 @@ class Loaded:
 
     @classmethod
     def of(cls, data: Cifar, plan: Plan, device: torch.device) -> Loaded:
-        """Move the data; the pixels' shift and scale are of the training images."""
+        """Move the data; shift and scale come from the training images."""
         pixels = plan.pixels(data.train)
         return cls(
             data, pixels, Images(data.train, pixels, device), Images(data.test, pixels, device)
@@ -117,10 +119,19 @@ def check(job: Job, data: Cifar) -> None:
 def train(job: Job, loaded: Loaded, at_cycle_end: AtCycleEnd | None = None) -> nn.Module:
     """Train to the end, from the beginning or from the last checkpoint.
 
-    at_cycle_end: called with the number of the cycle and the network after its last update. What
-    it writes is written again, the same, where a run goes on from before it.
-    Returns the trained network. A loss that is no longer finite ends the run at the next row of
-    the log, whose accuracy is then its last. Raises RunError for a folder of another run's.
+    A loss that is no longer finite ends the run at the next row of the log.
+
+    Args:
+        job: The run.
+        loaded: Its data.
+        at_cycle_end: Called with the number of a completed cycle and the network. A resumed run
+            may call it again for the same cycle, with the same network.
+
+    Returns:
+        The trained network.
+
+    Raises:
+        RunError: The folder belongs to another run.
     """
     check(job, loaded.data)
     job.folder.mkdir(parents=True, exist_ok=True)
@@ -136,7 +147,7 @@ def train(job: Job, loaded: Loaded, at_cycle_end: AtCycleEnd | None = None) -> n
 
 
 class _Run:
-    """A training between two updates: everything that a checkpoint holds."""
+    """A training between two updates: the content of a checkpoint."""
 
     def __init__(self, job: Job, loaded: Loaded) -> None:
         self.job, self.loaded = job, loaded
@@ -148,13 +159,13 @@ class _Run:
         self.scheduler = PolicyLR(self.optimizer, job.arm.policy, proportional=True)
         self.batches = Batches(loaded.train, job.plan.batch, job.seed, job.plan.augment)
         self.step, self.over, self.seconds = 0, False, 0.0
-        # Of the updates since the last row of the log; on the device, so that nothing waits.
+        # Sums since the last row of the log, on the device, so that the loop does not wait for it.
         self.losses, self.count = torch.zeros((), dtype=torch.float64, device=device), 0
         size = self.restore() if job.checkpoint.exists() else 0
         self.log = files.Log(job.log, size, job.note)
 
     def restore(self) -> int:
-        """Go to the checkpoint; returns the size of the log at the time."""
+        """Restore the checkpoint; returns the size of the log at that time."""
         state = files.load(self.job.checkpoint)
         self.net.load_state_dict(state["net"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -164,7 +175,7 @@ class _Run:
         return int(state["log_size"])
 
     def save(self) -> None:
-        """Write a checkpoint, after the rows that it counts on."""
+        """Write the log to the disk, then a checkpoint."""
         state = {
             "log_size": self.log.saved(),
             "net": self.net.state_dict(),
@@ -179,20 +190,20 @@ class _Run:
         files.save(self.job.checkpoint, state)
 
     def go(self, at_cycle_end: AtCycleEnd | None) -> None:
-        """Make the updates that are left."""
-        arm, every, looks = self.job.arm, self.job.cadence, self.job.looks
+        """Make the remaining updates."""
+        arm, every, evaluations = self.job.arm, self.job.cadence, self.job.evaluations
         started = time.perf_counter() - self.seconds
         while not self.over:
             lr = self.update()
             completed = arm.policy.completes(self.step)
             if completed is not None and at_cycle_end is not None:
                 at_cycle_end(completed, self.net)
-            look = self.step in looks
-            if look or self.step % every.log == 0:
+            due = self.step in evaluations
+            if due or self.step % every.log == 0:
                 loss = float(self.losses) / self.count
                 self.losses, self.count = torch.zeros_like(self.losses), 0
                 self.over = self.step >= arm.total_steps or not math.isfinite(loss)
-                right = self.look() if look or self.over else None
+                right = self.evaluate() if due or self.over else None
                 self.seconds = time.perf_counter() - started
                 self.log.write(files.Row(self.step, lr, loss, right, self.seconds))
             if self.over or self.step % every.checkpoint == 0:
@@ -214,6 +225,6 @@ class _Run:
         self.step += 1
         return lr
 
-    def look(self) -> float:
+    def evaluate(self) -> float:
         """The test accuracy."""
         return accuracy(probabilities(self.net, self.loaded.test), self.loaded.test)

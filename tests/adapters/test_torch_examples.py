@@ -148,7 +148,9 @@ def test_the_arms_have_the_rates_that_the_paper_states(plan, table):
 def test_the_paper_s_decay_of_exp_range_is_met_at_its_best_step():
     assert GAMMA**42_000 == pytest.approx(0.08045, rel=1e-3)
     arms = {arm.name: arm for arm in PLANS["caffe"].arms(500, 1.0)}
-    assert arms["exp-range-bounds"].looks == arms["exp-range-amplitude"].looks == (42_000,)
+    assert (
+        arms["exp-range-bounds"].evaluations == arms["exp-range-amplitude"].evaluations == (42_000,)
+    )
 
 
 def test_exp_range_alone_ends_at_a_peak_and_is_looked_at_before(tmp_path):
@@ -166,9 +168,9 @@ def test_exp_range_alone_ends_at_a_peak_and_is_looked_at_before(tmp_path):
         assert max(end for end in ends(arm) if end <= 42_000) == 40_000
         for peak in (42_000, 70_000):  # higher than a while before and after
             assert arm.policy(peak) > max(arm.policy(peak - 100), arm.policy(peak + 100))
-        cadence = Cadence(look=9999)
-        looks = Job(tmp_path, PLANS["caffe"], arm, 0, cadence).looks
-        assert {40_000, 42_000, 68_000, 70_000} <= looks
+        cadence = Cadence(evaluate=9999)
+        evaluations = Job(tmp_path, PLANS["caffe"], arm, 0, cadence).evaluations
+        assert {40_000, 42_000, 68_000, 70_000} <= evaluations
 
 
 def test_the_stages_of_table_2_end_where_their_cycles_do():
@@ -206,8 +208,8 @@ def test_table_4_cycles_follow_the_drops_of_the_fixed_rates(plan, epochs, batch,
     np.testing.assert_allclose(arms["clr"].policy(steps), plain(steps) * factor(steps), rtol=1e-12)
     fixed = arms["fixed-0.3"].policy
     np.testing.assert_allclose(fixed(steps), 0.3 * factor(steps), rtol=1e-12)
-    looks = {*arms["clr"].looks, *arms["clr"].policy.cycle_ends(total)}
-    assert sorted(looks) == plain.cycle_ends(total)
+    evaluations = {*arms["clr"].evaluations, *arms["clr"].policy.cycle_ends(total)}
+    assert sorted(evaluations) == plain.cycle_ends(total)
 
 
 @pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
@@ -493,18 +495,18 @@ def test_augmented_images_are_shifted_and_mirrored():
 
 def job(out, plan, policy, total, seed=0, cadence=None, **arm):
     made = Arm("arm", policy, total, **arm)
-    return Job(out, plan, made, seed, cadence or Cadence(log=3, look=8, checkpoint=4))
+    return Job(out, plan, made, seed, cadence or Cadence(log=3, evaluate=8, checkpoint=4))
 
 
 def test_the_log_has_the_rates_of_the_policy_and_looks_at_cycle_ends(data, tmp_path):
     policy = clrcore.triangular(0.001, 0.006, 5)
-    run = job(tmp_path, TINY, policy, 23, looks=(14,))
+    run = job(tmp_path, TINY, policy, 23, evaluations=(14,))
     train(run, Loaded.of(small(data), TINY, CPU))
     found = files.read_log(run.log)
     assert [row.lr for row in found] == [policy(row.step - 1) for row in found]
-    looks = [row.step for row in found if row.test_accuracy is not None]
-    assert looks == [8, 10, 14, 16, 20, 23]
-    assert [row.step for row in found] == sorted({*looks, *range(3, 24, 3)})
+    evaluations = [row.step for row in found if row.test_accuracy is not None]
+    assert evaluations == [8, 10, 14, 16, 20, 23]
+    assert [row.step for row in found] == sorted({*evaluations, *range(3, 24, 3)})
     assert json.loads((run.folder / "run.json").read_text())["policy"] == policy.to_dict()
 
 
@@ -551,7 +553,7 @@ RANDOM = dataclasses.replace(
 def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(data, tmp_path, plan, optimizer):
     loaded = Loaded.of(small(data), plan, CPU)
     policy = clrcore.triangular(0.001, 0.1, 3)
-    cadence = Cadence(log=5, look=8, checkpoint=4)
+    cadence = Cadence(log=5, evaluate=8, checkpoint=4)
     whole = job(tmp_path / "whole", plan, policy, 20, cadence=cadence, optimizer=optimizer)
     other = dataclasses.replace(whole, out=tmp_path / "other")
     expected = train(whole, loaded).state_dict()
@@ -588,7 +590,7 @@ def test_a_seed_that_diverged_keeps_its_last_accuracy_beside_the_others():
     good = (row(3, None), row(5, 0.5), row(10, 0.75))
     diverged = (row(3, 0.25, math.nan),)
     result = report.Result(arm, (good, diverged))
-    assert result.looks() == [5, 10]
+    assert result.evaluations() == [5, 10]
     assert [result.accuracy(step) for step in (5, 10, None)] == [[50, 25], [75, 25], [75, 25]]
 
 
@@ -825,8 +827,8 @@ def failing(error, calls):
 @pytest.mark.parametrize(
     ("calls", "message"),
     [
-        (3, "starts anew: no checkpoint was written"),
-        (4, "goes on from the last checkpoint"),
+        (3, "starts again: no checkpoint was written"),
+        (4, "resumes from the last checkpoint"),
     ],
 )
 def test_ctrl_c_says_how_to_go_on(folder, tmp_path, monkeypatch, calls, message):
@@ -864,7 +866,7 @@ def test_the_plans_can_be_listed_without_data():
 
 def test_killed_half_way_and_run_again_is_as_if_nothing_had_been(folder, tmp_path):
     options = ["--data", folder, "--arm", "staged", "--seeds", 1, "--scale", 0.001, "--steps", 12]
-    options += ["--log-every", 1, "--look-every", 5, "--checkpoint-every", 4, "--device", "cpu"]
+    options += ["--log-every", 1, "--evaluate-every", 5, "--checkpoint-every", 4, "--device", "cpu"]
     options = [str(option) for option in options]
     inside = Path("caffe-staged-seed0", "log.csv")
     log = tmp_path / "killed" / inside
