@@ -160,8 +160,19 @@ class Results:
         Between the rates tried, the loss is interpolated over the logarithm of the rate.
         """
         ends = self.constants(steps)
+        return self._share_missed(ends, lr, min(ends.values()))
+
+    def planned_missed(self, kind: str, peak: float) -> float:
+        """The same for a schedule with this peak, against the best constant rate; it may be < 0."""
+        ends = {
+            run["lr"]: math.inf if run["end"] is None else run["end"]
+            for (k, _, steps, _), run in self.runs.items()
+            if (k, steps) == (kind, LONG)
+        }
+        return self._share_missed(ends, peak, min(self.constants().values()))
+
+    def _share_missed(self, ends: dict[float, float], lr: float, best: float) -> float:
         tried = sorted(ends)
-        best = min(ends.values())
         lr = min(max(lr, tried[0]), tried[-1])
         above = next(i for i, r in enumerate(tried) if r >= lr)
         left, right = tried[max(above - 1, 0)], tried[above]
@@ -331,6 +342,56 @@ def score(settings: list[Results]) -> dict[str, Any]:
     return table
 
 
+def score_plans(settings: list[Results]) -> dict[str, Any]:
+    """Print how trainings end along schedules, against the best constant rate."""
+    table: dict[str, Any] = {}
+    print(
+        f"\n{len(settings)} settings, {LONG} updates: within 5 % of the best constant; median and"
+    )
+    print("worst share of its fall missed, in %; dead. By peak over the best constant:")
+    for kind in SCHEDULES:
+        for share in sorted(share for shares in PEAKS.values() for share in shares):
+            found = []
+            for results in settings:
+                run = results.runs.get((kind, float(f"{share * results.best():.5g}"), LONG, 0))
+                if run is not None:
+                    found.append(results.planned_missed(kind, run["lr"]))
+            if found:
+                table[f"{kind} {share:g}"] = found
+                print(f"{kind:16} {share:4g} {_plan_line(found)}")
+    print("\nfrom confirmed bounds, with the peak that bounds.policy takes")
+    from clrcore.planning import PEAKS as MULTIPLES
+
+    for kind in ("constant", *SCHEDULES):
+        name = CYCLES.get(kind, (kind,))[0]
+        found = []
+        for results in settings:
+            if (kind, float(f"{results.best():.5g}"), LONG, 0) not in results.runs:
+                continue
+            for seed in SWEEP_SEEDS:
+                for trial_seed in TRIAL_SEEDS:
+                    suggested = suggestion(results, "exp300", seed)
+                    bounds, _ = confirmed(results, suggested, LONG, trial_seed)
+                    if not hasattr(bounds, "lr"):
+                        continue
+                    if kind == "constant":
+                        found.append(results.missed(bounds.lr, LONG))
+                    else:
+                        found.append(results.planned_missed(kind, MULTIPLES[name] * bounds.lr))
+        if found:
+            table[f"{kind} planned"] = found
+            print(f"{kind:16}      {_plan_line(found)}")
+    return table
+
+
+def _plan_line(missed: list[float]) -> str:
+    dead = [m >= DEAD for m in missed]
+    return (
+        f"{percent([m <= NEAR for m in missed]):5.0f} % {100 * statistics.median(missed):6.1f} "
+        f"{100 * max(missed):6.1f} {sum(dead):3} of {len(missed)}"
+    )
+
+
 class Tally:
     """Counts over answers."""
 
@@ -406,6 +467,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help="names of settings, instead of all")
     parser.add_argument("--measure", action="store_true", help="train what the results lack")
     parser.add_argument("--fit", action="store_true", help="fit what is carried to the length")
+    parser.add_argument("--json", type=Path, help="write the scores to this file, too")
     parser.add_argument("--phases", nargs="*", default=list(PHASES), choices=PHASES)
     arguments = parser.parse_args()
     if arguments.measure:
@@ -413,7 +475,10 @@ def main() -> None:
     elif arguments.fit:
         fit(all_results())
     else:
-        score(all_results())
+        settings = all_results()
+        table = {"rates": score(settings), "plans": score_plans(settings)}
+        if arguments.json:
+            arguments.json.write_text(json.dumps(table, separators=(",", ":")))
 
 
 if __name__ == "__main__":

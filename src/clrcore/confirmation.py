@@ -38,6 +38,9 @@ STEP = math.sqrt(10.0)
 # Trials around the suggestion, by their distance in steps, in the order they are run.
 FIRST_TRIALS = (0, -1, 1, -2)
 LEAST_RATES, MOST_RATES = 3, 6
+# Updates of a trial. For long trainings fewer and longer trials answer better.
+TRIAL_STEPS, LONG_TRIAL_STEPS = 200, 300
+LONG_TRAINING = 1000
 # A rate ties with the best where its loss is within this share of the best trial's fall.
 TIE = 0.02
 # Longer trainings want lower rates: by (updates of the training / of a trial) to this power.
@@ -67,7 +70,8 @@ class Confirmation:
 
     Args:
         bounds_or_rate: The suggestion: `Bounds`, or a constant rate > 0.
-        num_steps: Updates of each trial, an integer >= 10; never more than total_steps.
+        num_steps: Updates of each trial, an integer >= 2, never more than total_steps; by default
+            200, and 300 where total_steps is 1000 or more.
         total_steps: Updates of the planned training, if known. Longer trainings want lower
             rates, so the answer is carried to this length.
         kind: "constant", or the schedule of the planned training, compressed into num_steps
@@ -75,7 +79,8 @@ class Confirmation:
         seeds: None for seed 0; a number n for the seeds 0..n-1; or the seeds. With several,
             each rate is tried with each seed, and the mean decides.
         max_updates: The most updates that all trials may make, at least those of three trials
-            with each seed; by default six trials with each seed.
+            with each seed; by default six trials of num_steps, and 1200 updates where num_steps
+            is left out, with each seed. There are never more than six rates.
 
     Raises:
         TypeError: For an argument of the wrong type; the message names it.
@@ -98,7 +103,7 @@ class Confirmation:
     def __init__(
         self,
         bounds_or_rate: Bounds | float,
-        num_steps: int = 200,
+        num_steps: int | None = None,
         *,
         total_steps: int | None = None,
         kind: str = "constant",
@@ -106,15 +111,17 @@ class Confirmation:
         max_updates: int | None = None,
     ) -> None:
         self._suggested, self._rate = _suggestion(bounds_or_rate)
-        self._num_steps = check_steps("num_steps", num_steps, 10)
         self._total_steps = None if total_steps is None else check_steps("total_steps", total_steps)
+        default = trial_steps(self._total_steps)
+        self._num_steps = default if num_steps is None else check_steps("num_steps", num_steps, 2)
         if self._total_steps is not None:
-            self._num_steps = min(self._num_steps, self._total_steps)
+            self._num_steps = max(2, min(self._num_steps, self._total_steps))
         self._kind = check_choice("kind", kind, ["constant", *KINDS])
         self._seeds = check_seeds("seeds", seeds) or [0]
         per_rate = self._num_steps * len(self._seeds)
         if max_updates is None:
-            max_updates = MOST_RATES * per_rate
+            each = MOST_RATES * (TRIAL_STEPS if num_steps is None else self._num_steps)
+            max_updates = each * len(self._seeds)
         most = check_int("max_updates", max_updates, LEAST_RATES * per_rate) // per_rate
         self._most_rates = min(most, MOST_RATES)
         self._results: list[TrialResult] = []
@@ -409,6 +416,11 @@ class Confirmation:
             f"Confirmation(lr={self._rate:.3g}, num_steps={self._num_steps}, kind={self._kind!r}) "
             f"after {len(self._results)} trials"
         )
+
+
+def trial_steps(total_steps: int | None) -> int:
+    """The usual length of a trial for a training of this length."""
+    return TRIAL_STEPS if total_steps is None or total_steps < LONG_TRAINING else LONG_TRIAL_STEPS
 
 
 def ties(losses: dict[int, float], start: float) -> list[int]:

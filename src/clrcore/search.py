@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .arguments import check_choice, check_float, check_int, check_seeds, refuse
-from .confirmation import LEAST_RATES, MOST_RATES, Confirmation
+from .arguments import check_choice, check_float, check_int, check_seeds, check_steps, refuse
+from .confirmation import FIRST_TRIALS, MOST_RATES, Confirmation, trial_steps
 from .errors import NoBoundsError
 from .planning import KINDS
 from .policies import exponential_sweep
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from .policy import Policy
     from .trials import Trial
 
-# Updates of a trial where the budget allows it.
-TRIAL_STEPS = 200
 # Fewer updates than this say nothing about a rate.
 LEAST_STEPS = 10
 # The most of the budget that range tests with the default sweep take.
@@ -80,6 +78,7 @@ class BoundsSearch:
     ) -> None:
         self._default_lr = check_float("default_lr", default_lr, 0.0, above=True)
         max_updates = check_int("max_updates", max_updates, 1)
+        self._total_steps = None if total_steps is None else check_steps("total_steps", total_steps)
         checked = check_seeds("seeds", seeds)
         self._seeds: list[int] | list[None] = [None] if checked is None else checked
         if sweep is None:
@@ -97,9 +96,9 @@ class BoundsSearch:
         ]
         self._sweep_updates = sum(test.total_steps for test in self._tests)
         left = max_updates - self._sweep_updates
-        self._num_steps = min(TRIAL_STEPS, left // LEAST_RATES)
+        self._num_steps = min(trial_steps(self._total_steps), left // len(FIRST_TRIALS))
         if self._num_steps < LEAST_STEPS:
-            least = self._sweep_updates + LEAST_RATES * LEAST_STEPS
+            least = self._sweep_updates + len(FIRST_TRIALS) * LEAST_STEPS
             refuse(
                 ValueError,
                 "max_updates",
@@ -107,7 +106,6 @@ class BoundsSearch:
                 max_updates,
             )
         self._trial_updates = min(left, MOST_RATES * self._num_steps)
-        self._total_steps = total_steps
         self._kind = check_choice("kind", kind, ["constant", *KINDS])
         # Refuses wrong arguments now, not after the range test.
         self._confirmation = self._confirm(self._default_lr)

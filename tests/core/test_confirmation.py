@@ -68,6 +68,25 @@ def test_no_trial_is_longer_than_the_training():
     assert next(iter(check)).total_steps == 50
 
 
+@pytest.mark.parametrize(
+    ("arguments", "steps", "most"),
+    [
+        ({}, 200, 1200),
+        ({"total_steps": 200}, 200, 1200),
+        ({"total_steps": 2000}, 300, 1200),
+        ({"total_steps": 60}, 60, 360),
+        ({"num_steps": 200, "total_steps": 2000}, 200, 1200),
+        ({"num_steps": 50, "seeds": 2}, 50, 600),
+        ({"max_updates": 700}, 200, 600),
+    ],
+)
+def test_the_length_of_a_trial_follows_from_that_of_the_training(arguments, steps, most):
+    check = clrcore.Confirmation(0.01, **arguments)
+
+    assert next(iter(check)).total_steps == steps
+    assert check.most_updates == most
+
+
 def test_the_cost_is_known_beforehand_and_never_exceeded():
     check = clrcore.Confirmation(1e-9, STEPS, max_updates=5 * STEPS + 3)
 
