@@ -18,7 +18,9 @@ from .compose import warm_restarts as warm_restarts
 from .confirmation import Confirmation as Confirmation
 from .cycles import Position as Position
 from .dictionary import policy_from_dict as policy_from_dict
+from .errors import ArgumentError as ArgumentError
 from .errors import NoBoundsError as NoBoundsError
+from .errors import TableError as TableError
 from .execution import range_tests as range_tests
 from .hints import name_hint
 from .monitor import CycleMonitor as CycleMonitor
@@ -44,6 +46,7 @@ from .trials import TrialResult as TrialResult
 __version__ = "0.1.0"
 
 __all__ = [
+    "ArgumentError",
     "Bounds",
     "BoundsSearch",
     "BoundsWarning",
@@ -56,6 +59,7 @@ __all__ = [
     "Position",
     "RangeTest",
     "Scheduler",
+    "TableError",
     "Trial",
     "TrialResult",
     "Verdict",

@@ -11,7 +11,6 @@ import click
 
 import clrcore
 from clrcore.arguments import listed
-from clrcore.errors import ArgumentError, TableError
 
 from . import _io
 
@@ -41,11 +40,11 @@ def read(file: str, given: Mapping[str, Any]) -> clrcore.Curve:
             curve = clrcore.Curve.from_csv(io.BytesIO(content), **given)
     except RecursionError:
         raise click.ClickException(f"{name}: nested too deeply to be a curve") from None
-    except TableError as error:
+    except clrcore.TableError as error:
         hint = COLUMNS if error.column is not None else ""
         raise click.ClickException(f"{name}: {error}{hint}") from error
     except (OSError, TypeError, ValueError) as error:
-        if isinstance(error, ArgumentError) and error.argument in given:
+        if isinstance(error, clrcore.ArgumentError) and error.argument in given:
             raise click.UsageError(_io.explained(error, given)) from error
         raise click.ClickException(f"{name}: {error}") from error
     if "held_out" in given and curve.accuracy is None:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+import clrcore
 from clr_adapters import _files
 from clrcore.arguments import shown
-from clrcore.errors import ArgumentError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -82,7 +82,7 @@ def option(argument: str) -> str:
 
 def explained(error: Exception, arguments: Collection[str]) -> str:
     """An error's facts, as they are of the options for `arguments`; other errors in their words."""
-    if not isinstance(error, ArgumentError):
+    if not isinstance(error, clrcore.ArgumentError):
         return str(error)
     name, bracket, rest = error.argument.partition("[")
     if name not in arguments:

@@ -14,7 +14,6 @@ import click
 
 import clrcore
 from clrcore.arguments import LARGEST_COUNT
-from clrcore.dictionary import CONSTRUCTORS
 
 from . import _io
 from ._io import explained, option
@@ -62,18 +61,23 @@ ARGUMENTS: dict[str, tuple[Any, str]] = {
 }
 
 
-def _kinds() -> dict[str, dict[str, bool]]:
-    """The policies that options can describe: constructor -> argument -> whether it is needed."""
-    kinds = {}
-    for kind, constructor in CONSTRUCTORS.items():
-        parameters = signature(constructor).parameters
-        needed = {name: p.default is Parameter.empty for name, p in parameters.items()}
-        if all(name in ARGUMENTS for name in needed if needed[name]):
-            kinds[kind] = {name: needed[name] for name in needed if name in ARGUMENTS}
-    return kinds
+# Policies that options can describe, and those that hold other policies.
+NAMES = (
+    *("triangular", "triangular2", "exp_range", "cyclic"),
+    *("constant", "stepwise", "exponential", "decay", "cosine"),
+    *("linear_sweep", "exponential_sweep", "one_cycle", "smith_one_cycle", "warm_restarts"),
+)
+NESTED = ("chain", "cooldown", "opposed")
 
 
-KINDS = _kinds()
+def _arguments(kind: str) -> dict[str, bool]:
+    """The arguments of a constructor that options can describe, and whether each is needed."""
+    parameters = signature(getattr(clrcore, kind)).parameters
+    needed = {name: p.default is Parameter.empty for name, p in parameters.items()}
+    return {name: needed[name] for name in needed if name in ARGUMENTS}
+
+
+KINDS = {kind: _arguments(kind) for kind in NAMES}
 
 
 def usage(kind: str) -> str:
@@ -168,7 +172,7 @@ def plot(
 
 def _policy(kind: str, given: Mapping[str, Any]) -> clrcore.Policy:
     """The policy that the options describe."""
-    if kind in CONSTRUCTORS and kind not in KINDS:
+    if kind in NESTED:
         raise click.UsageError(f"{kind} has policies in it: give its dictionary by --json FILE")
     if kind not in KINDS:
         raise click.UsageError(f"{kind!r} is no kind of policy; there are {', '.join(KINDS)}")
@@ -181,7 +185,10 @@ def _policy(kind: str, given: Mapping[str, Any]) -> clrcore.Policy:
     if problem:
         raise click.UsageError(f"{kind} {problem}; it takes {usage(kind)}")
     try:
-        return CONSTRUCTORS[kind](**{name: given[name] for name in given if name in arguments})
+        policy: clrcore.Policy = getattr(clrcore, kind)(
+            **{name: given[name] for name in given if name in arguments}
+        )
+        return policy
     except ValueError as error:
         raise click.UsageError(f"{kind}: {explained(error, ARGUMENTS)}") from error
 

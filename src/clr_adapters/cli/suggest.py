@@ -11,7 +11,6 @@ from typing import Any
 import click
 
 import clrcore
-from clrcore.errors import ArgumentError
 
 from . import _curves, _io, _text
 
@@ -82,7 +81,7 @@ def suggest(
         plotting = _io.needs_plot()
         try:
             _io.save(plotting.plot_range_test(curves, bounds), picture)
-        except ArgumentError as error:  # a curve without points
+        except clrcore.ArgumentError as error:  # a curve without points
             raise click.ClickException(str(error)) from error
     if refusal is not None:
         raise _io.NoAnswer(str(refusal)) from refusal
