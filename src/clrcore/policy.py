@@ -291,10 +291,6 @@ class Policy:
         """The same policy between the bounds 0 and 1."""
         raise ValueError(f"{self.constructor} does not move between two bounds; pass a policy")
 
-    def height(self) -> Policy:
-        """The same policy between the bounds 0 and 1; `opposed` replaces this method."""
-        return self._unit()
-
     def to_dict(self) -> dict[str, Any]:
         """The policy as plain JSON data, which `policy_from_dict` reads in any framework.
 
