@@ -18,8 +18,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-# What tools call these columns, the likelier first; held-out accuracy before the batch's own,
-# as it is what the paper reads, and the batch's loss before a held-out one, which is rarer.
+# Names of the columns as tools write them, the likelier first; held-out accuracy before the
+# mini-batch's, as the paper reads it, and the mini-batch's loss before a held-out loss.
 USUAL = {
     "lr": ("lr", "learning_rate", "lrs", "rate"),
     "loss": (
@@ -27,9 +27,12 @@ USUAL = {
         "train_loss",
         "training_loss",
         "losses",
+        "batch_loss",
+        "train_loss_step",
         "val_loss",
         "valid_loss",
         "validation_loss",
+        "eval_loss",
         "test_loss",
     ),
     "accuracy": (
@@ -38,6 +41,7 @@ USUAL = {
         "valid_accuracy",
         "valid_acc",
         "validation_accuracy",
+        "eval_accuracy",
         "test_accuracy",
         "test_acc",
         "accuracy",
@@ -45,12 +49,16 @@ USUAL = {
         "train_accuracy",
         "train_acc",
     ),
-    "updates": ("updates", "update", "global_step", "step", "iteration", "iter"),
+    "updates": ("updates", "update", "global_step", "_step", "step", "iteration", "iter"),
 }
+# The metrics of a curve. A point needs a rate and at least one of them.
+METRICS = ("loss", "accuracy")
+# A group before a column's name that makes it held out: "val/loss" is val_loss.
+HELD_OUT_GROUPS = ("val", "valid", "validation", "eval", "test")
 # Cells that hold nothing.
 MISSING = {"", "na", "n/a", "none", "null", "-"}
-# Names of the columns in the order that they are written in.
-METRICS = ("loss", "accuracy")
+# W&B exports the spread of a metric beside it.
+SPREAD = ("__min", "__max")
 
 
 def text(source: object) -> tuple[str, str | None]:
@@ -85,47 +93,29 @@ def read(
     """The columns of a table, and whether its accuracy is held out.
 
     Args:
-        text: The table; cells separated by comma, semicolon or tab, a header first.
+        text: The table: cells separated by comma, semicolon, tab or spaces, with a header; two
+            columns of numbers without a header are rates and losses.
         file: Path of the file, for errors.
         names: Columns asked for; None for the usual names.
 
     Raises:
         TableError: With file, line and column of what cannot be read.
     """
-    header_line = next((line for line in text.splitlines() if _counts(line)), "")
-    delimiter = max(",;\t", key=header_line.count)
-    rows = csv.reader(
-        io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True
-    )
-    header: list[str] = []
-    cells: list[tuple[int, list[str]]] = []
-    try:
-        for row in rows:
-            if not _counts("".join(row)):
-                continue
-            if not header:
-                header, first_line = row, rows.line_num
-                continue
-            if len(row) != len(header):
-                problem = f"{len(row)} cells, but the header has {len(header)}"
-                if len(row) > len(header):
-                    problem += "; if these are decimals with a comma, write them with a point"
-                raise TableError.at(file, rows.line_num, None, problem)
-            cells.append((rows.line_num, row))
-    except csv.Error as error:
-        raise TableError.at(file, rows.line_num, None, str(error)) from None
-    if not header:
-        problem = "the file is empty; it needs a header line and numbers"
-        raise TableError.at(file, 1, None, problem)
+    (first_line, header), *rows = _split(text, file)
     if all(_parsed(name) is not None for name in header):
-        problem = f"no header: the first line must name the columns, got {listed(header)}"
-        raise TableError.at(file, first_line, None, problem)
-    columns = _find(header, names, file, first_line)
-    numbers = {
-        key: [_number(key, row[index], file, line) for line, row in cells]
-        for key, index in columns.items()
-    }
-    return _checked(numbers, header, columns, names, file)
+        if len(header) != 2:
+            problem = f"no header: the first line must name the columns, got {listed(header)}"
+            raise TableError.at(file, first_line, None, problem)
+        rows, header = [(first_line, header), *rows], ["lr", "loss"]
+    for line, row in rows:
+        if len(row) != len(header):
+            problem = f"{len(row)} cells, but the header has {len(header)}"
+            if len(row) > len(header):
+                problem += "; if these are decimals with a comma, write them with a point"
+            raise TableError.at(file, line, None, problem)
+    chosen = _find(header, names, file, first_line)
+    entries = [(line, dict(zip(header, row, strict=True))) for line, row in rows]
+    return _columns(entries, chosen, names, file, "line")
 
 
 def read_records(
@@ -147,16 +137,14 @@ def read_records(
     keys = list(dict.fromkeys(key for record in records for key in record))
     if not keys:
         raise TableError.at(None, None, None, "the list holds no records with names and numbers")
-    columns = _find(keys, names, None, None)
-    chosen = {key: keys[index] for key, index in columns.items()}
-    metrics = [chosen[key] for key in ("lr", *METRICS) if key in chosen]
-    numbers: dict[str, list[float]] = {key: [] for key in chosen}
-    for number, record in enumerate(records, start=1):
-        if all(record.get(name) is None for name in metrics):
-            continue
-        for key, name in chosen.items():
-            numbers[key].append(_number(key, record.get(name), None, number, unit="record"))
-    return _checked(numbers, keys, columns, names, None)
+    chosen = _find(keys, names, None, None)
+    values = [name for key, name in chosen.items() if key != "updates"]
+    entries = [
+        (number, record)
+        for number, record in enumerate(records, start=1)
+        if any(record.get(name) is not None for name in values)
+    ]
+    return _columns(entries, chosen, names, None, "record")
 
 
 def write(path: str | os.PathLike[str], columns: Mapping[str, Sequence[float]]) -> None:
@@ -185,23 +173,41 @@ def _rows(path: str, mode: str, columns: Mapping[str, Sequence[float]]) -> None:
         writer.writerows(zip(*columns.values(), strict=True))
 
 
+def _split(text: str, file: str | None) -> list[tuple[int, list[str]]]:
+    """The cells of every line that holds any, with the number of the line."""
+    header = next((line for line in text.splitlines() if _counts(line)), "")
+    delimiter = max(",;\t", key=header.count)
+    if delimiter not in header:  # columns of spaces
+        lines = enumerate(text.splitlines(), start=1)
+        rows = [(number, line.split()) for number, line in lines if _counts(line)]
+    else:
+        reader = csv.reader(
+            io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True
+        )
+        try:
+            rows = [(reader.line_num, row) for row in reader if _counts("".join(row))]
+        except csv.Error as error:
+            raise TableError.at(file, reader.line_num, None, str(error)) from None
+    if not rows:
+        raise TableError.at(file, 1, None, "the file is empty; it needs a header line and numbers")
+    return rows
+
+
 def _find(
     header: Sequence[str], names: Mapping[str, str | None], file: str | None, line: int | None
-) -> dict[str, int]:
-    """The place of each column that was found, by its usual name."""
-    normal = [_normal(name) for name in header]
+) -> dict[str, str]:
+    """The names of the columns that hold rate, loss, accuracy and updates."""
     found = {}
     for key, usual in USUAL.items():
         asked = names[key]
         if not isinstance(asked, str | None):
             refuse(TypeError, key, "a column's name or None", asked)
-        wanted = usual if asked is None else (_normal(asked),)
-        present = [name for name in wanted if name in normal]
-        if present and normal.count(present[0]) > 1:
-            problem = f"more than one column {present[0]!r} for {key}"
-            raise TableError.at(file, line, present[0], problem)
-        if present:
-            found[key] = normal.index(present[0])
+        fitting = _fitting(header, usual if asked is None else (_normal(asked),), asked)
+        if len(fitting) > 1 and key != "updates":
+            problem = f"more than one column for {key}: {listed(fitting)}; name one with {key}=..."
+            raise TableError.at(file, line, fitting[0], problem)
+        if fitting:
+            found[key] = fitting[0]
         elif asked is not None:
             problem = f"no column {shown(asked)} for {key}; the columns are {listed(header)}"
             raise TableError.at(file, line, asked, problem)
@@ -210,7 +216,7 @@ def _find(
             f"no column of rates ({', '.join(USUAL['lr'])}) among {listed(header)}; name it "
             "with lr=..."
         )
-        if {"wall_time", "value"} <= set(normal):
+        if {"wall_time", "value"} <= set(map(_normal, header)):
             problem += (
                 "; TensorBoard exports one file per scalar: join those of the rate and of the loss "
                 "by Step into one table with the columns lr and loss"
@@ -225,23 +231,68 @@ def _find(
     return found
 
 
-def _checked(
-    numbers: dict[str, list[float]],
-    header: Sequence[str],
-    columns: Mapping[str, int],
+def _fitting(header: Sequence[str], wanted: Sequence[str], asked: str | None) -> list[str]:
+    """The columns of the first name in `wanted` that any column has."""
+    if asked is not None and header.count(asked) == 1:
+        return [asked]
+    for spelling in (_normal, _bare):
+        normal = [spelling(name) for name in header]
+        for name in wanted:
+            if name in normal:
+                return [raw for raw, known in zip(header, normal, strict=True) if known == name]
+    return []
+
+
+def _columns(
+    entries: Sequence[tuple[int, Mapping[str, object]]],
+    chosen: Mapping[str, str],
     names: Mapping[str, str | None],
     file: str | None,
+    unit: str,
 ) -> tuple[dict[str, list[float]], bool | None]:
-    """The columns without a count of updates that was not asked for and does not rise."""
-    if "updates" in numbers and not _rising(numbers["updates"]):
+    """The numbers of each column, and whether the accuracy is held out.
+
+    Where rates and metrics stand on different lines, the lines of a step are joined.
+    """
+    held_out = _bare(chosen.get("accuracy", "")).startswith(HELD_OUT_GROUPS) or None
+    apart = "updates" in chosen and any(_is_missing(row.get(chosen["lr"])) for _, row in entries)
+    rows = [
+        {
+            key: _number(key, row.get(name), file, line, unit, may_miss=apart or key != "lr")
+            for key, name in chosen.items()
+        }
+        for line, row in entries
+    ]
+    if apart:
+        rows = _joined(rows)
+        if not rows:
+            problem = (
+                f"no step has a rate ({chosen['lr']}) and a metric; log both at the same steps"
+            )
+            raise TableError.at(file, None, chosen["lr"], problem)
+    columns = {key: [row[key] for row in rows] for key in chosen}
+    if "updates" in columns and not _rising(columns["updates"]):
         if names["updates"] is not None:
-            problem = "updates must be whole numbers that rise from line to line"
+            problem = f"updates must be whole numbers that rise from {unit} to {unit}"
             raise TableError.at(file, None, names["updates"], problem)
-        del numbers["updates"]
-    held_out = None
-    if "accuracy" in columns:
-        held_out = _normal(header[columns["accuracy"]]).startswith(("val", "test")) or None
-    return numbers, held_out
+        del columns["updates"]
+    return columns, held_out
+
+
+def _joined(rows: Sequence[dict[str, float]]) -> list[dict[str, float]]:
+    """The rows of each step made one, those with a rate and a metric, in the order of steps."""
+    steps: dict[float, dict[str, float]] = {}
+    for row in rows:
+        known = {key: number for key, number in row.items() if not math.isnan(number)}
+        if "updates" in known:
+            steps.setdefault(known["updates"], dict.fromkeys(row, math.nan)).update(known)
+    joined = [steps[step] for step in sorted(steps)]
+    return [
+        row
+        for row in joined
+        if not math.isnan(row["lr"])
+        and not all(math.isnan(row.get(key, math.nan)) for key in METRICS)
+    ]
 
 
 def _rising(counts: Sequence[float]) -> bool:
@@ -250,10 +301,12 @@ def _rising(counts: Sequence[float]) -> bool:
     return whole and all(before < after for before, after in itertools.pairwise(counts))
 
 
-def _number(key: str, cell: object, file: str | None, line: int, unit: str = "line") -> float:
-    """The number in a cell; NaN where a cell of a metric holds nothing."""
+def _number(
+    key: str, cell: object, file: str | None, line: int, unit: str, *, may_miss: bool
+) -> float:
+    """The number in a cell; NaN where it holds nothing and may."""
     number = _parsed(cell)
-    if number is None and _is_missing(cell) and key != "lr":
+    if number is None and _is_missing(cell) and may_miss:
         return math.nan
     if number is None:
         problem = f"{key} must be a number, got {shown(cell)}{_advice(cell, unit)}"
@@ -300,3 +353,19 @@ def _counts(line: str) -> bool:
 def _normal(name: str) -> str:
     """A column's name as the usual names are written: "Learning Rate" is learning_rate."""
     return "_".join(re.split(r"[\s/-]+", name.strip().lower()))
+
+
+def _bare(name: str) -> str:
+    """A column's name without the run, the group and the optimizer that tools add.
+
+    "run-7 - train/lr" and "lr-SGD" are lr, "val/loss" is val_loss.
+    """
+    *groups, last = name.strip().lower().rpartition(" - ")[2].split("/")
+    if last.endswith(SPREAD):
+        return last
+    last = _normal(last)
+    if last.startswith("lr_"):
+        return "lr"
+    if groups and groups[-1] in HELD_OUT_GROUPS and not last.startswith(HELD_OUT_GROUPS):
+        return f"{groups[-1]}_{last}"
+    return last

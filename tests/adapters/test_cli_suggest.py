@@ -115,7 +115,7 @@ class TestFiles:
             ("step,loss\n1,2\n", "columns are chosen with --lr, --loss and --accuracy"),
             ("step,lr\n1,2\n", "columns are chosen with --lr, --loss and --accuracy"),
             ("Wall time,Step,Value\n1,2,3\n", "TensorBoard exports one file per scalar"),
-            ("step,lr,loss\n0,0.1,\n0,,2.3\n", "rate and loss must be in the same line"),
+            ("epoch,lr,loss\n0,0.1,\n0,,2.3\n", "rate and loss must be in the same line"),
             ('{"lr": [1, 2], "loss": [1]}', "equally long, got 2 in 'lr', 1 in 'loss'"),
             ('{"lr": [1, "x"], "loss": [1, 2]}', "record 2: lr must be a number, got 'x'"),
             ('{"lr": [1, -2], "loss": [1, 2]}', "record 2: lr must be a finite number >= 0"),

@@ -1,0 +1,243 @@
+"""Curves from the logs of other tools.
+
+`Curve.from_csv` and `Curve.from_records` find columns by the names that tools give them. This
+module opens the containers around them: JSON, JSON lines, histories, TensorBoard events.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import clrcore
+from clrcore.arguments import listed, refuse
+
+Records: TypeAlias = list[dict[str, Any]]
+"""The lines of a log: a dictionary of columns for each."""
+
+# Columns of a log with a line per metric and step, as MLflow exports it.
+METRIC_NAMES = ("metric", "key", "tag")
+# Weight that Lightning's running average gives to the past.
+LIGHTNING_BETA = 0.98
+# Digits that a recorded average needs: undoing it multiplies rounding by 50.
+DIGITS = 9
+
+
+def read_log(source: Any, **arguments: Any) -> clrcore.Curve:
+    """The range-test curve in what another tool recorded.
+
+    Args:
+        source: A path or the object itself. A table with commas, semicolons, tabs or spaces
+            (Lightning's metrics.csv, Keras's CSVLogger, exports of W&B and MLflow); JSON: a list
+            of records, a dictionary of lists, Hugging Face's trainer_state.json, pandas'
+            `to_json`, `Curve.to_dict`; JSON lines; a folder or file of TensorBoard events; a list
+            of records, a dictionary of lists, a pandas DataFrame, a Keras `History`.
+        arguments: Arguments of `Curve.from_csv`: the columns lr, loss and accuracy, where they
+            are not found or several fit, updates, held_out, and the others.
+
+    Returns:
+        The curve. Lines of the same step are joined.
+
+    Raises:
+        TypeError: For a source of the wrong type.
+        ValueError: For a log that cannot be read; the message names the columns and what to do.
+        ImportError: For TensorBoard events without the package tensorboard.
+        OSError: For a file that cannot be opened.
+
+    Example:
+        >>> from clr_adapters.logs import read_log
+        >>> records = [{"step": 5 * k, "train/lr": 10.0 ** (k / 9 - 4), "train/loss": 2.0}
+        ...            for k in range(1, 21)]
+        >>> curve = read_log(records)
+        >>> len(curve), curve.updates[:2].tolist()
+        (20, [5, 10])
+    """
+    if isinstance(source, str | os.PathLike):
+        path = Path(source)
+        if path.is_dir() or ".tfevents." in path.name:
+            return clrcore.Curve.from_records(_tensorboard(path), **arguments)
+        return read_text(path.read_bytes(), **arguments)
+    if hasattr(source, "history") and isinstance(source.history, Mapping):  # Keras
+        source = source.history
+    if hasattr(source, "to_dict") and hasattr(source, "columns"):  # pandas
+        source = source.to_dict("list")
+    if not isinstance(source, Mapping | list | tuple):
+        allowed = "a path, a list of records, a dictionary of lists, or a history"
+        refuse(TypeError, "source", allowed, source)
+    return _from_data(source, **arguments)
+
+
+def read_text(content: bytes, **arguments: Any) -> clrcore.Curve:
+    """The curve in the content of a file: a table, JSON, or JSON lines.
+
+    Args:
+        content: The bytes of the file.
+        arguments: Arguments of `Curve.from_csv`.
+
+    Raises:
+        ValueError: For content that cannot be read.
+    """
+    if content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] not in (b"{", b"["):
+        if _names_metrics(content.partition(b"\n")[0].decode(errors="replace").split(",")):
+            lines = csv.DictReader(io.StringIO(content.decode("utf-8-sig")))
+            return clrcore.Curve.from_records(_by_metric([*lines]), **arguments)
+        return clrcore.Curve.from_csv(io.BytesIO(content), **arguments)
+    text = content.decode("utf-8-sig")
+    try:
+        data = json.loads(text)
+    except json.JSONDecodeError:
+        lines = [line for line in text.splitlines() if line.strip()]
+        if len(lines) < 2:
+            raise
+        data = [json.loads(line) for line in lines]
+    return _from_data(data, **arguments)
+
+
+def from_lightning(results: Mapping[str, Sequence[float]]) -> clrcore.Curve:
+    """The curve of Lightning's learning-rate finder, with its running average undone.
+
+    Lightning records s_k, an average of the losses that starts at half the first loss. With
+    b = 0.98, a_k = s_k (1 - b^(k+2)) and loss_k = (a_k - b a_(k-1)) / (1 - b).
+
+    Args:
+        results: `Tuner.lr_find(...).results`: lists of equal length under "lr" and "loss".
+
+    Returns:
+        The curve of the losses of each batch.
+
+    Raises:
+        TypeError: For anything but such a dictionary.
+        ValueError: For lists of different lengths, and for rounded values: undoing the average
+            would multiply the rounding by 50.
+
+    Example:
+        >>> from clr_adapters.logs import from_lightning
+        >>> averages = [2.3 * (1 - 0.98 ** (k + 1)) / (1 - 0.98 ** (k + 2)) for k in range(5)]
+        >>> curve = from_lightning({"lr": [1e-3, 1e-2, 1e-1, 1.0, 10.0], "loss": averages})
+        >>> curve.loss.round(6).tolist()
+        [2.3, 2.3, 2.3, 2.3, 2.3]
+    """
+    if not isinstance(results, Mapping) or not {"lr", "loss"} <= set(results):
+        allowed = "the results of lr_find, {'lr': [...], 'loss': [...]}"
+        refuse(TypeError, "results", allowed, results)
+    lr, averages = list(results["lr"]), [float(value) for value in results["loss"]]
+    if len(lr) != len(averages):
+        refuse(ValueError, "results", "lists of equal length", (len(lr), len(averages)))
+    if averages and max(map(_digits, averages)) < DIGITS:
+        refuse(
+            ValueError,
+            "results",
+            f"recorded with at least {DIGITS} digits",
+            averages[:3],
+            advice="undoing the running average multiplies rounding by 50: pass lr_find().results "
+            "as it is",
+        )
+    losses, before = [], 0.0
+    for k, average in enumerate(averages):
+        weighted = average * (1.0 - LIGHTNING_BETA ** (k + 2))
+        losses.append((weighted - LIGHTNING_BETA * before) / (1.0 - LIGHTNING_BETA))
+        before = weighted
+    return clrcore.Curve(lr, losses)
+
+
+def _digits(value: float) -> int:
+    """Significant digits that a number was written with."""
+    return len(repr(value).partition("e")[0].replace(".", "").strip("-0"))
+
+
+def _from_data(data: Any, **arguments: Any) -> clrcore.Curve:
+    """The curve in JSON data: a list of records, or a dictionary of columns."""
+    if isinstance(data, Mapping) and isinstance(data.get("log_history"), list):  # Hugging Face
+        data = data["log_history"]
+    elif isinstance(data, Mapping) and {"columns", "data"} <= set(data):  # pandas, orient="split"
+        data = [dict(zip(data["columns"], row, strict=True)) for row in data["data"]]
+    elif isinstance(data, Mapping) and "version" in data:  # Curve.to_dict
+        names = ("lr", "loss", "accuracy")
+        facts = {key: value for key, value in arguments.items() if key not in names}
+        return clrcore.Curve.from_dict({**data, **facts})
+    elif isinstance(data, Mapping):
+        data = _rows(data)
+    return clrcore.Curve.from_records(_by_metric(data), **arguments)
+
+
+def _rows(data: Mapping[str, Any]) -> Records:
+    """Records from a dictionary of columns, lists or pandas' dictionaries by index."""
+    columns = {
+        name: list(column.values() if isinstance(column, Mapping) else column)
+        for name, column in data.items()
+        if isinstance(column, Mapping | list | tuple)
+    }
+    if not columns:
+        raise ValueError(
+            f"no lists among the keys {listed(data)}; it must be a table, or JSON such as "
+            '{"lr": [...], "loss": [...]}'
+        )
+    if len(set(map(len, columns.values()))) > 1:
+        lengths = ", ".join(
+            f"{len(column)} in {name!r}" for name, column in [*columns.items()][:10]
+        )
+        raise ValueError(f"the lists must be equally long, got {lengths}")
+    rows = zip(*columns.values(), strict=True)
+    return [dict(zip(columns, row, strict=True)) for row in rows]
+
+
+def _names_metrics(header: Iterable[object]) -> bool:
+    """Whether a log has a line per metric and step, as MLflow exports it."""
+    names = {str(name).strip().lower() for name in header}
+    return {"step", "value"} <= names and bool(names & set(METRIC_NAMES))
+
+
+def _by_metric(records: Any) -> Any:
+    """Such records with a column per metric; others as they are."""
+    if not isinstance(records, list) or not records or not isinstance(records[0], Mapping):
+        return records
+    if not _names_metrics(records[0]):
+        return records
+    lower = {str(name).strip().lower(): name for name in records[0]}
+    metric = next(lower[name] for name in METRIC_NAMES if name in lower)
+    return [
+        {"step": record[lower["step"]], str(record[metric]): record[lower["value"]]}
+        for record in records
+    ]
+
+
+def _tensorboard(path: Path) -> Records:
+    """A record per scalar and step of TensorBoard's event files."""
+    try:
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    except ImportError as error:
+        raise ImportError(
+            'TensorBoard events need the package tensorboard: pip install "clrcore[tensorboard]" '
+            f"({error})"
+        ) from error
+    events = EventAccumulator(str(path), size_guidance={"scalars": 0, "tensors": 0})
+    events.Reload()
+    tags = events.Tags()
+    scalars = (
+        (tag, event.step, event.value) for tag in tags["scalars"] for event in events.Scalars(tag)
+    )
+    # TensorFlow 2 writes a scalar as a tensor of a single element.
+    tensors = (
+        (tag, event.step, _element(event.tensor_proto))
+        for tag in tags["tensors"]
+        for event in events.Tensors(tag)
+    )
+    return _scalars([*scalars, *tensors])
+
+
+def _element(tensor: Any) -> float:
+    """The number in a TensorBoard tensor; NaN where it is not a single number."""
+    from tensorboard.util.tensor_util import make_ndarray
+
+    array = make_ndarray(tensor)
+    return float(array) if array.size == 1 and array.dtype.kind == "f" else math.nan
+
+
+def _scalars(points: Iterable[tuple[str, int, float]]) -> Records:
+    return [{"step": step, tag: value} for tag, step, value in points]

@@ -1,0 +1,180 @@
+"""Curves from logs that other tools wrote; `tests/logs` holds real recordings."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import clrcore
+from clr_adapters.logs import from_lightning, read_log, read_text
+
+LOGS = Path(__file__).parents[1] / "logs"
+LR = [1e-4 * 1.5**k for k in range(12)]
+LOSS = [2.3 - 0.1 * k for k in range(12)]
+STEPS = [5 * k + 5 for k in range(12)]
+ROWS = list(zip(LR, LOSS, STEPS, strict=True))
+
+
+def table(header, *columns, delimiter=","):
+    rows = zip(*columns, strict=True)
+    lines = [delimiter.join(header), *(delimiter.join(map(str, row)) for row in rows)]
+    return "\n".join(lines) + "\n"
+
+
+def long_table(names):
+    """A line per metric and step, as MLflow exports them."""
+    lines = ["run,metric,step,timestamp,value"]
+    for name, column in zip(names, (LR, LOSS), strict=True):
+        lines += [f"a1,{name},{step},17,{value}" for step, value in zip(STEPS, column, strict=True)]
+    return "\n".join(lines)
+
+
+# Forms of the same log: name -> content of a file.
+FORMS = {
+    "W&B": table(
+        ["Step", "run-7 - train/lr", "run-7 - train/lr__MIN", "run-7 - train/loss"],
+        *(STEPS, LR, LR, LOSS),
+    ),
+    "spaces": table(["step", "lr", "loss"], STEPS, LR, LOSS, delimiter="  "),
+    "tabs, names of Lightning": table(
+        ["step", "lr-SGD", "train/loss", "val/loss"], STEPS, LR, LOSS, LOSS, delimiter="\t"
+    ),
+    "JSON, lists": json.dumps({"lr": LR, "loss": LOSS, "step": STEPS}),
+    "JSON, records": json.dumps(
+        [dict(zip(("lr", "loss", "step"), row, strict=True)) for row in ROWS]
+    ),
+    "JSON lines": "\n".join(
+        json.dumps({"learning_rate": a, "loss": b, "step": c}) for a, b, c in ROWS
+    ),
+    "pandas, columns": json.dumps(
+        {
+            name: {str(i): value for i, value in enumerate(column)}
+            for name, column in {"lr": LR, "loss": LOSS, "step": STEPS}.items()
+        }
+    ),
+    "pandas, split": json.dumps({"columns": ["lr", "loss", "step"], "index": [], "data": ROWS}),
+    "Hugging Face": json.dumps(
+        {
+            "log_history": [
+                *({"learning_rate": a, "loss": b, "step": c} for a, b, c in ROWS),
+                {"eval_loss": 1.0, "step": 60},
+                {"train_loss": 1.7, "train_runtime": 3.0, "step": 60},
+            ]
+        }
+    ),
+    "MLflow": long_table(["lr", "loss"]),
+    "rates and losses on different lines": "step,lr,loss\n"
+    + "".join(f"{c},{a},\n{c},,{b}\n" for a, b, c in ROWS),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_of_a_log_gives_the_same_curve(form, tmp_path):
+    path = tmp_path / "log"
+    path.write_text(FORMS[form])
+    curve = read_log(path)
+    assert curve == clrcore.Curve(LR, LOSS, updates=STEPS)
+
+
+def test_a_table_of_two_columns_needs_no_header():
+    curve = read_text(table(["1e-05", "2.4"], LR, LOSS).encode())
+    assert curve.lr[:2].tolist() == [1e-5, 1e-4]
+    assert curve.loss[:2].tolist() == [2.4, 2.3]
+
+
+@pytest.mark.parametrize(
+    ("file", "points", "first", "updates"),
+    [
+        ("lightning_metrics.csv", 58, (1.07977516232771e-05, 2.295130729675293), [1, 3]),
+        ("torch_lr_finder.json", 92, None, [0, 1]),
+        ("trainer_state.json", 20, (0.04, 2.2271965026855467), [5, 10]),
+        ("keras_csvlogger.csv", 40, None, [0, 1]),
+    ],
+)
+def test_recordings_are_read(file, points, first, updates):
+    curve = read_log(LOGS / file)
+    assert len(curve) == points
+    assert curve.updates[:2].tolist() == updates
+    if first is not None:
+        assert (curve.lr[0], curve.loss[0]) == first
+
+
+@pytest.mark.parametrize("path", ["tensorboard", "tensorboard/events.out.tfevents.0"])
+def test_tensorboard_events_are_what_the_csv_logger_wrote(path):
+    pytest.importorskip("tensorboard")
+    events, lines = read_log(LOGS / path), read_log(LOGS / "lightning_metrics.csv")
+    np.testing.assert_array_equal(events.updates, lines.updates)
+    np.testing.assert_allclose(events.lr, lines.lr, rtol=1e-6)
+    np.testing.assert_allclose(events.loss, lines.loss, rtol=1e-6)
+
+
+class TestLightning:
+    results = json.loads((LOGS / "lightning_lr_find.json").read_text())
+
+    def test_the_average_of_a_recording_is_undone(self):
+        curve = from_lightning(self.results)
+        assert abs(curve.loss[0] - np.log(10)) < 0.1  # ten classes, untrained
+        average, again = 0.0, []
+        for k, loss in enumerate(curve.loss):
+            average = 0.98 * average + 0.02 * loss
+            again.append(average / (1 - 0.98 ** (k + 2)))
+        np.testing.assert_allclose(again, self.results["loss"], rtol=1e-9)
+
+    def test_rounded_values_are_refused(self):
+        rounded = [round(value, 4) for value in self.results["loss"]]
+        with pytest.raises(ValueError, match=r"at least 9 digits.*multiplies rounding by 50"):
+            from_lightning({"lr": self.results["lr"], "loss": rounded})
+
+    @pytest.mark.parametrize("results", [[1.0], {"lr": [1.0]}, None])
+    def test_other_objects_are_refused(self, results):
+        with pytest.raises(TypeError, match="results must be the results of lr_find"):
+            from_lightning(results)
+
+    def test_lists_of_different_lengths_are_refused(self):
+        with pytest.raises(ValueError, match="lists of equal length"):
+            from_lightning({"lr": [0.1, 0.2], "loss": [2.0]})
+
+
+class History:
+    """What Keras's fit returns, as far as it matters here."""
+
+    history = {"loss": LOSS, "lr": LR}
+
+
+@pytest.mark.parametrize("source", [History(), History.history, [{"lr": 0.1, "loss": 1.0}] * 3])
+def test_objects_are_read(source):
+    assert len(read_log(source)) in (3, 12)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("lr-SGD,lr-Adam,loss\n1,2,3\n", "more than one column for lr: 'lr-SGD', 'lr-Adam'; name"),
+        ("1,2,3\n4,5,6\n", "no header"),
+        ('{"a": 3}', "no lists among the keys 'a'"),
+        ('{"lr": [1, 2], "loss": [1]}', "equally long, got 2 in 'lr', 1 in 'loss'"),
+        ("step,lr,loss\n1,0.1,\n2,,2.3\n", "no step has a rate .lr. and a metric"),
+        ("{nonsense", "line 1 column 2"),
+        ('{"lr": 1}\nnonsense', "line 1 column 1"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_with_the_reason(content, words):
+    with pytest.raises(ValueError, match=words):
+        read_text(content.encode())
+
+
+def test_a_column_is_chosen_by_its_name():
+    content = b"lr-SGD,lr-Adam,loss\n0.1,0.2,3\n0.2,0.4,2\n"
+    assert read_text(content, lr="lr-Adam").lr.tolist() == [0.2, 0.4]
+
+
+@pytest.mark.parametrize("source", [3, None, {1, 2}])
+def test_other_sources_are_refused(source):
+    with pytest.raises(TypeError, match="source must be a path"):
+        read_log(source)
+
+
+def test_a_missing_file_is_an_os_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        read_log(tmp_path / "none.csv")
