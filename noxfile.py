@@ -74,6 +74,16 @@ def torch(session: nox.Session) -> None:
 
 
 @nox.session(python="3.11")
+@nox.parametrize("trainer", ["lightning", "transformers", "accelerate"])
+def trainers(session: nox.Session, trainer: str) -> None:
+    """The adapter of a trainer: tests, examples and types."""
+    packages = ["pytorch-lightning"] if trainer == "lightning" else []
+    session.install("-e", f".[test,{trainer}]", "-c", CONSTRAINTS, "mypy>=1.14", *packages)
+    pytest(session, f"tests/adapters/test_{trainer}.py", f"src/clr_adapters/{trainer}.py")
+    session.run("mypy", f"src/clr_adapters/{trainer}.py")
+
+
+@nox.session(python="3.11")
 def jax(session: nox.Session) -> None:
     """JAX, optax and Flax: tests, examples and types."""
     session.install("-e", ".[test,jax,demo]", "-c", CONSTRAINTS, "flax", "mypy>=1.14")
@@ -148,7 +158,13 @@ def types(session: nox.Session) -> None:
     """Strict types: the package, and a program that uses its public names."""
     session.install("mypy>=1.14", "-e", ".[demo]")
     # Adapters of frameworks are checked where the framework is.
-    session.run("mypy", "src", "tests/typing_use.py", "--exclude", "clr_adapters/(torch|jax|keras)")
+    session.run(
+        "mypy",
+        "src",
+        "tests/typing_use.py",
+        "--exclude",
+        "clr_adapters/(torch|jax|keras|lightning|transformers|accelerate)",
+    )
 
 
 @nox.session(python="3.11")

@@ -125,6 +125,22 @@ def test_a_jump_writes_the_groups_at_once():
     assert scheduler.last_epoch == 10**6 + 4
 
 
+@pytest.mark.parametrize("policy", [TRIANGULAR, [TRIANGULAR, clrcore.constant(0.2)]])
+def test_lower_multiplies_all_rates_from_now_on_and_leaves_momentum(policy):
+    opt = optimizer(0.5, 0.3, momentum=0.9)
+    scheduler = PolicyLR(opt, policy, momentum=[(0.8, 0.9), None])
+    run(opt, scheduler, 3)
+    before = rates(opt)
+    scheduler.lower(0.5)
+
+    assert rates(opt) == pytest.approx([rate / 2 for rate in before])
+    assert run(opt, scheduler, 9) == TRIANGULAR.lowered(0.5).values(3, 12).tolist()
+    assert scheduler.policies[0] == TRIANGULAR.lowered(0.5)
+    assert opt.param_groups[0]["momentum"] == TRIANGULAR.opposed(0.8, 0.9)(12)
+    with pytest.raises(ValueError, match="factor must be"):
+        scheduler.lower(1.5)
+
+
 def test_steps_to_an_epoch_are_jumps():
     opt = optimizer()
     scheduler = PolicyLR(opt, TRIANGULAR)

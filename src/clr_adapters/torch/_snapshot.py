@@ -95,7 +95,11 @@ class Snapshot:
         for generator in generators_of(loader):
             self._take(generator)
         if hasattr(loader, "load_state_dict"):
-            self._undo.append(partial(loader.load_state_dict, copy.deepcopy(loader.state_dict())))
+            try:
+                state = copy.deepcopy(loader.state_dict())
+            except AttributeError:  # Accelerate's has the method around a loader without it, too
+                return
+            self._undo.append(partial(loader.load_state_dict, state))
 
     def _take_attributes(self, owner: Any) -> None:
         held = attributes(owner)

@@ -27,7 +27,7 @@ from clrcore.arguments import (
 
 from . import _groups
 from ._private import Scheduler, call_after_load, watch_step
-from ._values import GroupValues, read_momentum, read_policy
+from ._values import GroupValues, read_momentum, read_policy, spread
 
 VERSION = 1
 
@@ -129,6 +129,28 @@ class PolicyLR(Scheduler):
         """The rates that the groups hold now, as copies."""
         rates = [group["lr"] for group in self.optimizer.param_groups]
         return [rate.clone() if isinstance(rate, Tensor) else rate for rate in rates]
+
+    @property
+    def policies(self) -> list[clrcore.Policy]:
+        """The policy of each group; `lower` changes them."""
+        return spread(self._policy, len(self.optimizer.param_groups))
+
+    def lower(self, factor: float) -> None:
+        """Multiply all rates by `factor` from now on, as the verdict of a `CycleMonitor` asks.
+
+        The state of the scheduler does not hold it: a run that goes on needs it again.
+
+        Args:
+            factor: Factor of every rate, in (0, 1].
+
+        Raises:
+            TypeError: `factor` is not a number.
+            ValueError: `factor` is outside (0, 1].
+        """
+        lowered = [policy.lowered(factor) for policy in self.policies]
+        self._policy = tuple(lowered) if isinstance(self._policy, tuple) else lowered[0]
+        groups, reference = self.optimizer.param_groups, self._values.reference
+        self._set(self.last_epoch, GroupValues(groups, self._policy, self._momentum, reference))
 
     def jump(self, step: int) -> None:
         """Set the rates that come after `step` updates, an integer >= 0, at once."""

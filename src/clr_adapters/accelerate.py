@@ -1,0 +1,68 @@
+"""Accelerate: a policy whose steps are the updates of all processes together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch.optim import Optimizer
+
+import clrcore
+from clrcore.arguments import refuse
+
+try:
+    import accelerate
+except ImportError as error:
+    raise ImportError(
+        f'clr_adapters.accelerate needs it: pip install "clrcore[accelerate]" ({error})'
+    ) from error
+
+from .torch import PolicyLR
+
+
+def policy_lr(
+    accelerator: accelerate.Accelerator,
+    optimizer: Optimizer,
+    policy: clrcore.Policy | Sequence[clrcore.Policy],
+    *,
+    momentum: Any = None,
+    proportional: bool = False,
+) -> PolicyLR:
+    """A `PolicyLR` for a loop with Accelerate, which `save_state` and `load_state` include.
+
+    Call its `step()` after `optimizer.step()` in every iteration: it counts the updates, not the
+    micro-batches of an accumulation nor the updates that a scaler skips. Do not give it to
+    `accelerator.prepare`, which would step it once per process.
+
+    Args:
+        accelerator: The Accelerator.
+        optimizer: The optimizer that `accelerator.prepare` returned.
+        policy: A policy for all groups, or a list with a policy for each group.
+        momentum: As in `PolicyLR`.
+        proportional: As in `PolicyLR`.
+
+    Raises:
+        TypeError: `accelerator` is none, or as `PolicyLR` does.
+        ValueError: As `PolicyLR` does.
+    """
+    if not isinstance(accelerator, accelerate.Accelerator):
+        refuse(TypeError, "accelerator", "an accelerate.Accelerator", accelerator)
+    scheduler = _SynchronizedPolicyLR(
+        optimizer, policy, momentum=momentum, proportional=proportional
+    )
+    scheduler.accelerator = accelerator
+    accelerator.register_for_checkpointing(scheduler)
+    return scheduler
+
+
+class _SynchronizedPolicyLR(PolicyLR):
+    """Steps only where the optimizer has made an update."""
+
+    accelerator: Any = None  # None during the first step, which the constructor makes
+
+    def step(self, epoch: int | None = None) -> None:
+        accelerator = self.accelerator
+        if accelerator is None or (
+            accelerator.sync_gradients and not accelerator.optimizer_step_was_skipped
+        ):
+            super().step(epoch)

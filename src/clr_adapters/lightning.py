@@ -1,0 +1,370 @@
+"""Lightning: a policy for `configure_optimizers`, a range test, and the ends of cycles.
+
+It works with `lightning` and with `pytorch_lightning`.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+import clrcore
+from clrcore.arguments import check_bool, check_seeds, refuse
+
+from .torch import PolicyLR
+from .torch._generators import seed_global
+from .torch._progress import progress_bar
+from .torch._snapshot import Snapshot
+from .torch.trainers import CycleJudge, TrainerSweep
+
+PACKAGES = ["lightning.pytorch", "pytorch_lightning"]
+
+
+def _import_lightning() -> Any:
+    """The package that is in use, else the package that is installed."""
+    for name in sorted(PACKAGES, key=lambda name: name not in sys.modules):
+        try:
+            return import_module(name)
+        except ImportError as error:
+            failure = error
+    raise ImportError(
+        'clr_adapters.lightning needs Lightning: pip install "clrcore[lightning]"'
+    ) from failure
+
+
+lightning = _import_lightning()
+DummyLogger = import_module(f"{lightning.__name__}.loggers.logger").DummyLogger
+
+
+def policy_lr(
+    optimizer: Optimizer,
+    policy: clrcore.Policy | Sequence[clrcore.Policy],
+    *,
+    momentum: Any = None,
+    proportional: bool = False,
+) -> dict[str, Any]:
+    """What `configure_optimizers` returns to move the rates after every update.
+
+    A scheduler that is returned without an interval is moved once per epoch only. With manual
+    optimization, call `self.lr_schedulers().step()` after each update.
+
+    Args:
+        optimizer: The optimizer.
+        policy: A policy for all groups, or a list with a policy for each group.
+        momentum: As in `PolicyLR`.
+        proportional: As in `PolicyLR`.
+
+    Returns:
+        The optimizer, and a `PolicyLR` with its interval.
+
+    Raises:
+        TypeError: As `PolicyLR` does.
+        ValueError: As `PolicyLR` does.
+    """
+    scheduler = PolicyLR(optimizer, policy, momentum=momentum, proportional=proportional)
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+
+class CycleEnds(lightning.Callback):  # type: ignore[misc,name-defined]
+    """Judges, saves, lowers the rates, averages or stops each time a cycle is complete.
+
+    The metric is judged after validation, so validation must come at the ends of cycles:
+    `Trainer(val_check_interval=policy.period, check_val_every_n_epoch=None)`, times
+    `accumulate_grad_batches`. The state travels with the trainer's checkpoints.
+
+    Args:
+        monitor: Judges the metric: "lower" multiplies the rates from the next update on, "stop"
+            ends the training. None judges nothing.
+        metric: Name of the logged metric to judge.
+        snapshots: Path of a checkpoint after each cycle; "{cycle}" and "{updates}" in it become
+            numbers. None saves none.
+        average: Whether to average the weights at the ends of cycles, in `average`, which
+            `module.load_state_dict` takes.
+
+    Attributes:
+        ends: A dictionary per cycle: cycle (from 0), updates, and with a monitor metric, action,
+            factor and reason.
+        average: The averaged weights.
+
+    Raises:
+        TypeError: An argument has a wrong type.
+    """
+
+    def __init__(
+        self,
+        monitor: clrcore.CycleMonitor | None = None,
+        *,
+        metric: str = "val_loss",
+        snapshots: str | os.PathLike[str] | None = None,
+        average: bool = False,
+    ) -> None:
+        super().__init__()
+        if not isinstance(metric, str):
+            refuse(TypeError, "metric", "the name of a logged metric", metric)
+        self._judge = CycleJudge(monitor, average)
+        self._metric = metric
+        self._snapshots = None if snapshots is None else os.fspath(snapshots)
+        self._scheduler: PolicyLR | None = None
+
+    @property
+    def ends(self) -> list[dict[str, Any]]:
+        """A dictionary per cycle."""
+        return self._judge.ends
+
+    @property
+    def average(self) -> dict[str, torch.Tensor]:
+        """The averaged weights."""
+        return self._judge.average
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        """Find the scheduler."""
+        schedulers = [config.scheduler for config in trainer.lr_scheduler_configs]
+        found = next((each for each in schedulers if isinstance(each, PolicyLR)), None)
+        self._scheduler = self._judge.start(found)
+
+    def on_train_batch_start(
+        self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Warn where a cycle has ended without the validation that was to judge it."""
+        if self._judge.monitor is not None and self._is_due():
+            assert self._scheduler is not None
+            warnings.warn(
+                f"a cycle ended at update {self._scheduler.last_epoch} without validation, and was "
+                "not judged; use Trainer(val_check_interval=policy.period * "
+                "accumulate_grad_batches, check_val_every_n_epoch=None)",
+                UserWarning,
+                stacklevel=2,
+            )
+
+    def on_train_batch_end(
+        self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Note the end of a cycle that nothing is to judge."""
+        if self._judge.monitor is None and self._is_due():
+            self._end(trainer, pl_module, None)
+
+    def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
+        """Judge the cycle that has just ended."""
+        if trainer.sanity_checking or self._judge.monitor is None or not self._is_due():
+            return
+        metrics = trainer.callback_metrics
+        if self._metric not in metrics:
+            refuse(ValueError, "metric", f"a logged metric: {sorted(metrics)}", self._metric)
+        self._end(trainer, pl_module, metrics[self._metric])
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state, which travels with checkpoints."""
+        return self._judge.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go to a state; its lowered rates are set when training starts."""
+        self._judge.load_state_dict(state_dict)
+
+    def _is_due(self) -> bool:
+        return self._scheduler is not None and self._judge.ended(self._scheduler) is not None
+
+    def _end(self, trainer: Any, module: nn.Module, metric: Any) -> None:
+        assert self._scheduler is not None
+        end = self._judge.judge(self._scheduler, module, metric)
+        if end.get("action") == "stop":
+            trainer.should_stop = True
+        if self._snapshots is not None:
+            names = {name: end[name] for name in ("cycle", "updates")}
+            trainer.save_checkpoint(self._snapshots.format(**names))
+
+
+def range_test(
+    trainer: Any,
+    module: Any,
+    train_dataloaders: Any = None,
+    *,
+    datamodule: Any = None,
+    sweep: clrcore.Policy | None = None,
+    steps_per_epoch: float | None = None,
+    stop: bool = True,
+    progress: bool = True,
+    seeds: int | Sequence[int] | None = None,
+) -> clrcore.Curve | list[clrcore.Curve]:
+    """Train under a rising rate with the trainer's own `fit`, and put everything back.
+
+    Precision, accumulation, clipping and processes are the trainer's. Its callbacks, those of the
+    module, its loggers, schedulers, limits and validation are left out. Strategies that start new
+    processes for each call (`ddp_spawn`) and several optimizers are refused.
+
+    Args:
+        trainer: The Trainer.
+        module: The LightningModule; with manual optimization, each backward pass counts as the
+            loss of a batch.
+        train_dataloaders: As for `fit`.
+        datamodule: As for `fit`.
+        sweep: The rates, a policy with an end; by default 300 updates from 1e-6 to 10.
+        steps_per_epoch: Updates in an epoch; by default what the trainer counts.
+        stop: Whether to end once the loss has diverged.
+        progress: Whether to show a progress bar.
+        seeds: A number of seeds or a sequence; each gives data order and dropout anew, from the
+            same weights, and a curve of its own.
+
+    Returns:
+        The curve with the losses before each update, or a list with a curve for each seed.
+
+    Raises:
+        TypeError: An argument has a wrong type.
+        ValueError: An argument has a wrong value.
+
+    Source: Smith, "Cyclical Learning Rates for Training Neural Networks", arXiv 1506.01186,
+    section 3.3.
+    """
+    if not isinstance(trainer, lightning.Trainer) and not hasattr(trainer, "fit_loop"):
+        refuse(TypeError, "trainer", "a Trainer of Lightning", trainer)
+    check_bool("stop", stop)
+    check_bool("progress", progress)
+    checked_seeds = check_seeds("seeds", seeds)
+    clrcore.RangeTest.check_data("train_dataloaders", train_dataloaders, checked_seeds)
+    options = {"steps_per_epoch": steps_per_epoch, "stop_diverged": stop}
+    clrcore.RangeTest(sweep, **options)  # type: ignore[arg-type]  # raises before anything runs
+    launcher = trainer.strategy.launcher
+    if launcher is not None and "MultiProcessing" in type(launcher).__name__:
+        refuse(ValueError, "trainer", "a Trainer that starts no processes in fit", launcher)
+    curves = []
+    for seed in [None] if checked_seeds is None else checked_seeds:
+        with _no_trace(trainer, module, train_dataloaders, datamodule) as recorder:
+            recorder.options, recorder.sweep = options, sweep
+            if seed is not None:
+                seed_global(seed + trainer.global_rank)
+            name = "range test" if seed is None else f"range test, seed {seed}"
+            total = clrcore.RangeTest(sweep).total_steps
+            with progress_bar(total, name, show=progress and trainer.is_global_zero) as bar:
+                recorder.bar = bar
+                try:
+                    trainer.fit(module, train_dataloaders, datamodule=datamodule)
+                except SystemExit:
+                    if isinstance(recorder.failure, KeyboardInterrupt):
+                        raise recorder.failure from None  # the trainer turns it into an exit
+                    raise
+            curves.append(recorder.curve())
+    return curves if seeds is not None else curves[0]
+
+
+class _Recorder(lightning.Callback):  # type: ignore[misc,name-defined]
+    """The only callback during a range test: it sets the rates and takes the losses."""
+
+    _run: TrainerSweep
+
+    def __init__(self) -> None:
+        self.options: dict[str, Any] = {}
+        self.sweep: clrcore.Policy | None = None
+        self.bar: Any = None
+        self.failure: BaseException | None = None
+        self._updates = 0
+
+    def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
+        trainer.callbacks[:] = [self]  # the module's own were added a moment ago
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        if len(trainer.optimizers) != 1:
+            allowed = "a module with one optimizer; clr_adapters.torch.range_test takes others"
+            refuse(ValueError, "module", allowed, len(trainer.optimizers))
+        # Only now: the module may have asked for the length of the training to make them.
+        trainer.strategy.lr_scheduler_configs = []
+        trainer.fit_loop.max_epochs = trainer.fit_loop.epoch_loop.max_steps = -1
+        test = clrcore.RangeTest(self.sweep, **self.options)
+        if self.options["steps_per_epoch"] is None and trainer.num_training_batches < float("inf"):
+            length = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
+            test = clrcore.RangeTest(self.sweep, **{**self.options, "steps_per_epoch": length})
+        self._run = TrainerSweep(
+            test,
+            trainer.optimizers[0],
+            mean=lambda losses: trainer.strategy.reduce(losses, reduce_op="mean"),
+            bar=self.bar,
+        )
+
+    def on_train_batch_start(
+        self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self._run.set_rate()
+
+    def on_before_backward(self, trainer: Any, pl_module: Any, loss: torch.Tensor) -> None:
+        scaler = getattr(trainer.precision_plugin, "scaler", None)
+        if scaler is not None:
+            loss = loss / scaler.get_scale()
+        if pl_module.automatic_optimization:  # the trainer has divided it by their number
+            loss = loss * trainer.accumulate_grad_batches
+        self._run.add_loss(loss)
+
+    def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
+        self._updates += 1
+        self._run.set_rate()  # a module may make several updates per batch by hand
+        trainer.should_stop = self._run.count_update()
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        if not self._updates:
+            trainer.should_stop = True  # the data cannot be iterated over again
+        self._updates = 0
+
+    def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
+        self.failure = exception
+
+    def curve(self) -> clrcore.Curve:
+        return self._run.finish(clrcore.RangeTest.data_end("train_dataloaders"))
+
+
+@contextmanager
+def _no_trace(trainer: Any, module: Any, data: Any, datamodule: Any) -> Iterator[_Recorder]:
+    """The trainer with nothing but a recorder; at the end everything is as it was."""
+    snapshot = Snapshot()
+    snapshot.take_generators()
+    snapshot.take(module)
+    for loader in _loaders(data):
+        snapshot.take_loader(loader)
+    owners = [*_parts(trainer), module, *([] if datamodule is None else [datamodule])]
+    held = [(owner, dict(vars(owner))) for owner in owners]
+    handler = signal.getsignal(signal.SIGINT)
+    recorder = _Recorder()
+    try:
+        loop = trainer.fit_loop
+        # New loops: the progress of the old loops is not touched.
+        trainer.fit_loop = type(loop)(trainer, max_epochs=loop.max_epochs)
+        trainer.fit_loop.epoch_loop = type(loop.epoch_loop)(trainer, max_steps=loop.max_steps)
+        trainer.state = type(trainer.state)()
+        trainer.callbacks = [recorder]
+        trainer.loggers = [DummyLogger()] if trainer.loggers else []
+        trainer.limit_val_batches = trainer.num_sanity_val_steps = 0
+        yield recorder
+    finally:
+        for owner, attributes in held:
+            vars(owner).clear()
+            vars(owner).update(attributes)
+        snapshot.restore()
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, handler)  # the trainer ignores it after a Ctrl-C
+
+
+def _parts(trainer: Any) -> list[Any]:
+    """The trainer and its parts: loops, connectors, strategy, precision, state."""
+    found, names = [trainer], ("lightning", "pytorch_lightning")
+    for part in found:  # it grows meanwhile
+        for value in vars(part).values():
+            is_part = type(value).__module__.startswith(names) and not isinstance(value, str)
+            if is_part and hasattr(value, "__dict__") and all(value is not each for each in found):
+                found.append(value)
+    return [part for part in found if not isinstance(part, nn.Module)]
+
+
+def _loaders(data: Any) -> list[Any]:
+    """The loaders in what `fit` takes as its data."""
+    if isinstance(data, dict):
+        data = list(data.values())
+    data = getattr(data, "flattened", data)
+    return [] if data is None else list(data) if isinstance(data, list | tuple) else [data]
