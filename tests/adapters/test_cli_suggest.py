@@ -263,7 +263,8 @@ class TestAnswers:
         result = invoke(flat(), "--compare", "--json")
         assert result.exit_code == 3
         data = json.loads(result.stdout)
-        assert list(data) == ["refusal", "files", "rules"]
+        assert list(data) == ["refusal", "kind", "files", "rules"]
+        assert data["kind"] in clrcore.bounds.KINDS
         assert data["refusal"] in result.stderr
         assert data["files"] == ["flat.csv"]
         assert list(data["rules"]) == list(clrcore.bound_rules())

@@ -68,33 +68,32 @@ def suggest(
     _check_different(files)
     given = {name: value for name, value in options.items() if value is not None}
     curves = [_curves.read(file, given) for file in files]
-    bounds, refusal = _suggest(curves, rule)
+    answer = _suggest(curves, rule)
+    bounds = answer if isinstance(answer, clrcore.Bounds) else None
     rules = _all_rules(curves) if compare else {}
     if as_json:
-        _print_json(files, bounds, refusal, rules)
+        _print_json(files, answer, rules)
     else:
         if bounds is not None:
             click.echo(str(bounds))
-        for name, answer in rules.items():
-            click.echo(_line(name, answer))
+        for name, other in rules.items():
+            click.echo(_line(name, other))
     if picture is not None:
         plotting = _io.needs_plot()
         try:
             _io.save(plotting.plot_range_test(curves, bounds), picture)
         except clrcore.ArgumentError as error:  # a curve without points
             raise click.ClickException(str(error)) from error
-    if refusal is not None:
-        raise _io.NoAnswer(str(refusal)) from refusal
+    if bounds is None:
+        raise _io.NoAnswer(str(answer))
 
 
-def _suggest(
-    curves: Sequence[clrcore.Curve], rule: str
-) -> tuple[clrcore.Bounds | None, clrcore.NoBoundsError | None]:
+def _suggest(curves: Sequence[clrcore.Curve], rule: str) -> clrcore.Bounds | clrcore.NoBoundsError:
     """The bounds, or why there are none."""
     try:
-        return clrcore.suggest_bounds(curves, rule=rule), None
+        return clrcore.suggest_bounds(curves, rule=rule)
     except clrcore.NoBoundsError as error:
-        return None, error
+        return error
     except ValueError as error:
         raise click.UsageError(_io.explained(error, ["rule"])) from error
 
@@ -118,29 +117,28 @@ def _all_rules(curves: Sequence[clrcore.Curve]) -> dict[str, clrcore.Bounds | st
         if any(getattr(curve, needs) is None for curve in curves):
             answers[name] = f"needs {needs}"
             continue
-        try:
-            answers[name] = clrcore.suggest_bounds(curves, rule=name)
-        except clrcore.NoBoundsError as error:
-            answers[name] = str(error)
+        answer = _suggest(curves, name)
+        answers[name] = answer if isinstance(answer, clrcore.Bounds) else str(answer)
     return answers
 
 
 def _print_json(
     files: Sequence[str],
-    bounds: clrcore.Bounds | None,
-    refusal: clrcore.NoBoundsError | None,
+    answer: clrcore.Bounds | clrcore.NoBoundsError,
     rules: Mapping[str, clrcore.Bounds | str],
 ) -> None:
     """Print the answers as JSON; nothing where there is only a refusal, which is an error."""
-    if bounds is None and not rules:
+    if isinstance(answer, clrcore.Bounds):
+        data = answer.to_dict()
+    elif rules:
+        data = {"refusal": str(answer), "kind": answer.kind}
+    else:
         return
-    data: dict[str, Any] = ({"refusal": str(refusal)} if bounds is None else bounds.to_dict()) | {
-        "files": list(files)
-    }
+    data["files"] = list(files)
     if rules:
         data["rules"] = {
-            name: {"refusal": answer} if isinstance(answer, str) else answer.to_dict()
-            for name, answer in rules.items()
+            name: {"refusal": other} if isinstance(other, str) else other.to_dict()
+            for name, other in rules.items()
         }
     click.echo(json.dumps(data, indent=1))
 

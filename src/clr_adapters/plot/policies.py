@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 import clrcore
@@ -92,14 +93,20 @@ def plot_policy(
     else:
         ax.set_ylim(bottom=0)
     style.thousands(ax)
-    if len(lines) > 1:
+    if len(lines) > 1 or not isinstance(ax, style.Picture):
         style.name_lines(ax, lines)
-        style.title(ax, f"{len(lines)} policies over {stop - start:,} steps")
-    else:
-        low, high = f"{rates[0].min():.3g}", f"{rates[0].max():.3g}"
-        span = low if low == high else f"{low} to {high}"
-        style.title(ax, f"{lines[0].get_label()}: {span}, {stop - start:,} steps")
+    style.title(ax, _message(lines, stop - start))
     return ax
+
+
+def _message(lines: Sequence[Line2D], num_steps: int) -> str:
+    """The picture's title."""
+    if len(lines) > 1:
+        return f"{len(lines)} policies over {num_steps:,} steps"
+    rates = np.asarray(lines[0].get_ydata(), float)
+    low, high = f"{rates.min():.3g}", f"{rates.max():.3g}"
+    span = low if low == high else f"{low} to {high}"
+    return f"{lines[0].get_label()}: {span}, {num_steps:,} steps"
 
 
 def _needs_log(rates: Sequence[NDArray[np.float64]]) -> bool:
