@@ -233,7 +233,7 @@ CASES = [
         refused=(
             TypeError,
             "data",
-            "data that can be iterated over again for every seed, such as a list",
+            "data that can be iterated over again for every run, such as a list",
         ),
     ),
     *(

@@ -189,7 +189,7 @@ class RangeTest:
             TypeError: For such an iterator.
         """
         if seeds is not None and len(seeds) > 1 and hasattr(data, "__next__"):
-            allowed = "data that can be iterated over again for every seed, such as a list"
+            allowed = "data that can be iterated over again for every run, such as a list"
             refuse(TypeError, name, allowed, data)
 
     @property

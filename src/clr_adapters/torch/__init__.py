@@ -1,4 +1,4 @@
-"""PyTorch: `PolicyLR`, a learning-rate scheduler, and `range_test`, which finds its bounds."""
+"""PyTorch: `PolicyLR` sets the rates; `range_test` and `find_bounds` find their bounds."""
 
 try:
     import torch as _torch  # noqa: F401
@@ -7,5 +7,6 @@ except ImportError as error:
         f'clr_adapters.torch needs PyTorch: pip install "clrcore[torch]" ({error})'
     ) from error
 
+from .find_bounds import find_bounds as find_bounds
 from .policy_lr import PolicyLR as PolicyLR
 from .range_test import range_test as range_test

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import distributed
@@ -45,11 +45,20 @@ class StoppedElsewhere(Exception):
     """Another rank cannot go on; `settle` tells why."""
 
 
-class Agreement(Protocol):
-    """How the outcome of every rank becomes the outcome of all."""
+class Ranks:
+    """The ranks of a job, or a single process, which agrees with itself.
 
-    rank: int
-    size: int
+    Every call waits for all ranks.
+
+    Args:
+        group: Their process group on the host; None for a single process.
+    """
+
+    def __init__(self, group: Any = None) -> None:
+        self._group = group
+        self.rank = 0 if group is None else distributed.get_rank()
+        self.size = 1 if group is None else distributed.get_world_size()
+        self._stopped_elsewhere = False
 
     def go_on(self, flag: bool) -> bool:
         """Wait until every rank has come as far; whether any rank has raised its flag.
@@ -57,50 +66,6 @@ class Agreement(Protocol):
         Raises:
             StoppedElsewhere: Where a rank cannot go on.
         """
-
-    def settle(self, outcome: Outcome) -> Outcome:
-        """The mean points that all ranks have, and why to end, if any rank has to."""
-
-    def same(self, settings: Mapping[str, object]) -> None:
-        """Raise ValueError unless all ranks have the same plain values."""
-
-    def of_first(self, value: float | None) -> float | None:
-        """The value that rank 0 has."""
-
-
-class Alone:
-    """One process, which agrees with itself."""
-
-    rank = 0
-    size = 1
-
-    def go_on(self, flag: bool) -> bool:
-        """There is nobody to wait for."""
-        return flag
-
-    def settle(self, outcome: Outcome) -> Outcome:
-        """The outcome as it is."""
-        return outcome
-
-    def same(self, settings: Mapping[str, object]) -> None:
-        """Nobody disagrees."""
-
-    def of_first(self, value: float | None) -> float | None:
-        """The value itself."""
-        return value
-
-
-class Together:
-    """The ranks of a job. Every call waits for all of them."""
-
-    def __init__(self, group: Any) -> None:
-        self._group = group
-        self.rank = distributed.get_rank()
-        self.size = distributed.get_world_size()
-        self._stopped_elsewhere = False
-
-    def go_on(self, flag: bool) -> bool:
-        """Wait until every rank has come as far; whether any rank has raised its flag."""
         answer = self._largest(FLAG if flag else 0)
         self._stopped_elsewhere = answer == STOPPED
         if self._stopped_elsewhere:
@@ -109,35 +74,31 @@ class Together:
 
     def settle(self, outcome: Outcome) -> Outcome:
         """The mean points that all ranks have, and why to end, if any rank has to."""
+        if self._group is None:
+            return outcome
         own = outcome.failure
-        reason = own and f"{type(own).__name__}: {own}"[:LONGEST_REASON]
-        report = list(outcome.points), outcome.cause, reason, time.time()
+        failure = own and (time.time(), self.rank, f"{type(own).__name__}: {own}"[:LONGEST_REASON])
         try:
             # Others may be waiting in go_on(). Whoever left it because of them has answered.
             if not self._stopped_elsewhere:
-                stopped = outcome.cause is not None or own is not None
-                self._largest(STOPPED if stopped else 0)
+                self._largest(STOPPED if own or outcome.cause else 0)
             self._stopped_elsewhere = False
-            reports = self._gather(report)
+            reports = self._gather((list(outcome.points), outcome.cause, failure))
         except RuntimeError as unheard:  # the others are gone, or wait elsewhere until the timeout
             return Outcome([], None, own or unheard)
-        columns, causes, reasons, times = zip(*reports, strict=True)
+        columns, causes, failures = zip(*reports, strict=True)
         points = [_mean(row) for row in zip(*columns, strict=False)]
         cause = next((f"on rank {i}, {text}" for i, text in enumerate(causes) if text), None)
-        failed = [
-            (when, i) for i, (text, when) in enumerate(zip(reasons, times, strict=True)) if text
-        ]
-        if not failed:
-            return Outcome(points, cause)
-        first = min(failed)[1]
-        told = f"rank {first} failed: {reasons[first]}"
-        if own is None:
-            own = RuntimeError(f"the range test ended because {told}")
-        elif first != self.rank:
-            own.add_note(f"before that, {told}")
+        first = min(filter(None, failures), default=None)
+        if first is not None:
+            reason = f"rank {first[1]} failed: {first[2]}"
+            if own is None:
+                own = RuntimeError(f"the range test ended because {reason}")
+            elif first[1] != self.rank:
+                own.add_note(f"before that, {reason}")
         return Outcome(points, cause, own)
 
-    def same(self, settings: Mapping[str, object]) -> None:
+    def check_same(self, settings: Mapping[str, object]) -> None:
         """Raise ValueError unless all ranks have the same plain values."""
         everybodys = self._gather(dict(settings))
         for name, value in settings.items():
@@ -151,13 +112,16 @@ class Together:
         return self._gather(value)[0]  # type: ignore[no-any-return]
 
     def _largest(self, word: int) -> int:
+        if self._group is None:
+            return word
         largest = torch.tensor(word)
         distributed.all_reduce(largest, distributed.ReduceOp.MAX, group=self._group)
         return int(largest)
 
     def _gather(self, value: object) -> list[Any]:
-        everybodys: list[Any] = [None] * self.size
-        distributed.all_gather_object(everybodys, value, group=self._group)
+        everybodys = [value] * self.size
+        if self._group is not None:
+            distributed.all_gather_object(everybodys, value, group=self._group)
         return everybodys
 
 
@@ -170,21 +134,21 @@ def _mean(points: Sequence[Point]) -> Point:
 
 
 @contextmanager
-def agreement() -> Iterator[Agreement]:
+def agreement() -> Iterator[Ranks]:
     """The ranks of the job, or this process alone."""
     together = distributed.is_available() and distributed.is_initialized()
     if not together or distributed.get_world_size() == 1:
-        yield Alone()
+        yield Ranks()
         return
     group = distributed.new_group(backend="gloo", timeout=_private.group_timeout())
     try:
-        yield Together(group)
+        yield Ranks(group)
     finally:
         distributed.destroy_process_group(group)
 
 
 @contextmanager
-def refused_together(agreed: Agreement) -> Iterator[None]:
+def refused_together(ranks: Ranks) -> Iterator[None]:
     """Where a rank checks its arguments: all ranks raise if one does."""
     failure: BaseException | None = None
     try:
@@ -192,7 +156,7 @@ def refused_together(agreed: Agreement) -> Iterator[None]:
             yield
         except BaseException as error:
             failure = error
-        failure = agreed.settle(Outcome([], None, failure)).failure
+        failure = ranks.settle(Outcome([], None, failure)).failure
         if failure is not None:
             raise failure
     finally:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+from clrcore.arguments import check_bool
+
 
 def progress_bar(total: int, name: str, *, show: bool) -> AbstractContextManager[Any]:
     """A bar of `total` updates, or a context of None where none is to be shown."""
-    return tqdm_class()(total=total, desc=name, unit="update") if show else nullcontext()
+    return _tqdm_class()(total=total, desc=name, unit="update") if show else nullcontext()
 
 
 def advance(bar: Any, count: int, lr: float, loss: float | None) -> None:
@@ -20,12 +22,18 @@ def advance(bar: Any, count: int, lr: float, loss: float | None) -> None:
     bar.update(count)
 
 
-def tqdm_class() -> Any:
-    """The class of the bar.
+def check_progress(show: object) -> bool:
+    """The argument `progress`, refused where it cannot be granted.
 
     Raises:
         ImportError: Where tqdm is not installed; it names what to install.
     """
+    if check_bool("progress", show):
+        _tqdm_class()
+    return bool(show)
+
+
+def _tqdm_class() -> Any:
     try:
         from tqdm.auto import tqdm
     except ImportError as error:

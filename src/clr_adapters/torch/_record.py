@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import clrcore
 
@@ -10,25 +10,21 @@ from ._agreement import Outcome, StoppedElsewhere
 from ._progress import advance
 from ._run import Measured, NoMoreUpdates, Run
 
-# Updates whose losses are read together where reading makes a device or other ranks wait.
-BLOCK = 20
+Test: TypeAlias = clrcore.RangeTest | clrcore.Trial
 
 
-def record(test: clrcore.RangeTest, run: Run, block_size: int | None, bar: Any) -> None:
+def record(test: Test, run: Run, bar: Any) -> None:
     """Make the test's updates until it ends, or no further update can be made.
 
     Args:
         test: Hands out the rates.
         run: Makes the updates.
-        block_size: Updates whose losses are read together; None for the usual number.
         bar: Progress bar, or None.
     """
     outcome = Outcome([])
-    if block_size is None:
-        block_size = BLOCK if run.waits else 1
     try:
-        while rates := test.next_rates(block_size):
-            outcome = run.agreed.settle(_make_block(test, run, rates))
+        while rates := test.next_rates(run.block_size):
+            outcome = run.ranks.settle(_make_block(test, run, rates))
             losses = [loss for loss, _ in outcome.points]
             count = test.record_block(losses, [accuracy for _, accuracy in outcome.points])
             advance(bar, count, rates[max(0, count - 1)], test.smoothed_loss)
@@ -42,7 +38,7 @@ def record(test: clrcore.RangeTest, run: Run, block_size: int | None, bar: Any) 
         del outcome  # its failure would keep itself alive through its traceback
 
 
-def _make_block(test: clrcore.RangeTest, run: Run, rates: list[float]) -> Outcome:
+def _make_block(test: Test, run: Run, rates: list[float]) -> Outcome:
     """The updates at these rates, as numbers."""
     measured: list[Measured] = []
     cause, failure = None, None

@@ -15,14 +15,16 @@ import clrcore
 from clrcore.arguments import refuse
 
 from .._interrupts import Interrupts
-from ._agreement import Agreement, Point, refused_together
+from ._agreement import Point, Ranks, refused_together
 from ._batches import clone, count_examples, move, split
 from ._evaluation import as_scalar, evaluating, share_of_right_classes
 from ._generators import reseed, seed_global
-from ._groups import set_rates
+from ._groups import initial_rate, set_rates
 from ._snapshot import Snapshot, generators_of, order_of
 from ._training import Training, group_ratios
 
+# Updates whose losses are read together where reading makes a device or other ranks wait.
+BLOCK = 20
 # A scaler halves its scale when it skips; so many skips in a row pass all the scales there are.
 MOST_SKIPS = 64
 # More epochs than a range test has, so that no two seeds share the order of an epoch.
@@ -39,22 +41,25 @@ class NoMoreUpdates(Exception):
 
 
 @contextmanager
-def started(training: Training, seed: int | None, agreed: Agreement) -> Iterator[Run]:
+def started(
+    training: Training, seed: int | None, ranks: Ranks, *, is_trial: bool = False
+) -> Iterator[Run]:
     """A run of the training from the present state, which is put back at the end.
 
     Args:
         training: What to train.
         seed: Of weights, where the model is made, of data order and dropout; None leaves them to
             chance.
-        agreed: The ranks of the job.
+        ranks: The ranks of the job.
+        is_trial: Whether held-out loss is measured instead of accuracy.
     """
     snapshot = Snapshot(on_host=training.snapshot == "host")
     with Interrupts() as interrupts, torch.inference_mode(False), torch.enable_grad():
         try:
-            with refused_together(agreed):
+            with refused_together(ranks):
                 _take(snapshot, training)
                 interrupts.let_through(_draw_held_out, training)
-                run = interrupts.let_through(Run, training, seed, agreed, interrupts)
+                run = interrupts.let_through(Run, training, seed, ranks, interrupts, is_trial)
             with closing(run):  # workers end before their loader is put back
                 yield run
         finally:
@@ -77,8 +82,7 @@ def _draw_held_out(training: Training) -> None:
     """Draw the batches on which held-out accuracy is measured, the same for all seeds."""
     if training.val_loader is None or training.held_out:
         return
-    batches = islice(training.val_loader, training.val_batches)
-    training.held_out = [clone(batch) for batch in batches]
+    training.held_out = [clone(b) for b in islice(training.val_loader, training.val_batches)]
     if not training.held_out:
         allowed = "held-out data of at least one batch"
         refuse(ValueError, "val_loader", allowed, training.val_loader)
@@ -91,15 +95,20 @@ class Run:
     """
 
     def __init__(
-        self, training: Training, seed: int | None, agreed: Agreement, interrupts: Interrupts
+        self,
+        training: Training,
+        seed: int | None,
+        ranks: Ranks,
+        interrupts: Interrupts,
+        is_trial: bool,
     ) -> None:
-        self._training, self._held_out = training, training.held_out
-        self.agreed, self.interrupts = agreed, interrupts
+        self._training, self._held_out, self._is_trial = training, training.held_out, is_trial
+        self.ranks, self.interrupts = ranks, interrupts
         if seed is not None:
             seed_global(seed)
         self._model, self._optimizer = training.make_pair()
         if seed is not None:
-            _seed_order(training, seed + BETWEEN_RANKS * agreed.rank)
+            _seed_order(training, seed + BETWEEN_RANKS * ranks.rank)
         # A model in training mode may have children that are not, on purpose.
         if not self._model.training:
             self._model.train()
@@ -109,9 +118,17 @@ class Run:
         self._is_first = True
 
     @property
-    def waits(self) -> bool:
-        """Whether reading a loss makes a device or other ranks wait."""
-        return self.agreed.size > 1 or (self._device is not None and self._device.type != "cpu")
+    def default_lr(self) -> float:
+        """The rate that the optimizer began with, of its first group."""
+        return initial_rate(0, self._optimizer.param_groups[0])
+
+    @property
+    def block_size(self) -> int:
+        """Updates whose losses are read together: many where reading makes others wait."""
+        if self._training.block_size is not None:
+            return self._training.block_size
+        on_host = self._device is None or self._device.type == "cpu"
+        return 1 if on_host and self.ranks.size == 1 else BLOCK
 
     def close(self) -> None:
         """Let go of the loader: its workers end."""
@@ -122,29 +139,33 @@ class Run:
 
         Args:
             lr: The rate.
-            validate: Whether to measure held-out accuracy after it.
+            validate: Whether to evaluate held-out data after it.
 
         Returns:
-            The loss before the update, and the accuracy if it was measured.
+            The loss before the update, and the accuracy, or the held-out loss of a trial, if it
+            was measured.
 
         Raises:
             NoMoreUpdates: Where the data have ended, or the scaler skips all updates.
             StoppedElsewhere: Where another rank cannot go on.
         """
+        training = self._training
         set_rates(self._optimizer.param_groups, [lr * ratio for ratio in self._ratios])
         for _ in range(MOST_SKIPS):
             loss, accuracy = self._compute_gradients()
             skipped = self._step_optimizer()
             # Inside an autocast of the user's, it would keep the weights of the first update.
             torch.clear_autocast_cache()
-            if self._training.scaler is None:
+            if training.scaler is None:
                 break
             # Where the loss itself is not finite, no scale helps.
             if not self._go_on(skipped and bool(torch.isfinite(loss))):
                 break
         else:
             raise NoMoreUpdates(f"the scaler skipped {MOST_SKIPS} updates in a row at lr={lr:g}")
-        return loss, self._evaluate() if validate else accuracy
+        if validate and self._held_out and not (self._is_trial and training.loss_fn is None):
+            return loss, self._evaluate()
+        return loss, accuracy
 
     def read(self, measured: Sequence[Measured]) -> list[Point]:
         """The values of a block of updates as numbers: only this waits for the device."""
@@ -161,7 +182,7 @@ class Run:
     def _check_accuracy(self, accuracy: float) -> float | None:
         """None for the NaN that stands for targets that are no classes."""
         own = self._training.metric is not None or self._training.val_step is not None
-        if own or accuracy == accuracy:
+        if own or self._is_trial or accuracy == accuracy:
             return accuracy
         return _refuse_metric() if self._held_out else None
 
@@ -199,7 +220,8 @@ class Run:
         outputs = self._model(*inputs)
         loss = training.loss_fn(outputs, targets)
         with torch.no_grad():
-            return loss, None if self._held_out else self._accuracy(outputs, targets)
+            measures = not (self._held_out or self._is_trial)
+            return loss, self._accuracy(outputs, targets) if measures else None
 
     @contextmanager
     def _watched(self) -> Iterator[None]:
@@ -246,21 +268,26 @@ class Run:
         return scaler.get_scale() < scale
 
     def _evaluate(self) -> torch.Tensor:
-        """The mean accuracy of the held-out batches; batches of more examples weigh more."""
+        """The mean over the held-out batches; batches of more examples weigh more."""
+        measure = self._held_out_loss if self._is_trial else self._held_out_accuracy
         weighted, count = [], 0
         context = self._training.forward_context(self._device)
         with evaluating(self._model), torch.no_grad(), context:
             for batch in self._held_out:
                 batch = move(batch, self._device)
                 size = count_examples(batch)
-                weighted.append(self._held_out_accuracy(batch) * size)
+                weighted.append(measure(batch) * size)
                 count += size
         return torch.stack(weighted).sum() / count
 
+    def _held_out_loss(self, batch: Any) -> torch.Tensor:
+        assert self._training.loss_fn is not None
+        inputs, targets = split(batch, "loss_fn", "train_step and val_step")
+        return as_scalar("loss_fn", self._training.loss_fn(self._model(*inputs), targets))
+
     def _held_out_accuracy(self, batch: Any) -> torch.Tensor:
-        val_step = self._training.val_step
-        if val_step is not None:
-            return as_scalar("val_step", val_step(batch))
+        if self._training.val_step is not None:
+            return as_scalar("val_step", self._training.val_step(batch))
         inputs, targets = split(batch, "val_loader without val_step", "val_step=...")
         accuracy = self._accuracy(self._model(*inputs), targets)
         return _refuse_metric() if accuracy is None else accuracy
@@ -272,7 +299,7 @@ class Run:
         return as_scalar("metric", metric(outputs, targets))
 
     def _go_on(self, flag: bool = False) -> bool:
-        return self.interrupts.hold_back(self.agreed.go_on, flag)
+        return self.interrupts.hold_back(self.ranks.go_on, flag)
 
     def _without_averaging(self) -> AbstractContextManager[Any]:
         """Data-parallel models average gradients only after the last micro-batch."""

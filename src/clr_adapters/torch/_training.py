@@ -6,13 +6,14 @@ import inspect
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypedDict
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
 from torch.utils.data import Dataset, IterableDataset
 
+import clrcore
 from clrcore.arguments import check_choice, check_float, check_int, refuse
 
 from ._evaluation import Metric
@@ -22,22 +23,9 @@ Autocast: TypeAlias = torch.dtype | torch.autocast | Callable[[], AbstractContex
 """A dtype to compute in, or the context for it."""
 
 
-HALF = (torch.float16, torch.bfloat16)
+class Options(TypedDict, total=False):
+    """Arguments of `range_test` and `find_bounds` that say how an update is made."""
 
-
-@dataclass(kw_only=True)
-class Training:
-    """The arguments of `range_test` that make updates and evaluations.
-
-    Raises:
-        TypeError: For an argument of the wrong type; the message names it.
-        ValueError: For a value that is not allowed.
-    """
-
-    model: nn.Module | Callable[[], nn.Module]
-    optimizer: Optimizer | Callable[[nn.Module], Optimizer]
-    train_loader: Iterable[Any]
-    loss_fn: Callable[[Any, Any], torch.Tensor] | None
     train_step: Callable[[Any], torch.Tensor] | None
     val_loader: Iterable[Any] | None
     metric: Metric | None
@@ -48,45 +36,74 @@ class Training:
     scaler: torch.amp.GradScaler | None
     max_grad_norm: float | None
     device: str | torch.device | None
+    steps_per_epoch: float | None
     preserve: Sequence[object]
     snapshot: str
+    block_size: int | None
+
+
+@dataclass
+class Training:
+    """The arguments that say how an update is made, checked; their defaults are here.
+
+    Raises:
+        TypeError: For an argument of the wrong type; the message names it.
+        ValueError: For a value that is not allowed.
+    """
+
+    model: nn.Module | Callable[[], nn.Module]
+    optimizer: Optimizer | Callable[[nn.Module], Optimizer]
+    train_loader: Iterable[Any]
+    loss_fn: Callable[[Any, Any], torch.Tensor] | None = None
+    train_step: Callable[[Any], torch.Tensor] | None = None
+    val_loader: Iterable[Any] | None = None
+    metric: Metric | None = None
+    val_step: Callable[[Any], Any] | None = None
+    val_batches: int = 10
+    accumulate: int = 1
+    autocast: Autocast | None = None
+    scaler: torch.amp.GradScaler | None = None
+    max_grad_norm: float | None = None
+    device: str | torch.device | None = None
+    steps_per_epoch: float | None = None
+    preserve: Sequence[object] = ()
+    snapshot: str = "device"
+    block_size: int | None = None
     # Batches of val_loader, once they are drawn.
     held_out: list[Any] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
-        if isinstance(self.model, nn.Module):
-            _check_optimizer("optimizer", self.optimizer, self.model)
-        else:
-            self._check_factories()
+        self._check_model()
+        _check_batches("train_loader", self.train_loader)
+        if self.val_loader is not None:
+            _check_batches("val_loader", self.val_loader)
         self._check_functions()
-        for name in ("train_loader", "val_loader"):
-            if getattr(self, name) is not None or name == "train_loader":
-                _check_batches(name, getattr(self, name))
+        for name in ("val_batches", "accumulate", "block_size"):
+            if name != "block_size" or self.block_size is not None:
+                check_int(name, getattr(self, name), 1)
+        if self.max_grad_norm is not None:
+            check_float("max_grad_norm", self.max_grad_norm, 0.0, above=True)
         if self.scaler is not None and not isinstance(self.scaler, torch.amp.GradScaler):
             refuse(TypeError, "scaler", "a torch.amp.GradScaler or None", self.scaler)
         if not isinstance(self.preserve, list | tuple):
             refuse(TypeError, "preserve", "a tuple or list of objects", self.preserve)
-        self.val_batches = check_int("val_batches", self.val_batches, 1)
-        self.accumulate = check_int("accumulate", self.accumulate, 1)
-        if self.max_grad_norm is not None:
-            self.max_grad_norm = check_float("max_grad_norm", self.max_grad_norm, 0.0, above=True)
         check_choice("snapshot", self.snapshot, ["device", "host"])
         _check_autocast(self.autocast)
-        if self.device is not None:
-            _checked_device(self.device)
+        _check_device(self.device)
+        if self.steps_per_epoch is None:
+            epoch_length = clrcore.RangeTest.epoch_length
+            self.steps_per_epoch = epoch_length(self.train_loader, self.accumulate)
 
-    def _check_factories(self) -> None:
+    def _check_model(self) -> None:
+        if isinstance(self.model, nn.Module):
+            check_optimizer("optimizer", self.optimizer, self.model)
+            return
         if not callable(self.model):
             allowed = "a torch.nn.Module, or a function that makes one"
             refuse(TypeError, "model", allowed, self.model)
         if isinstance(self.optimizer, Optimizer) or not callable(self.optimizer):
             allowed = "a function that makes the optimizer of a model, as model is a function"
             refuse(TypeError, "optimizer", allowed, self.optimizer)
-        for name in ("train_step", "val_step"):
-            if getattr(self, name) is not None:
-                allowed = "None where model is a function, as it knows a single model"
-                advice = "use loss_fn and metric"
-                refuse(TypeError, name, allowed, getattr(self, name), advice=advice)
 
     def _check_functions(self) -> None:
         if (self.loss_fn is None) == (self.train_step is None):
@@ -102,15 +119,25 @@ class Training:
                 refuse(TypeError, name, f"a function; make one with {value.__name__}()", value)
             if value is not None and not callable(value):
                 refuse(TypeError, name, "a function or None", value)
-        if self.metric is not None and self.val_step is not None:
-            allowed = "None where val_step is given, as either measures the accuracy"
-            refuse(TypeError, "metric", allowed, self.metric)
-        if self.val_loader is None and self.metric is not None and self.train_step is not None:
-            allowed = "None where train_step returns losses only"
-            refuse(ValueError, "metric", allowed, self.metric, advice="pass val_loader")
-        if self.val_loader is None and self.val_step is not None:
-            allowed = "None without held-out data"
-            refuse(ValueError, "val_step", allowed, self.val_step, advice="pass val_loader")
+        makes_models, no_data = not isinstance(self.model, nn.Module), self.val_loader is None
+        for kind, name, useless, why in (
+            (TypeError, "train_step", makes_models, "where model is a function: use loss_fn"),
+            (TypeError, "val_step", makes_models, "where model is a function: use metric"),
+            (TypeError, "metric", self.val_step is not None, "where val_step measures accuracy"),
+            (ValueError, "metric", no_data and self.loss_fn is None, "without loss or val_loader"),
+            (ValueError, "val_step", no_data, "without val_loader"),
+        ):
+            if useless and getattr(self, name) is not None:
+                refuse(kind, name, f"None {why}", getattr(self, name))
+
+    def settings(self) -> dict[str, object]:
+        """What all ranks must have in common."""
+        return {
+            "accumulate": self.accumulate,
+            "block_size": self.block_size,
+            "whether train_step is given": self.train_step is not None,
+            "whether val_loader is given": self.val_loader is not None,
+        }
 
     def make_pair(self) -> tuple[nn.Module, Optimizer]:
         """The model and its optimizer, made where they are to be."""
@@ -120,7 +147,7 @@ class Training:
         if not isinstance(model, nn.Module):
             refuse(TypeError, "what model() returns", "a torch.nn.Module", model)
         optimizer = self.optimizer(model)  # type: ignore[operator]
-        _check_optimizer("what optimizer(model) returns", optimizer, model)
+        check_optimizer("what optimizer(model) returns", optimizer, model)
         return model, optimizer
 
     def device_of(self, model: nn.Module) -> torch.device | None:
@@ -164,7 +191,8 @@ def group_ratios(optimizer: Optimizer) -> list[float]:
     return ratios
 
 
-def _check_optimizer(name: str, optimizer: object, model: nn.Module) -> None:
+def check_optimizer(name: str, optimizer: object, model: nn.Module) -> None:
+    """Refuse anything but an optimizer that trains this model."""
     if not isinstance(optimizer, Optimizer):
         refuse(TypeError, name, "a torch.optim.Optimizer", optimizer)
     closure = inspect.signature(type(optimizer).step).parameters.get("closure")
@@ -176,10 +204,8 @@ def _check_optimizer(name: str, optimizer: object, model: nn.Module) -> None:
     elif not any(id(parameter) in own for parameter in parameters):
         problem = "holds no parameter of this model: make it after the model is complete and moved"
     elif not any(parameter.requires_grad for parameter in parameters):
-        problem = (
-            "has no trainable parameter, so there is nothing to train: call requires_grad_(True) "
-            "on the parameters to train"
-        )
+        problem = "has no trainable parameter, so there is nothing to train: call "
+        problem += "requires_grad_(True) on the parameters to train"
     if problem:
         allowed = "an optimizer of trainable parameters of this model, which needs no closure"
         refuse(ValueError, name, allowed, optimizer, message=f"{name} {problem}")
@@ -187,7 +213,7 @@ def _check_optimizer(name: str, optimizer: object, model: nn.Module) -> None:
 
 
 def _check_autocast(value: Any) -> None:
-    if value is None or (isinstance(value, torch.dtype) and value in HALF):
+    if value is None or value is torch.float16 or value is torch.bfloat16:
         return
     # Most contexts other than torch.autocast can be entered only once.
     once = isinstance(value, AbstractContextManager) and not isinstance(value, torch.autocast)
@@ -197,9 +223,9 @@ def _check_autocast(value: Any) -> None:
         refuse(kind, "autocast", allowed + "context", value)
 
 
-def _checked_device(value: Any) -> torch.device:
+def _check_device(value: Any) -> None:
     try:
-        return torch.device(value)
+        torch.device("cpu" if value is None else value)
     except (RuntimeError, TypeError):
         kind = ValueError if isinstance(value, str) else TypeError
         refuse(kind, "device", "a torch.device, or a name such as 'cuda'", value)

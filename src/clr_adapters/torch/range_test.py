@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
 
 import clrcore
-from clrcore.arguments import check_bool, check_int, check_seeds, hint_at
+from clrcore.arguments import check_bool, check_seeds, hint_at
 
 from ._agreement import agreement, refused_together
-from ._evaluation import Metric
-from ._progress import progress_bar, tqdm_class
+from ._progress import check_progress, progress_bar
 from ._record import record
 from ._run import started
-from ._training import Autocast, Training
+from ._training import Options, Training
+
+
+def sweep_settings(sweep: clrcore.Policy) -> dict[str, object]:
+    """The rates of a sweep, for all ranks to compare."""
+    rates = enumerate(sweep.values(0, sweep.total_steps or 0).tolist())
+    return {"updates": sweep.total_steps} | {f"the rate at step {i}": lr for i, lr in rates}
+
 
 HINTS = clrcore.RangeTest.HINTS | {
     "criterion": "pass it as loss_fn",
@@ -32,25 +39,12 @@ def range_test(
     train_loader: Iterable[Any],
     loss_fn: Callable[[Any, Any], torch.Tensor] | None = None,
     *,
-    train_step: Callable[[Any], torch.Tensor] | None = None,
     sweep: clrcore.Policy | None = None,
-    val_loader: Iterable[Any] | None = None,
-    metric: Metric | None = None,
-    val_step: Callable[[Any], Any] | None = None,
     validate_every: int | None = None,
-    val_batches: int = 10,
-    accumulate: int = 1,
-    autocast: Autocast | None = None,
-    scaler: torch.amp.GradScaler | None = None,
-    max_grad_norm: float | None = None,
-    device: str | torch.device | None = None,
-    steps_per_epoch: float | None = None,
-    preserve: Sequence[object] = (),
     seeds: int | Sequence[int] | None = None,
     stop: bool = True,
     progress: bool = True,
-    snapshot: str = "device",
-    block_size: int | None = None,
+    **options: Unpack[Options],
 ) -> clrcore.Curve | list[clrcore.Curve]:
     """Train under a rising rate, record what happens, and put everything back.
 
@@ -73,9 +67,15 @@ def range_test(
         train_loader: Batches, iterated over as often as needed. A one-shot iterator serves until
             it ends; a warning says so.
         loss_fn: Takes outputs and targets of a batch (inputs..., targets), returns the mean loss.
+        sweep: The rates, a policy with an end; by default 300 updates from 1e-6 to 10.
+        validate_every: Updates from one evaluation of held-out accuracy to the next, >= 1; by
+            default 50 evaluations in the sweep. The last update is always evaluated.
+        seeds: A number of seeds or a sequence of them; each seed gives another data order and
+            dropout, from the same weights, and a curve of its own.
+        stop: Whether to end once the loss has diverged. NaN and infinity end the test in any case.
+        progress: Whether to show a progress bar with rate and smoothed loss, on rank 0 only.
         train_step: Instead of loss_fn, for batches of any kind: takes a batch, returns its loss.
             Leave backward() and optimizer.step() out of it.
-        sweep: The rates, a policy with an end; by default 300 updates from 1e-6 to 10.
         val_loader: Held-out batches. With them, the curve's accuracy is held-out accuracy,
             otherwise that of the training batches.
         metric: Takes outputs and targets, returns the accuracy of a batch; by default the share
@@ -83,10 +83,8 @@ def range_test(
             classes, and nothing elsewhere.
         val_step: Instead of metric, for held-out batches of any kind: takes a batch, returns its
             accuracy.
-        validate_every: Updates from one evaluation of held-out accuracy to the next, >= 1; by
-            default 50 evaluations in the sweep. The last update is always evaluated.
-        val_batches: Held-out batches in an evaluation, >= 1, always the same.
-        accumulate: Batches whose mean loss makes one update, >= 1.
+        val_batches: Held-out batches in an evaluation, >= 1, always the same; by default 10.
+        accumulate: Batches whose mean loss makes one update, >= 1; by default 1.
         autocast: torch.bfloat16, torch.float16, a torch.autocast, or a function that makes the
             context for a forward pass.
         scaler: A GradScaler for float16. Updates that it skips are no points of the curve.
@@ -96,14 +94,11 @@ def range_test(
         preserve: Further objects to put back: a second optimizer, the average of a model, a
             sampler or generator of one's own, anything with state_dict and load_state_dict.
             Generators in it are seeded too.
-        seeds: A number of seeds or a sequence of them; each seed gives another data order and
-            dropout, from the same weights, and a curve of its own.
-        stop: Whether to end once the loss has diverged. NaN and infinity end the test in any case.
-        progress: Whether to show a progress bar with rate and smoothed loss, on rank 0 only.
-        snapshot: "device" or "host": where copies of the tensors are kept meanwhile.
+        snapshot: "device" (the default) or "host": where copies of the tensors are kept meanwhile.
         block_size: Updates whose losses are read together, >= 1; by default 20 on an accelerator,
             which reading makes wait, and in a distributed job; else 1. Updates past the end of the
             test are cut off.
+        **options: The arguments from train_step on, by their names.
 
     Returns:
         The curve: raw losses of the batches before their updates, and accuracy as above; with
@@ -132,64 +127,31 @@ def range_test(
         >>> len(curve), optimizer.param_groups[0]["lr"]
         (50, 0.1)
     """
-    with agreement() as agreed:
-        with refused_together(agreed):
-            training = Training(
-                model=model,
-                optimizer=optimizer,
-                train_loader=train_loader,
-                loss_fn=loss_fn,
-                train_step=train_step,
-                val_loader=val_loader,
-                metric=metric,
-                val_step=val_step,
-                val_batches=val_batches,
-                accumulate=accumulate,
-                autocast=autocast,
-                scaler=scaler,
-                max_grad_norm=max_grad_norm,
-                device=device,
-                preserve=preserve,
-                snapshot=snapshot,
+    with agreement() as ranks:
+        with refused_together(ranks):
+            training = Training(model, optimizer, train_loader, loss_fn, **options)
+        training.steps_per_epoch = ranks.of_first(training.steps_per_epoch)
+        with refused_together(ranks):
+            template = clrcore.RangeTest(
+                sweep,
+                validate_every=validate_every,
+                steps_per_epoch=training.steps_per_epoch,
+                held_out=training.val_loader is not None,
+                stop_diverged=check_bool("stop", stop),
             )
-            check_bool("stop", stop)
-            if steps_per_epoch is None:
-                steps_per_epoch = clrcore.RangeTest.epoch_length(train_loader, training.accumulate)
-            options: dict[str, Any] = {
-                "validate_every": validate_every,
-                "steps_per_epoch": steps_per_epoch,
-                "held_out": val_loader is not None,
-                "stop_diverged": stop,
-            }
-            test = clrcore.RangeTest(sweep, **options)
             seed_list = check_seeds("seeds", seeds)
-            test.check_data("train_loader", train_loader, seed_list)
-            if block_size is not None:
-                block_size = check_int("block_size", block_size, 1)
-            if check_bool("progress", progress):
-                tqdm_class()  # refuses where it is not installed
-        settings = {
-            "updates": test.total_steps,
-            "accumulate": accumulate,
-            "whether train_step is given": train_step is not None,
-            "whether val_loader is given": val_loader is not None,
-            "validate_every": validate_every,
-            "block_size": block_size,
-            "seeds": seed_list,
-            "stop": stop,
-        }
-        rates = test.sweep.values(0, test.total_steps).tolist()
-        agreed.same(settings | {f"the rate at step {i}": lr for i, lr in enumerate(rates)})
-        options["steps_per_epoch"] = agreed.of_first(steps_per_epoch)
+            template.check_data("train_loader", train_loader, seed_list)
+            show = check_progress(progress) and ranks.rank == 0
+        settings = {"validate_every": validate_every, "stop": stop, "seeds": seed_list}
+        ranks.check_same({**settings, **training.settings(), **sweep_settings(template.sweep)})
         curves = []
-        for seed in [None] if seed_list is None else seed_list:
-            test = clrcore.RangeTest(sweep, **options)
+        for seed in seed_list or [None]:  # type: ignore[list-item]
+            test = copy.deepcopy(template)
             name = "range test" if seed is None else f"range test, seed {seed}"
-            show = progress and agreed.rank == 0
             with (
-                started(training, seed, agreed) as run,
+                started(training, seed, ranks) as run,
                 progress_bar(test.total_steps, name, show=show) as bar,
             ):
-                record(test, run, block_size, bar)
+                record(test, run, bar)
             curves.append(test.curve)
     return curves[0] if seed_list is None else curves
