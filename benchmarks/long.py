@@ -195,25 +195,34 @@ class Results:
 def jobs(results: Results, phase: str) -> Iterator[Job]:
     """What is to be trained, in order; later jobs follow from earlier results."""
     if phase == "constants":
-        for kind, (_, _, steps) in SWEEPS.items():
-            yield from ((kind, 10.0, steps, seed) for seed in SWEEP_SEEDS)
-        for lr in grid(results.optimizer):
-            yield from (("constant", lr, LONG, seed) for seed in TRUTH_SEEDS)
-        centre = round(4 * math.log10(results.best()))
-        for quarters in (centre - 1, centre + 1, centre - 2, centre + 2):
-            yield from (("constant", rate(quarters), LONG, seed) for seed in TRUTH_SEEDS)
-    elif phase == "trials":
-        for seed in TRIAL_SEEDS:
-            for lr in grid(results.optimizer, 1):
-                yield ("constant", lr, TRIAL_STEPS, seed)
-        for seed in TRIAL_SEEDS[:1]:
-            for kind in REHEARSALS:
-                yield from ((kind, lr, SHORT, seed) for lr in grid(results.optimizer))
-    else:
-        best = results.best()
-        for share in PEAKS[phase]:
-            for kind in SCHEDULES:
-                yield (kind, float(f"{share * best:.5g}"), LONG, TRUTH_SEEDS[0])
+        return _constants(results)
+    if phase == "trials":
+        return _trials(results)
+    best = results.best()
+    return (
+        (kind, float(f"{share * best:.5g}"), LONG, TRUTH_SEEDS[0])
+        for share in PEAKS[phase]
+        for kind in SCHEDULES
+    )
+
+
+def _constants(results: Results) -> Iterator[Job]:
+    """Sweeps and constant rates, then rates between those around the best."""
+    for kind, (_, _, steps) in SWEEPS.items():
+        yield from ((kind, 10.0, steps, seed) for seed in SWEEP_SEEDS)
+    for lr in grid(results.optimizer):
+        yield from (("constant", lr, LONG, seed) for seed in TRUTH_SEEDS)
+    centre = round(4 * math.log10(results.best()))
+    for quarters in (centre - 1, centre + 1, centre - 2, centre + 2):
+        yield from (("constant", rate(quarters), LONG, seed) for seed in TRUTH_SEEDS)
+
+
+def _trials(results: Results) -> Iterator[Job]:
+    """Short runs with fresh seeds."""
+    for seed in TRIAL_SEEDS:
+        yield from (("constant", lr, TRIAL_STEPS, seed) for lr in grid(results.optimizer, 1))
+    for kind in REHEARSALS:
+        yield from ((kind, lr, SHORT, TRIAL_SEEDS[0]) for lr in grid(results.optimizer))
 
 
 PHASES = ("constants", "trials", *PEAKS)
@@ -360,28 +369,31 @@ def score_plans(settings: list[Results]) -> dict[str, Any]:
                 table[f"{kind} {share:g}"] = found
                 print(f"{kind:16} {share:4g} {_plan_line(found)}")
     print("\nfrom confirmed bounds, with the peak that bounds.policy takes")
-    from clrcore.planning import PEAKS as MULTIPLES
-
     for kind in ("constant", *SCHEDULES):
-        name = CYCLES.get(kind, (kind,))[0]
-        found = []
-        for results in settings:
-            if (kind, float(f"{results.best():.5g}"), LONG, 0) not in results.runs:
-                continue
-            for seed in SWEEP_SEEDS:
-                for trial_seed in TRIAL_SEEDS:
-                    suggested = suggestion(results, "exp300", seed)
-                    bounds, _ = confirmed(results, suggested, LONG, trial_seed)
-                    if not hasattr(bounds, "lr"):
-                        continue
-                    if kind == "constant":
-                        found.append(results.missed(bounds.lr, LONG))
-                    else:
-                        found.append(results.planned_missed(kind, MULTIPLES[name] * bounds.lr))
+        found = [m for results in settings for m in _planned(results, kind)]
         if found:
             table[f"{kind} planned"] = found
             print(f"{kind:16}      {_plan_line(found)}")
     return table
+
+
+def _planned(results: Results, kind: str) -> Iterator[float]:
+    """What trainings miss that are planned from confirmed bounds, by curve and seed."""
+    from clrcore.planning import PEAKS as MULTIPLES
+
+    if kind != "constant" and not any(k == kind and n == LONG for k, _, n, _ in results.runs):
+        return
+    for seed in SWEEP_SEEDS:
+        suggested = suggestion(results, "exp300", seed)
+        for trial_seed in TRIAL_SEEDS:
+            bounds, _ = confirmed(results, suggested, LONG, trial_seed)
+            if not hasattr(bounds, "lr"):
+                continue
+            if kind == "constant":
+                yield results.missed(bounds.lr, LONG)
+            else:
+                multiple = MULTIPLES[CYCLES.get(kind, (kind,))[0]]
+                yield results.planned_missed(kind, multiple * bounds.lr)
 
 
 def _plan_line(missed: list[float]) -> str:

@@ -41,11 +41,14 @@ LEAST_RATES, MOST_RATES = 3, 6
 # Updates of a trial. For long trainings fewer and longer trials answer better.
 TRIAL_STEPS, LONG_TRIAL_STEPS = 200, 300
 LONG_TRAINING = 1000
-# A rate ties with the best where its loss is within this share of the best trial's fall.
-TIE = 0.02
+# A rate ties with the best where its loss is within this share of the best trial's fall. Carrying
+# to the planned length is cautious enough; a wider tie would be cautious twice.
+TIE = 0.005
+# Rates whose trials end this near the best, by the same measure, are named in the answer.
+NEAR = 0.02
 # Longer trainings want lower rates: by (updates of the training / of a trial) to this power.
 # Fitted by `python benchmarks/long.py --fit`.
-CARRY = 0.17
+CARRY = 0.15
 # The length, in trials, that a training of unknown length is taken to have.
 UNKNOWN_LENGTH = 2.0
 # A trial trains where its loss has fallen by this share of the best trial's fall.
@@ -55,7 +58,7 @@ FIRST = 0.025
 # A fall counts from so many standard errors of its mean on.
 SURE = 3.0
 # The band around the tied rates that the best constant rate is expected in, in steps.
-BAND = 1.0
+BAND = 0.6
 
 
 class Confirmation:
@@ -270,7 +273,7 @@ class Confirmation:
     def _answer(self, losses: dict[int, float], start: float) -> Bounds:
         from .bounds import Bounds
 
-        tied = ties(losses, start)
+        tied, near = ties(losses, start), ties(losses, start, NEAR)
         middle = self._lr(vertex(losses, tied[0]))
         carried = self._carried()
         lr = middle * carried
@@ -288,10 +291,13 @@ class Confirmation:
             base_lr=min(base * lr / self._rate, lr),
             max_lr=max(min(most * lr / self._rate, highest), lr),
             lr=lr,
-            lr_interval=(lr * STEP**-BAND, max(self._lr(tied[-1]) * carried, lr) * STEP**BAND),
+            lr_interval=(
+                min(self._lr(near[0]) * carried, lr) * STEP**-BAND,
+                max(self._lr(near[-1]) * carried, lr) * STEP**BAND,
+            ),
             max_lr_interval=(highest, min(failing, default=highest * STEP)),
             rule="confirmation",
-            reasons=self._reasons(losses, start, tied, middle),
+            reasons=self._reasons(losses, start, near, tied[0], middle),
             warnings=self._warnings(losses),
             trials=self._results,
         )
@@ -303,17 +309,18 @@ class Confirmation:
         return float((self._total_steps / self._num_steps) ** -CARRY)
 
     def _reasons(
-        self, losses: dict[int, float], start: float, tied: list[int], middle: float
+        self, losses: dict[int, float], start: float, near: list[int], chosen: int, middle: float
     ) -> list[str]:
         ended = ", ".join(f"{loss:.4g} at lr={self._lr(k):.3g}" for k, loss in losses.items())
-        low, high = self._lr(tied[0]), self._lr(tied[-1])
+        low, high = self._lr(near[0]), self._lr(near[-1])
         reasons = [
             f"trials of {self._num_steps} updates ended at a loss of {ended}, from {start:.4g}",
-            f"the trials tie: any rate from lr={low:.3g} to {high:.3g} ends within "
-            f"{100 * TIE:.0f} % of the best fall, and the smallest was taken"
-            if len(tied) > 1
-            else f"the trial at lr={low:.3g} is the best, and no smaller rate ties with it",
-            f"a parabola through this trial and its neighbours is lowest at lr={middle:.3g}",
+            f"trials tie: any rate from lr={low:.3g} to {high:.3g} ends within "
+            f"{100 * NEAR:.0f} % of the best fall"
+            if len(near) > 1
+            else f"the trial at lr={low:.3g} is the best, and none ties with it",
+            f"a parabola through the trial at lr={self._lr(chosen):.3g} and its neighbours is "
+            f"lowest at lr={middle:.3g}",
             f"a training of {self._total_steps} updates wants {self._carried():.2f} times the best "
             f"rate of {self._num_steps} updates"
             if self._total_steps is not None
@@ -423,18 +430,19 @@ def trial_steps(total_steps: int | None) -> int:
     return TRIAL_STEPS if total_steps is None or total_steps < LONG_TRAINING else LONG_TRIAL_STEPS
 
 
-def ties(losses: dict[int, float], start: float) -> list[int]:
-    """The rates that tie with the best, rising and without a gap from the smallest to the best.
+def ties(losses: dict[int, float], start: float, share: float = TIE) -> list[int]:
+    """The rates that tie with the best, rising.
 
     Args:
         losses: Loss at the end by rate, in steps; infinite where the run broke down.
         start: The loss before training.
+        share: How near the best they end, as a share of its fall.
     """
     best = min(losses, key=losses.__getitem__)
     lowest, highest = min(losses.values()), max(filter(math.isfinite, losses.values()), default=0.0)
     # Held-out losses may stand above the start of the training loss; then their range counts.
     fall = start - lowest if start > lowest else highest - lowest
-    return [k for k in sorted(losses) if losses[k] <= losses[best] + TIE * fall]
+    return [k for k in sorted(losses) if losses[k] <= losses[best] + share * fall]
 
 
 def vertex(losses: dict[int, float], at: int) -> float:

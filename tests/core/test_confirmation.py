@@ -102,7 +102,9 @@ def test_the_smallest_of_tied_rates_is_taken_and_the_tie_named():
 
     bounds = check.bounds
     assert 0.003 < bounds.lr < 0.0065
-    assert any("tie: any rate from lr=0.00316 to 0.0316" in reason for reason in bounds.reasons)
+    assert any(
+        "trials tie: any rate from lr=0.00316 to 0.0316" in reason for reason in bounds.reasons
+    )
 
 
 def test_no_number_without_a_trial_that_trains():
