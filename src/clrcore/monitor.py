@@ -75,6 +75,7 @@ class CycleMonitor:
     ) -> None:
         if not check_policy("policy", policy).has_cycles:
             refuse(ValueError, "policy", "one with cycles, such as triangular", policy)
+        self._policy = policy
         total = policy.total_steps
         self._last = None if total is None else len(policy.cycle_ends(total))
         self._mode = check_choice("mode", mode, ("max", "min"))
@@ -88,6 +89,11 @@ class CycleMonitor:
         self._stale = 0
         self._lowerings = 0
         self._best: float | None = None
+
+    @property
+    def policy(self) -> Policy:
+        """The policy that the monitor was made with; lowered bounds do not change it."""
+        return self._policy
 
     def update(self, metric: Any) -> Verdict:
         """The verdict on a cycle that was just completed.

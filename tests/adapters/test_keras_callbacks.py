@@ -279,7 +279,7 @@ def test_the_state_is_plain_and_resumes_monitor_and_bounds():
     ends = make([0.5, 0.5, 0.5])
     train(model, [ends], epochs=3)
     state = json.loads(json.dumps(ends.state_dict()))
-    assert state["policies"][0]["max_lr"] == pytest.approx(0.01)
+    assert state["history"][-1]["policies"][0]["max_lr"] == pytest.approx(0.01)
 
     # As a script does that is run anew: the schedule is the first one again.
     again = classifier(sgd())
@@ -296,17 +296,18 @@ def test_the_state_is_plain_and_resumes_monitor_and_bounds():
     assert "after 4 cycles" in resumed.ends[-1]["reason"]
 
 
+STATE = {"version": 2, "ends": [], "history": [{"monitor": None, "policies": None}]}
+
+
 @pytest.mark.parametrize(
     ("state", "kind", "message"),
     [
         ([], TypeError, "state must be a dictionary"),
-        ({"version": 1}, ValueError, "state lacks 'ends'"),
-        ({"version": 2, "ends": [], "monitor": None, "policies": None}, ValueError, "version 2"),
-        (
-            {"version": 1, "ends": [], "monitor": None, "policies": None},
-            ValueError,
-            "make CycleEnds with a monitor",
-        ),
+        ({"version": 2}, ValueError, "state lacks 'ends', 'history'"),
+        (STATE | {"version": 1}, ValueError, "version 1"),
+        (STATE | {"ends": 3}, TypeError, r"state\['ends'\] must be a list of dictionaries"),
+        (STATE | {"history": []}, ValueError, r"state\['history'\] must be a list of 1"),
+        (STATE, ValueError, "make CycleEnds with a monitor"),
     ],
 )
 def test_wrong_states_are_refused(state, kind, message):
@@ -329,7 +330,7 @@ def test_wrong_states_are_refused(state, kind, message):
         ({"snapshots": "{cycle[0]}.keras"}, ValueError, "no fields but {cycle} and {updates}"),
         ({"validation_data": (X, Y), "batch_size": 0}, ValueError, "batch_size must be"),
         ({"validation_data": (X, Y), "verbose": 2}, ValueError, "verbose must be"),
-        ({"validation_data": iter([(X, Y)])}, ValueError, "gone through at every look"),
+        ({"validation_data": iter([(X, Y)])}, ValueError, "iterated over at every evaluation"),
         ({"validation_data": 3.0}, TypeError, "validation_data must be arrays"),
         ({"validation_data": (X, Y), "metric": 1}, TypeError, "metric must be"),
         (
@@ -354,7 +355,7 @@ def test_models_that_have_no_cycles_or_not_the_metric_are_refused():
 
     with pytest.raises(ValueError, match="compiled with a PolicySchedule"):
         train(classifier(keras.optimizers.SGD(0.1)), [ends()])
-    with pytest.raises(ValueError, match="one with cycles"):
+    with pytest.raises(ValueError, match="a policy with cycles"):
         train(classifier(sgd(clrcore.constant(0.1))), [ends()])
     with pytest.raises(ValueError, match=r"metric must be a metric .*'loss'"):
         train(classifier(sgd()), [ends()])
@@ -410,7 +411,7 @@ def test_a_monitor_that_was_not_resumed_is_warned_of():
     model = classifier(sgd())
     train(model, [], epochs=3)
     ends = CycleEnds(clrcore.CycleMonitor(POLICY), validation_data=(X, Y))
-    with pytest.warns(UserWarning, match="has completed 3 cycles.*load_state_dict"):
+    with pytest.warns(UserWarning, match="has completed 3 cycles, none.*load_state_dict"):
         train(model, [ends], epochs=1)
 
 
@@ -554,5 +555,7 @@ def test_wrong_arguments_of_the_logger_are_refused(arguments, kind, message):
 
 @pytest.mark.parametrize("per_batch", [True, False])
 def test_a_name_that_the_logs_have_is_refused(per_batch):
-    with pytest.raises(ValueError, match="name must not be in the logs already, got 'loss'"):
+    with pytest.raises(
+        ValueError, match=r"name must be a name that is not in the logs already.*got 'loss'"
+    ):
         train(classifier(sgd()), [RateLogger("loss", per_batch=per_batch)])

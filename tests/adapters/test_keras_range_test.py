@@ -104,7 +104,7 @@ def test_every_update_uses_the_rate_it_is_recorded_with():
         """Keeps what the weights were at the end, before they are put back."""
 
         def finalize_variable_values(self, variables):
-            used.extend(-array(variables[0])[:, 0])
+            used[:] = -array(variables[0])[:, 0]
 
     model.compile(Kept(7.0), loss=prediction)
     x, y = data(count)
@@ -236,7 +236,9 @@ def test_the_accuracy_may_be_named():
     curve = run(classifier(metrics=metrics), accuracy="mine")
 
     assert curve.accuracy.tolist() == [0.25] * 40
-    with pytest.raises(ValueError, match=r"accuracy must be a metric.*'f1'; there are 'accuracy'"):
+    with pytest.raises(
+        ValueError, match=r"accuracy must be a metric of the compiled.*'accuracy'.*got 'f1'"
+    ):
         run(classifier(), accuracy="f1")
 
 
@@ -339,8 +341,8 @@ def fails_while_validating(model):
 
 
 def runs_out_of_data(model):
-    with pytest.raises(ValueError, match=r"ended after 17 of 40 updates.*PyDataset"):
-        run(model, (batch for batch in BATCHES), None)
+    with pytest.warns(UserWarning, match="ended after 17 of 40 updates: x has no further batch"):
+        assert len(run(model, (batch for batch in BATCHES), None)) == 17
 
 
 def is_held_out(model):
@@ -451,18 +453,23 @@ class Noise(keras.layers.Layer):
         return inputs + keras.random.normal(keras.ops.shape(inputs))
 
 
+class Noisy:
+    """Batches with noise, as an iterable that Keras itself does not take."""
+
+    def __init__(self, failure):
+        self.failure = failure
+
+    def __iter__(self):
+        for i, (x, y) in enumerate(2 * BATCHES):
+            if self.failure is not None and i == 25:
+                self.failure()
+            yield x + np.asarray(keras.random.normal(x.shape)), y
+
+
 def noisy(failure=None):
     if BACKEND != "jax":
         return Rows() if failure is None else Breaks(failure)
-
-    def batches():
-        while True:
-            for i, (x, y) in enumerate(2 * BATCHES):
-                if failure is not None and i == 25:
-                    failure()
-                yield x + np.asarray(keras.random.normal(x.shape)), y
-
-    return batches()
+    return Noisy(failure)
 
 
 def ends_with_noise(model):
@@ -517,7 +524,8 @@ def test_unseeded_random_numbers_go_on_as_if_there_had_been_no_test(ending, used
             ending(model)
         if seed is not None:
             keras.utils.set_random_seed(seed)
-        history = model.fit(noisy(), shuffle=False, steps_per_epoch=17, verbose=0).history
+        batches = noisy() if BACKEND != "jax" else (batch for batch in noisy())
+        history = model.fit(batches, shuffle=False, steps_per_epoch=17, verbose=0).history
         return history, array(keras.random.SeedGenerator().state).tolist(), random.random()
 
     assert trained(True) == trained(False)
@@ -561,31 +569,26 @@ def test_modules_of_pytorch_are_left_as_they_were():
     [
         ({"sweep": clrcore.triangular(0.1, 1.0, 5)}, ValueError, "sweep must be a policy with an"),
         ({"sweep": 100}, TypeError, "sweep must be a policy"),
-        ({"validate_every": 5}, ValueError, "validate_every=5 needs validation_data"),
+        ({"validate_every": 5}, ValueError, "validate_every must be None without held-out data"),
         ({"validation_data": (X, Y), "validate_every": 1.5}, ValueError, "validate_every must"),
-        ({"validation_data": (X,)}, ValueError, r"validation_data must be \(x, y\), as the model"),
-        ({"validation_data": X}, ValueError, r"validation_data must be \(x, y\), as the model"),
-        ({"validation_data": []}, ValueError, "validation_data must be .* got 0 parts"),
-        ({"validation_data": (X, Y, Y, 1)}, ValueError, "validation_data must be .* got 4 parts"),
+        ({"validation_data": (X,)}, ValueError, r"validation_data must be \(x, y\), got"),
+        ({"validation_data": X}, ValueError, r"validation_data must be \(x, y\), got"),
+        ({"validation_data": []}, ValueError, r"validation_data must be \(x, y\) or .* got \[\]"),
+        ({"validation_data": (X, Y, Y, 1)}, ValueError, r"validation_data must be \(x, y\) or"),
+        ({"progress": 1}, TypeError, "progress must be True or False"),
         ({"sample_weight": 3}, TypeError, "sample_weight must be an array"),
         ({"x": None, "y": None}, TypeError, "x must be arrays"),
         ({"x": "data"}, TypeError, "x must be arrays"),
-        ({"x": X[:0], "y": Y[:0], "shuffle": True}, ValueError, "x must give at least one batch"),
+        ({"x": X[:0], "y": Y[:0], "shuffle": True}, ValueError, "x must be at least one batch"),
         ({"accuracy": 1}, TypeError, "accuracy must be"),
         ({"steps_per_epoch": 0}, ValueError, "steps_per_epoch must be"),
         ({"stop": 1}, TypeError, "stop must be True or False"),
         ({"shuffle": "batch"}, TypeError, "shuffle must be True or False"),
         ({"class_weight": [1.0, 2.0]}, TypeError, "class_weight must be a dictionary"),
-        ({"seeds": np.array(1.5)}, TypeError, "seeds must be a number of seeds"),
-        ({"seeds": np.array(0)}, ValueError, "seeds must be an integer >= 1"),
         ({"batch_size": -1}, ValueError, "batch_size must be an integer >= 1"),
         ({"validation_batch_size": 2.5}, ValueError, "validation_batch_size must be an integer"),
         ({"verbose": 3}, ValueError, "verbose must be"),
         ({"verbose": "loud"}, ValueError, "verbose must be 'auto', 0, 1 or 2"),
-        ({"seeds": []}, ValueError, "seeds must be a number of seeds or a list"),
-        ({"seeds": 0}, ValueError, "seeds must be an integer >= 1"),
-        ({"seeds": "12"}, TypeError, "seeds must be an integer"),
-        ({"seeds": [-1]}, ValueError, r"seeds\[0\] must be an integer"),
     ],
 )
 def test_wrong_arguments_are_refused_before_anything_is_built(options, kind, message):
@@ -684,7 +687,9 @@ def dropped():
 def test_data_without_a_batch_is_refused(make, trained):
     before = bits(trained)
     # On TensorFlow Keras refuses a PyDataset without a batch itself.
-    with pytest.raises(ValueError, match=r"x must give at least one batch|has length 0"):
+    with pytest.raises(
+        ValueError, match=r"x has no further batch|x must be at least one batch|has length 0"
+    ):
         run(trained, *make())
     assert bits(trained) == before
 
@@ -692,8 +697,12 @@ def test_data_without_a_batch_is_refused(make, trained):
 @pytest.mark.parametrize(
     ("held_out", "kind", "message"),
     [
-        (endless, ValueError, "validation_data is gone through at every look.*give arrays"),
-        (lambda: iter(BATCHES), ValueError, "validation_data is gone through at every look"),
+        (endless, ValueError, "validation_data must be arrays.* iterated over at every evaluation"),
+        (
+            lambda: iter(BATCHES),
+            ValueError,
+            "validation_data must be arrays.* iterated over at every evaluation",
+        ),
         (lambda: 3, TypeError, "validation_data must be arrays"),
         (lambda: "test", TypeError, "validation_data must be arrays"),
     ],
@@ -713,7 +722,7 @@ class Endless(Rows):
 
 @pytest.mark.parametrize("held_out", [Endless, lambda: tf_data().repeat()])
 def test_held_out_data_without_an_end_are_refused(held_out, trained):
-    with pytest.raises(ValueError, match="gone through to its end at every look, and has none"):
+    with pytest.raises(ValueError, match="validation_data must be data with an end"):
         run(trained, validation_data=held_out())
 
 
@@ -770,7 +779,3 @@ def test_a_train_step_that_returns_no_loss_is_refused():
     model.compile(adam(), loss=inner.loss)
     with pytest.raises(ValueError, match=r"train_step must return .*'loss', got \['mine'\]"):
         run(model)
-
-
-def test_a_number_of_seeds_may_be_an_array_of_no_dimension():
-    assert len(run(classifier(), seeds=np.array(2), sweep=GENTLE)) == 2

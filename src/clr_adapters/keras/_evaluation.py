@@ -9,7 +9,7 @@ import keras
 
 from clrcore.arguments import refuse
 
-from ._snapshot import global_seeds, torch_state, values
+from ._snapshot import global_seed_states, torch_restored, variables_restored
 
 # tf.data.INFINITE_CARDINALITY, without importing TensorFlow.
 INFINITE = -1
@@ -21,38 +21,33 @@ def is_data(data: Any) -> bool:
 
 
 def check_held_out(data: Any, *, labelled: bool = False) -> None:
-    """Refuse as validation_data what is no data, or can be gone through only once.
+    """Refuse validation_data that cannot be evaluated again and again.
 
-    labelled: whether arrays must come with their targets.
+    Args:
+        data: What was given as validation_data.
+        labelled: Whether arrays must come with their targets.
     """
     allowed = "arrays (x, y), a PyDataset, a DataLoader or a tf.data.Dataset"
     if not is_data(data):
         refuse(TypeError, "validation_data", allowed, data)
-    if isinstance(data, tuple | list) and not 1 <= len(data) <= 3:
-        raise ValueError(
-            f"validation_data must be (x, y) or (x, y, sample_weight), got {len(data)} parts"
-        )
-    # Keras unpacks a tuple and a list alike, so data may hide in either.
-    parts = data if isinstance(data, tuple | list) else [data]
-    if any(isinstance(part, Iterator) for part in parts):
-        raise ValueError(
-            "validation_data is gone through at every look, so a generator or iterator, which "
-            f"can be gone through once, will not do, got {data!r}: give {allowed}"
-        )
+    items = data if isinstance(data, tuple | list) else [data]
+    if not 1 <= len(items) <= 3:
+        refuse(ValueError, "validation_data", "(x, y) or (x, y, sample_weight)", data)
+    # Keras unpacks a tuple and a list alike, so an iterator may be an item of either.
+    if any(isinstance(item, Iterator) for item in items):
+        advice = "it is iterated over at every evaluation, and an iterator only once"
+        refuse(ValueError, "validation_data", allowed, data, advice=advice)
     arrays = isinstance(data, tuple | list | dict) or hasattr(data, "shape")
     if labelled and arrays and keras.utils.unpack_x_y_sample_weight(data)[1] is None:
-        raise ValueError(
-            "validation_data must be (x, y), as the model is trained with y, got no y: give both"
-        )
+        advice = "the model is trained with y, so give both"
+        refuse(ValueError, "validation_data", "(x, y)", data, advice=advice)
     if _endless(data):
-        raise ValueError(
-            "validation_data is gone through to its end at every look, and has none, got "
-            f"{data!r}: give one that does not repeat, such as dataset.take(10)"
-        )
+        advice = "give data that do not repeat, such as dataset.take(10)"
+        refuse(ValueError, "validation_data", "data with an end", data, advice=advice)
 
 
 def _endless(data: Any) -> bool:
-    """Whether a tf.data.Dataset or a PyDataset says that it goes on for ever."""
+    """Whether it is a tf.data.Dataset or a PyDataset without an end."""
     if callable(cardinality := getattr(data, "cardinality", None)):
         return int(cardinality()) == INFINITE
     return isinstance(data, keras.utils.PyDataset) and data.num_batches is None
@@ -61,30 +56,37 @@ def _endless(data: Any) -> bool:
 def evaluate(model: Any, data: Any, batch_size: int | None) -> dict[str, float]:
     """The model's metrics on held-out data, by name.
 
-    data: (x, y) or (x, y, sample_weight), or what `model.evaluate` takes as a data set.
-    The running metrics of the epoch, statistics and seed generators, and on PyTorch the mode of
-    every module and the global generators, are afterwards as before.
+    The running metrics of the epoch, statistics, generators, and on PyTorch the mode of every
+    module are afterwards as before.
+
+    Args:
+        model: A compiled model.
+        data: (x, y) or (x, y, sample_weight), or a data set that `model.evaluate` takes.
+        batch_size: Of data given as arrays.
     """
     x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
-    # Seed generators are among them: a dropout that is active in evaluation draws numbers, too.
-    variables = [*model.non_trainable_variables, *model.metrics_variables, *global_seeds()]
-    with torch_state(model), values(variables):
+    # With the seed generators, as a dropout that is active in evaluation draws numbers, too.
+    variables = [*model.non_trainable_variables, *model.metrics_variables, *global_seed_states()]
+    with torch_restored(model, x), variables_restored(variables):
         result = model.evaluate(
             x, y, sample_weight=weight, batch_size=batch_size, verbose=0, return_dict=True
         )
     return {name: float(value) for name, value in result.items()}
 
 
-def pick(metrics: dict[str, float], name: str | None, default: str, argument: str) -> str:
+def pick(metrics: dict[str, Any], name: str | None, default: str, argument: str) -> str:
     """The name of the metric wanted: `name`, or the first that ends like `default`.
 
-    Raises ValueError, saying which there are, where there is none.
+    Raises:
+        ValueError: Where there is none; the message lists the metrics.
     """
-    wanted = [one for one in metrics if (one == name if name else one.endswith(default))]
-    if not wanted:
-        compiled = ", ".join(map(repr, metrics))
-        raise ValueError(
-            f"{argument} must be a metric of the compiled model, got {name!r}; there are "
-            f"{compiled}; compile the model with metrics=[{name or default!r}]"
-        )
-    return wanted[0]
+    for key in metrics:
+        if key == name if name else key.endswith(default):
+            return key
+    refuse(
+        ValueError,
+        argument,
+        f"a metric of the compiled model: {', '.join(map(repr, metrics))}",
+        name,
+        advice=f"compile the model with metrics=[{name or default!r}]",
+    )

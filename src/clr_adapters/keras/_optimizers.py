@@ -1,7 +1,7 @@
-"""What the callbacks and the range test ask of an optimizer, wrapped or manifold as it may be.
+"""What the callbacks and the range test ask of an optimizer, which may hold others.
 
-On JAX a model's variables hold nothing in the middle of an epoch; `Callback.model` puts their
-values back. So optimizers are taken from `self.model` in every hook, and never kept.
+On JAX a model's variables hold no values in the middle of an epoch; `Callback.model` puts them
+back. So optimizers are taken from `self.model` in every hook, and never kept.
 """
 
 from __future__ import annotations
@@ -12,73 +12,91 @@ from typing import Any
 import keras
 from keras import ops
 
+import clrcore
+from clrcore.arguments import refuse
+
+from ._private import rate_source
 from .schedule import PolicySchedule
 
 
-def parts(optimizer: Any) -> list[Any]:
+def simple_optimizers(optimizer: Any) -> list[Any]:
     """The optimizers that hold a rate: inside MultiOptimizer and LossScaleOptimizer."""
     if hasattr(optimizer, "optimizers"):
-        return [part for inner in optimizer.optimizers for part in parts(inner)]
+        return [simple for inner in optimizer.optimizers for simple in simple_optimizers(inner)]
     if hasattr(optimizer, "inner_optimizer"):
-        return parts(optimizer.inner_optimizer)
+        return simple_optimizers(optimizer.inner_optimizer)
     return [optimizer]
 
 
-def rate_source(part: Any) -> Any:
-    """Where a part has its rate from: a Keras variable, a schedule, or a function."""
-    return part._learning_rate  # `learning_rate` is the rate itself
+def rate_sources(optimizer: Any) -> list[Any]:
+    """What the rate of each simple optimizer comes from: a variable, a schedule or a function."""
+    return [rate_source(simple) for simple in simple_optimizers(optimizer)]
 
 
-def array(tensor: Any) -> Any:
-    """A variable or tensor as a NumPy array; may share its memory."""
+def to_numpy(variable: Any) -> Any:
+    """A variable or tensor as a NumPy array, which may share its memory."""
     # By the tensor, as NumPy 2 warns of the way it must take with a Keras variable itself.
-    return ops.convert_to_numpy(tensor.value if isinstance(tensor, keras.Variable) else tensor)
+    tensor = variable.value if isinstance(variable, keras.Variable) else variable
+    return ops.convert_to_numpy(tensor)
 
 
-def updates(optimizer: Any) -> int:
-    """Updates made; a part without variables makes none, so the most of any part."""
-    return max(int(array(part.iterations)) for part in parts(optimizer))
+def updates_made(optimizer: Any) -> int:
+    """Updates made: the most of any simple optimizer, as one without variables makes none."""
+    return max(int(to_numpy(simple.iterations)) for simple in simple_optimizers(optimizer))
+
+
+def accumulated_batches(simple: Any) -> int:
+    """The batches that a simple optimizer accumulates in an update; 1 where it does not."""
+    return simple.gradient_accumulation_steps or 1
 
 
 def batches_per_update(optimizer: Any) -> int:
-    """How many batches an update accumulates; 1 where none are.
+    """The batches that make an update.
 
-    Raises ValueError where the parts of a MultiOptimizer differ, and so have no common update.
+    Raises:
+        ValueError: Where the optimizers of a MultiOptimizer differ.
     """
-    every = [part.gradient_accumulation_steps or 1 for part in parts(optimizer)]
-    if len(set(every)) > 1:
+    each = [accumulated_batches(simple) for simple in simple_optimizers(optimizer)]
+    if len(set(each)) > 1:
         raise ValueError(
             "the optimizers of a MultiOptimizer must accumulate the same number of batches per "
-            f"update, got {every}: give each the same gradient_accumulation_steps"
+            f"update, got {each}: give each the same gradient_accumulation_steps"
         )
-    return every[0]
+    return each[0]
 
 
 def policy_schedules(optimizer: Any) -> list[PolicySchedule]:
-    """The policies' schedules of an optimizer; may be none."""
-    sources = map(rate_source, parts(optimizer))
+    """The schedules of policies in an optimizer; may be none."""
+    sources = rate_sources(optimizer)
+    for source in sources:
+        if isinstance(source, clrcore.Policy):
+            advice = "give the optimizer PolicySchedule(policy)"
+            refuse(ValueError, "learning_rate", "a PolicySchedule", source, advice=advice)
     return [source for source in sources if isinstance(source, PolicySchedule)]
 
 
 def warn_of_traps(optimizer: Any, epoch: int) -> None:
     """Warn of schedules that count other things than updates, or were not resumed.
 
-    epoch: the first epoch of a call of `fit`; what went before it the optimizer must know.
+    Args:
+        optimizer: The optimizer of the model.
+        epoch: The first epoch of a call of `fit`. After epoch 0 there must have been updates.
     """
-    for part in parts(optimizer):
-        schedule = rate_source(part)
+    for simple in simple_optimizers(optimizer):
+        schedule = rate_source(simple)
         if not isinstance(schedule, PolicySchedule):
             continue
-        every = part.gradient_accumulation_steps or 1
-        if schedule.gradient_accumulation_steps != every:
+        accumulated = accumulated_batches(simple)
+        if schedule.gradient_accumulation_steps != accumulated:
             warnings.warn(
-                f"the optimizer accumulates {every} batches per update, but its PolicySchedule "
-                f"was made for {schedule.gradient_accumulation_steps}: the policy does not count "
-                f"updates; pass gradient_accumulation_steps={every} to PolicySchedule",
+                f"the optimizer accumulates {accumulated} batches per update, but its "
+                f"PolicySchedule expects {schedule.gradient_accumulation_steps}: the policy does "
+                f"not count updates; pass gradient_accumulation_steps={accumulated} to "
+                "PolicySchedule",
                 UserWarning,
                 stacklevel=2,
             )
-        if epoch > 0 and updates(part) == 0:
+        if epoch > 0 and updates_made(simple) == 0:
             warnings.warn(
                 f"training starts at epoch {epoch}, but the optimizer has made no update, so the "
                 "policy starts from its beginning: to resume, call "
@@ -89,8 +107,12 @@ def warn_of_traps(optimizer: Any, epoch: int) -> None:
             )
 
 
-def require(model: Any) -> Any:
-    """The optimizer of a compiled model; raises ValueError for a model without one."""
+def compiled_optimizer(model: Any) -> Any:
+    """The optimizer of a compiled model.
+
+    Raises:
+        ValueError: For a model without an optimizer.
+    """
     optimizer = getattr(model, "optimizer", None)
     if not isinstance(optimizer, keras.optimizers.Optimizer):
         raise ValueError(

@@ -1,12 +1,13 @@
 """Everything that training changes, taken and put back: variables, modes, generators.
 
-Values are copied to the host: on JAX a training step consumes the buffers it is given, and on
-PyTorch and TensorFlow a NumPy view would change with its variable.
+Values are copied to the host: on JAX a training step consumes its buffers, and on PyTorch and
+TensorFlow a NumPy view would change with its variable.
 """
 
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,38 +15,40 @@ from typing import Any
 import keras
 import numpy as np
 
-from ._optimizers import array
+from ._optimizers import to_numpy
+from ._private import (
+    SET_BY_FIT,
+    all_layers,
+    global_seed_generator,
+    set_global_seed_generator,
+)
 
-try:
-    # Private: there is no public way to the generator of unseeded `keras.random`.
-    from keras.src.backend.common import global_state
-except ImportError:  # a Keras that has it elsewhere; then that generator is left as it is
-    global_state = None
-
-GLOBAL_SEED = "global_seed_generator"
 ON_TORCH = keras.backend.backend() == "torch"
-# What `fit` leaves on the model itself.
-ATTRIBUTES = ("stop_training", "history", "_initial_epoch")
+LARGEST_SEED = 2**31 - 1
 
 
 @contextmanager
-def untouched(model: Any) -> Iterator[None]:
+def restored(model: Any, *data: Any) -> Iterator[None]:
     """Leave a built and compiled model as it was, however the block ends.
 
-    Weights, statistics, seed generators, Keras's global one included, metrics, the optimizer's
-    slots, counter and rate; the state of Python's and NumPy's generators; on PyTorch also
-    gradients, buffers of wrapped modules, train or eval mode of every module, and the global
-    generators.
+    Restored are weights, statistics, seed generators, metrics, the optimizer's slots, counter and
+    rate; Keras's global seed generator; the states of the generators of Python, NumPy and, where
+    it is imported, PyTorch, those of the loaders in `data` included. On the PyTorch backend also
+    gradients, buffers of wrapped modules, and the mode of every module.
     """
     variables = [*model.variables, *model.optimizer.variables, *model.metrics_variables]
-    attributes = {name: getattr(model, name) for name in ATTRIBUTES if hasattr(model, name)}
+    attributes = {name: getattr(model, name) for name in SET_BY_FIT if hasattr(model, name)}
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - others use it
-    with torch_state(model, tensors=True), values(variables), _global_seed(model):
+    with (
+        torch_restored(model, *data, tensors=True),
+        variables_restored(variables),
+        _global_seed_restored(model),
+    ):
         try:
             yield
         finally:
-            model.reset_metrics()  # those that are new; the others get their values back
-            for name in ATTRIBUTES:
+            model.reset_metrics()  # for the new ones; the others get their values back
+            for name in SET_BY_FIT:
                 if name in attributes:
                     setattr(model, name, attributes[name])
                 elif hasattr(model, name):
@@ -54,72 +57,118 @@ def untouched(model: Any) -> Iterator[None]:
             np.random.set_state(numpy)  # noqa: NPY002
 
 
-def global_seeds() -> list[Any]:
-    """The state of the generator of unseeded `keras.random`; none before its first use."""
-    generator = _generator()
+def seed_all(model: Any, seed: int, *data: Any) -> None:
+    """Start every generator from `seed`: global, of the layers, and of loaders in `data`."""
+    keras.utils.set_random_seed(seed)
+    for generator in _torch_generators(data):
+        generator.manual_seed(seed)
+    states = np.random.default_rng(seed)
+    for variable in [*model.variables, *global_seed_states()]:
+        if variable.name == "seed_generator_state":
+            variable.assign(np.array([states.integers(LARGEST_SEED), 0]))
+
+
+def global_seed_states() -> list[Any]:
+    """The state of Keras's global seed generator; none before its first use."""
+    generator = global_seed_generator()
     return [] if generator is None else [generator.state]
 
 
-def _generator() -> Any:
-    return global_state and global_state.get_global_attribute(GLOBAL_SEED)
-
-
 @contextmanager
-def _global_seed(model: Any) -> Iterator[None]:
-    """Put Keras's global seed generator back; one that came to be goes again."""
-    generator, before = _generator(), [array(state).tobytes() for state in global_seeds()]
-    with values(global_seeds()):
+def _global_seed_restored(model: Any) -> Iterator[None]:
+    """Put Keras's global seed generator back; remove a new one."""
+    generator, before = global_seed_generator(), _bits(global_seed_states())
+    with variables_restored(global_seed_states()):
         try:
             yield
         finally:
-            after = [array(state).tobytes() for state in global_seeds()]
-            if after and (_generator() is not generator or after != before):
-                # A compiled step draws for ever from the generator that it was compiled with.
+            after = _bits(global_seed_states())
+            if after and (global_seed_generator() is not generator or after != before):
+                # A compiled step keeps drawing from the generator that it was compiled with.
                 model.train_function = model.test_function = None
-            if global_state is not None:
-                global_state.set_global_attribute(GLOBAL_SEED, generator)
+            set_global_seed_generator(generator)
+
+
+def _bits(variables: Iterable[Any]) -> list[bytes]:
+    return [to_numpy(variable).tobytes() for variable in variables]
 
 
 @contextmanager
-def values(variables: Iterable[Any]) -> Iterator[None]:
+def variables_restored(variables: Iterable[Any]) -> Iterator[None]:
     """Give Keras variables their values back at the end."""
     distinct = {id(variable): variable for variable in variables}.values()
-    kept = [(one, np.array(array(one), copy=True)) for one in distinct]
+    copies = [
+        (replica, np.array(to_numpy(replica), copy=True))
+        for variable in distinct
+        for replica in _replicas(variable)
+    ]
     try:
         yield
     finally:
-        for variable, value in kept:
-            variable.assign(value)
+        for replica, value in copies:
+            replica.assign(value)
+
+
+def _replicas(variable: Any) -> tuple[Any, ...]:
+    """The variable, or its copies on the devices of a tf.distribute strategy."""
+    # Metrics differ from replica to replica, and assigning their sum would spread it evenly.
+    values = getattr(variable.value, "values", None)
+    return values if isinstance(values, tuple) else (variable,)
 
 
 @contextmanager
-def torch_state(model: Any, *, tensors: bool = False) -> Iterator[None]:
-    """On the PyTorch backend, keep modes, global generators and autograd; elsewhere do nothing.
+def torch_restored(model: Any, *data: Any, tensors: bool = False) -> Iterator[None]:
+    """Where PyTorch is imported, restore its generators; on its backend also modes and autograd.
 
-    tensors: also gradients, and the tensors of wrapped modules, which Keras does not know.
+    Args:
+        model: The model, whose modules get their modes back.
+        data: Data; the generators of loaders among them are restored, too.
+        tensors: Also restore gradients, and the tensors of wrapped modules, unknown to Keras.
     """
-    if not ON_TORCH:
-        yield
-        return
+    generators = [(generator, generator.get_state()) for generator in _torch_generators(data)]
+    try:
+        if ON_TORCH:
+            with _modules_restored(model, tensors):
+                yield
+        else:
+            yield
+    finally:
+        for generator, state in generators:
+            generator.set_state(state)
+
+
+def _torch_generators(data: Iterable[Any]) -> list[Any]:
+    """The global generators of PyTorch, and those of the loaders in `data`."""
+    torch: Any = sys.modules.get("torch")
+    if torch is None:
+        return []
+    generators = [torch.default_generator]
+    if torch.cuda.is_initialized():
+        generators += torch.cuda.default_generators
+    for loader in data:
+        if isinstance(loader, torch.utils.data.DataLoader):
+            batches = loader.batch_sampler
+            for owner in (loader, loader.sampler, batches, getattr(batches, "sampler", None)):
+                generators.append(getattr(owner, "generator", None))
+    return list({id(one): one for one in generators if one is not None}.values())
+
+
+@contextmanager
+def _modules_restored(model: Any, tensors: bool) -> Iterator[None]:
     import torch
 
     # A Ctrl-C at the edge of a `no_grad`, such as the one that Keras evaluates in, leaves it off.
     grad = torch.is_grad_enabled()
     modes = {module: module.training for module in _modules(model)}
-    generator = torch.get_rng_state()
-    devices = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    every = _tensors(modes) if tensors else []
-    kept = [(tensor, tensor.detach().clone(), tensor.grad) for tensor in every]
+    owned = _tensors(modes) if tensors else []
+    copies = [(tensor, tensor.detach().clone(), tensor.grad) for tensor in owned]
     try:
         yield
     finally:
         torch.set_grad_enabled(False)
-        for module in _modules(model):  # some come to be with the first batch
+        for module in _modules(model):  # some are made with the first batch
             module.training = modes.get(module, modes[model])
-        torch.set_rng_state(generator)
-        if devices:
-            torch.cuda.set_rng_state_all(devices)
-        for tensor, value, gradient in kept:
+        for tensor, value, gradient in copies:
             tensor.copy_(value)
             tensor.grad = gradient
         torch.set_grad_enabled(grad)
@@ -127,8 +176,8 @@ def torch_state(model: Any, *, tensors: bool = False) -> Iterator[None]:
 
 def _modules(model: Any) -> list[Any]:
     """Every PyTorch module of a model; Keras registers its layers with none of them."""
-    layers = model._flatten_layers(include_self=True, recursive=True)
-    return list({id(one): one for layer in layers for one in layer.modules()}.values())
+    modules = (module for layer in all_layers(model) for module in layer.modules())
+    return list({id(module): module for module in modules}.values())
 
 
 def _tensors(modules: Iterable[Any]) -> list[Any]:

@@ -10,13 +10,14 @@ from typing import Any
 import keras
 
 import clrcore
-from clrcore.arguments import check_int, check_keys, check_version, refuse
+from clrcore.arguments import check_bool, check_int, check_keys, check_version, refuse
 
 from . import _optimizers as optimizers
 from ._evaluation import check_held_out, evaluate, pick
+from ._private import rate_source, unsynced_model
 from .schedule import PolicySchedule
 
-VERSION = 1
+VERSION = 2
 SUFFIXES = (".keras", ".weights.h5")
 STEPS = ("train_step", "test_step")
 
@@ -26,24 +27,36 @@ class CycleEnds(keras.callbacks.Callback):  # type: ignore[misc]
 
     For models compiled with `PolicySchedule`. Cycles are counted in updates, by the optimizer,
     and may end within an epoch. With steps_per_execution > 1 they are noticed at the end of the
-    execution. The optimizers of a MultiOptimizer must accumulate alike.
+    execution. Where training goes back to an earlier update, as `BackupAndRestore` does after a
+    crash, the cycles that end after it are judged anew.
 
-    monitor: a clrcore.CycleMonitor, which judges the metric; "lower" multiplies the bounds from
-        the next update on (the training step is compiled anew), "stop" ends `fit`. None judges
-        nothing.
-    validation_data: held-out data, (x, y), (x, y, sample_weight), or a data set that
-        `model.evaluate` takes; needed for a monitor.
-    metric: name of the metric to judge, as `model.evaluate` has it; by default the first
-        accuracy for a monitor of mode "max", "loss" for "min".
-    batch_size: of validation data given as arrays.
-    snapshots: path to save the model to after each cycle, ending in .keras (whole model) or
-        .weights.h5; "{cycle}" and "{updates}" in it become numbers. Snapshots hold the
-        bounds that training goes on with.
-    verbose: 1 prints a line per cycle.
-    Raises TypeError or ValueError, naming the argument, for anything else.
+    The weights that are judged are those of the model, not the averages that
+    `SwapEMAWeights` would put in their place at the end of an epoch.
 
-    `ends` is a list with a dictionary per cycle: cycle (from 0), updates, metrics, and the
-    verdict's action, factor and reason.
+    Args:
+        monitor: A `clrcore.CycleMonitor`, which judges the metric. "lower" multiplies the bounds
+            from the next update on (the training step is compiled anew), "stop" ends `fit`. None
+            judges nothing.
+        validation_data: Held-out data, (x, y), (x, y, sample_weight), or a data set that
+            `model.evaluate` takes; needed for a monitor.
+        metric: Name of the metric to judge, as `model.evaluate` has it; by default the first
+            accuracy for a monitor of mode "max", "loss" for "min".
+        batch_size: Of validation data given as arrays.
+        snapshots: Path to save the model to after each cycle, ending in .keras (whole model) or
+            .weights.h5; "{cycle}" and "{updates}" in it become numbers. Snapshots hold the
+            bounds that training goes on with.
+        save_best_only: Whether to save only after a cycle whose metric is the best so far;
+            needs a monitor.
+        verbose: 1 prints a line per cycle.
+
+    Attributes:
+        ends: A list with a dictionary per cycle: cycle (from 0), updates, metrics, and the
+            verdict's action, factor and reason.
+
+    Raises:
+        TypeError: For an argument of the wrong type; the message names it.
+        ValueError: For a value that is not allowed. In `fit` for a model without a policy with
+            cycles, without the metric, or whose optimizers accumulate differently.
     """
 
     def __init__(
@@ -54,6 +67,7 @@ class CycleEnds(keras.callbacks.Callback):  # type: ignore[misc]
         metric: str | None = None,
         batch_size: int | None = None,
         snapshots: str | os.PathLike[str] | None = None,
+        save_best_only: bool = False,
         verbose: int = 0,
     ) -> None:
         super().__init__()
@@ -70,34 +84,32 @@ class CycleEnds(keras.callbacks.Callback):  # type: ignore[misc]
             check_held_out(validation_data)
         if metric is not None and not isinstance(metric, str):
             refuse(TypeError, "metric", "the name of a metric or None", metric)
-        self._best = None if monitor is None else monitor.state_dict()["mode"]
-        if metric == "loss" and self._best == "max":
+        self._mode = None if monitor is None else monitor.state_dict()["mode"]
+        if metric == "loss" and self._mode == "max":
             raise ValueError("metric='loss' is better when lower; make the monitor with mode='min'")
+        if check_bool("save_best_only", save_best_only) and (monitor is None or snapshots is None):
+            refuse(ValueError, "save_best_only", "False without monitor and snapshots", True)
         self._monitor = monitor
         self._data = validation_data
         self._metric = metric
         self._batch_size = None if batch_size is None else check_int("batch_size", batch_size, 1)
         self._snapshots = None if snapshots is None else _template(snapshots)
+        self._save_best_only = save_best_only
         self._verbose = check_int("verbose", verbose, 0, 1)
-        self._loaded: list[dict[str, Any] | None] | None = None
-        self._policy: clrcore.Policy | None = None
         self._passed = self._known = self._batches = 0
         self.ends: list[dict[str, Any]] = []
+        # The monitor's state and the policies before the first end and after each.
+        self._history = [self._state(None)]
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Give the optimizer the bounds of a loaded state, and take its policy."""
+        """Refuse a model whose cycles cannot be counted."""
         self._first = True
-        if self._loaded is not None:
-            self._install(
-                [None if one is None else clrcore.policy_from_dict(one) for one in self._loaded]
-            )
-            self._loaded = None
         self._policy = _policy(self.model.optimizer)
-        self._every = optimizers.batches_per_update(self.model.optimizer)
-        self._picked = self._monitor is None
+        self._accumulated = optimizers.batches_per_update(self.model.optimizer)
+        self._metric_checked = self._monitor is None
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Once per `fit`, start where the optimizer is, and warn of what was not resumed."""
+        """Once per `fit`, start at the optimizer's update, and warn of what was not resumed."""
         self._last_batch = -1
         if self._first:
             # Not in on_train_begin: a BackupAndRestore further back in the list loads there.
@@ -105,19 +117,17 @@ class CycleEnds(keras.callbacks.Callback):  # type: ignore[misc]
         self._first = False
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """See whether a cycle is complete; the optimizer is asked only when one may be."""
-        assert self._policy is not None
-        if not self._picked:
+        """Judge a cycle that is complete; the optimizer is read only when one may be."""
+        if not self._metric_checked:
             self._check_metric(logs or {})
         self._batches += batch - self._last_batch
         self._last_batch = batch
-        # Skipped and accumulated batches make fewer updates, never more.
-        most = self._known + (self._batches + self._every - 1) // self._every
+        most = self._most_updates()
         judged = False
         while self._passed < most:
             cycle = self._policy.completes(self._passed + 1)
             if cycle is not None:
-                made = optimizers.updates(self.model.optimizer)
+                made = optimizers.updates_made(self.model.optimizer)
                 self._known, self._batches, most = made, 0, made
                 if made <= self._passed:
                     return
@@ -131,12 +141,12 @@ class CycleEnds(keras.callbacks.Callback):  # type: ignore[misc]
             self._passed += 1
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Refuse models whose updates cannot be told from batches.
+        """Refuse models that make several updates per batch.
 
-        Raises RuntimeError for more than one update per batch.
+        Raises:
+            RuntimeError: For more than one update per batch.
         """
-        most = self._known + (self._batches + self._every - 1) // self._every
-        made = optimizers.updates(self.model.optimizer)
+        made, most = optimizers.updates_made(self.model.optimizer), self._most_updates()
         if made > most:
             raise RuntimeError(
                 f"CycleEnds counts at most one update per batch, but the optimizer has made {made} "
@@ -144,133 +154,173 @@ class CycleEnds(keras.callbacks.Callback):  # type: ignore[misc]
             )
 
     def state_dict(self) -> dict[str, Any]:
-        """The state as plain data: the ends so far, the monitor's state, the policies in use."""
-        return {
-            "version": VERSION,
-            "ends": copy.deepcopy(self.ends),
-            "monitor": None if self._monitor is None else self._monitor.state_dict(),
-            "policies": self._policies(),
-        }
+        """The state as plain data: the ends, and the monitor's states and policies at each."""
+        return copy.deepcopy({"version": VERSION, "ends": self.ends, "history": self._history})
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go to a state that `state_dict` described; the next `fit` sets its bounds.
 
-        Raises TypeError or ValueError for another version, missing or unknown keys, and a state
-        with a monitor where there is none, or without one.
+        Raises:
+            TypeError: For data of the wrong type.
+            ValueError: For another version, missing or unknown keys, and the state of a
+                CycleEnds with a monitor where there is none, or without.
         """
-        check_keys("state", state, ["version", "ends", "monitor", "policies"])
+        check_keys("state", state, ["version", "ends", "history"])
         check_version("state", state["version"], VERSION)
-        if not isinstance(state["ends"], list):
-            refuse(TypeError, "state['ends']", "a list", state["ends"])
-        if (state["monitor"] is None) != (self._monitor is None):
+        ends, history = state["ends"], state["history"]
+        for name, items in (("ends", ends), ("history", history)):
+            if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+                refuse(TypeError, f"state[{name!r}]", "a list of dictionaries", items)
+        if len(history) != len(ends) + 1:
+            allowed = f"a list of {len(ends) + 1}, one more than the ends"
+            refuse(ValueError, "state['history']", allowed, history)
+        for i, end in enumerate(ends):
+            check_int(f"state['ends'][{i}]['updates']", end.get("updates"))
+        before = self._state(None)["monitor"]
+        try:
+            for i, item in enumerate(history):
+                self._check_state(f"state['history'][{i}]", item)
+        except BaseException:
+            if self._monitor is not None:  # the state is refused as a whole
+                self._monitor.load_state_dict(before)
+            raise
+        self.ends, self._history = copy.deepcopy(ends), copy.deepcopy(history)
+
+    def _check_state(self, name: str, item: dict[str, Any]) -> None:
+        """Refuse an item of the history; the monitor takes its state."""
+        check_keys(name, item, ["monitor", "policies"])
+        if (item["monitor"] is None) != (self._monitor is None):
             raise ValueError(
-                "state['monitor'] does not fit: make CycleEnds with a monitor if the state is of "
-                "one with a monitor, and without if not"
+                f"{name}['monitor'] does not fit: make CycleEnds with a monitor if the state is "
+                "of a CycleEnds with a monitor, and without if not"
             )
-        loaded = state["policies"]
-        if loaded is not None and not isinstance(loaded, list):
-            refuse(TypeError, "state['policies']", "a list or None", loaded)
-        for one in loaded or []:
-            if one is not None:
-                clrcore.policy_from_dict(one)
+        for data in item["policies"] or []:
+            if data is not None:
+                clrcore.policy_from_dict(data)
         if self._monitor is not None:
-            self._monitor.load_state_dict(state["monitor"])
-        self.ends = copy.deepcopy(state["ends"])
-        self._loaded = copy.deepcopy(loaded)
+            self._monitor.load_state_dict(item["monitor"])
+
+    def _most_updates(self) -> int:
+        """The most updates that the batches so far can have made: skipped batches make none."""
+        return self._known + -(-self._batches // self._accumulated)
 
     def _start(self, epoch: int) -> None:
         optimizer = self.model.optimizer
-        self._policy = _policy(optimizer)
         # Updates that are known to hold no end that was not judged.
-        self._passed = self._known = optimizers.updates(optimizer)
+        self._passed = self._known = made = optimizers.updates_made(optimizer)
         self._batches = 0
+        self._go_back(made)
+        self._policy = _policy(self.model.optimizer)
         optimizers.warn_of_traps(optimizer, epoch)
-        self._warn_of_lost_cycles()
+        self._warn_of_monitor(self._policy.locate(made).cycle)
+
+    def _go_back(self, made: int) -> None:
+        """Forget ends that come after update `made`, and take state and bounds from then."""
+        self.ends = [end for end in self.ends if end["updates"] <= made]
+        del self._history[len(self.ends) + 1 :]
+        state = self._history[-1]
+        if self._monitor is not None:
+            self._monitor.load_state_dict(state["monitor"])
+        if state["policies"] is None:
+            state["policies"] = _dictionaries(self.model.optimizer)
+        self._install([data and clrcore.policy_from_dict(data) for data in state["policies"]])
+
+    def _state(self, optimizer: Any) -> dict[str, Any]:
+        return {
+            "monitor": None if self._monitor is None else self._monitor.state_dict(),
+            "policies": None if optimizer is None else _dictionaries(optimizer),
+        }
 
     def _check_metric(self, logs: dict[str, Any]) -> None:
         """Refuse in the first batch, not at the end of the first cycle, what is not compiled."""
-        self._picked = True
-        # A step of one's own may log other metrics than `evaluate`, which decides in the end.
-        kind = type(self._model)
+        self._metric_checked = True
+        # A custom step may log other metrics than `evaluate`, which decides in the end.
+        kind = type(unsynced_model(self))
         if all(getattr(kind, step) is getattr(keras.Model, step) for step in STEPS):
             self._pick(logs)
 
     def _pick(self, metrics: dict[str, Any]) -> str:
-        default = "accuracy" if self._best == "max" else "loss"
+        default = "accuracy" if self._mode == "max" else "loss"
         return pick(metrics, self._metric, default, "metric")
 
     def _judge(self, cycle: int, made: int) -> None:
         end: dict[str, Any] = {"cycle": cycle, "updates": made}
+        best = True
         if self._data is not None:
             end["metrics"] = evaluate(self.model, self._data, self._batch_size)
         if self._monitor is not None:
+            before = self._monitor.state_dict()["best"]
             verdict = self._monitor.update(end["metrics"][self._pick(end["metrics"])])
             end |= verdict._asdict()
+            best = self._monitor.state_dict()["best"] != before
             if verdict.action == "lower":
                 self._lower(verdict.factor)
             elif verdict.action == "stop":
                 self.model.stop_training = True
         self.ends.append(end)
-        if self._snapshots is not None:
+        self._history.append(self._state(self.model.optimizer))
+        if self._snapshots is not None and (best or not self._save_best_only):
             _save(self.model, self._snapshots.format(cycle=cycle, updates=made))
         if self._verbose:
             shown = ", ".join(f"{name} {value:g}" for name, value in end.get("metrics", {}).items())
             print(f"\nCycle {cycle}, {made} updates: {end.get('reason') or shown}")
 
     def _lower(self, factor: float) -> None:
-        sources = map(optimizers.rate_source, optimizers.parts(self.model.optimizer))
-        self._install(
-            [
-                source.policy.lowered(factor) if isinstance(source, PolicySchedule) else None
-                for source in sources
-            ]
-        )
+        policies = _policies(self.model.optimizer)
+        self._install([policy and policy.lowered(factor) for policy in policies])
         self._policy = _policy(self.model.optimizer)
 
     def _install(self, policies: list[clrcore.Policy | None]) -> None:
-        """Give every part of the optimizer its policy; None leaves a part alone."""
-        parts = optimizers.parts(self.model.optimizer)
-        if len(parts) != len(policies):
+        """Give every simple optimizer its policy; None leaves it alone."""
+        simple = optimizers.simple_optimizers(self.model.optimizer)
+        if len(simple) != len(policies):
             raise ValueError(
                 f"the state of CycleEnds is of {len(policies)} optimizers, the model has "
-                f"{len(parts)}"
+                f"{len(simple)}"
             )
+        present = _policies(self.model.optimizer)
         changed = False
-        for part, policy in zip(parts, policies, strict=True):
-            source = optimizers.rate_source(part)
-            if policy is None or not isinstance(source, PolicySchedule) or source.policy == policy:
-                continue
-            every = source.gradient_accumulation_steps
-            part.learning_rate = PolicySchedule(policy, gradient_accumulation_steps=every)
-            changed = True
+        for optimizer, policy, old in zip(simple, policies, present, strict=True):
+            if policy is not None and old is not None and policy != old:
+                every = rate_source(optimizer).gradient_accumulation_steps
+                optimizer.learning_rate = PolicySchedule(policy, gradient_accumulation_steps=every)
+                changed = True
         if changed:
             # A step that is compiled already keeps the rates it was compiled with.
             self.model.make_train_function(force=True)
 
-    def _policies(self) -> list[dict[str, Any] | None] | None:
-        """The policies in use, as plain data; None before there is a model."""
-        if self._loaded is not None:
-            return copy.deepcopy(self._loaded)
-        if self._policy is None:
-            return None
-        sources = map(optimizers.rate_source, optimizers.parts(self.model.optimizer))
-        return [
-            source.policy.to_dict() if isinstance(source, PolicySchedule) else None
-            for source in sources
-        ]
-
-    def _warn_of_lost_cycles(self) -> None:
-        assert self._policy is not None
-        done = self._policy.locate(self._known).cycle
-        if self._monitor is None or self._monitor.state_dict()["cycles"] > 0 or done == 0:
+    def _warn_of_monitor(self, done: int) -> None:
+        """Warn of a monitor that was made for other cycles, or was not resumed."""
+        if self._monitor is None:
             return
-        warnings.warn(
-            f"the optimizer has completed {done} cycles, of which the monitor has seen none: to "
-            "resume, save CycleEnds.state_dict() with the model and load it with "
-            "CycleEnds.load_state_dict(...)",
-            UserWarning,
-            stacklevel=2,
-        )
+        if _cycles(self._monitor.policy) != _cycles(self._policy):
+            warnings.warn(
+                f"the monitor was made with {self._monitor.policy!r}, but the model trains with "
+                f"{self._policy!r}, which has other cycles: make the monitor with the model's "
+                "policy",
+                UserWarning,
+                stacklevel=2,
+            )
+        if done and not self._monitor.state_dict()["cycles"]:
+            warnings.warn(
+                f"the optimizer has completed {done} cycles, none of which the monitor has "
+                "judged: to resume, save CycleEnds.state_dict() with the model and load it with "
+                "CycleEnds.load_state_dict(...)",
+                UserWarning,
+                stacklevel=2,
+            )
+
+
+def _policies(optimizer: Any) -> list[clrcore.Policy | None]:
+    """The policy of each simple optimizer, None where the rate has another source."""
+    return [
+        source.policy if isinstance(source, PolicySchedule) else None
+        for source in optimizers.rate_sources(optimizer)
+    ]
+
+
+def _dictionaries(optimizer: Any) -> list[dict[str, Any] | None]:
+    return [None if policy is None else policy.to_dict() for policy in _policies(optimizer)]
 
 
 def _policy(optimizer: Any) -> clrcore.Policy:
@@ -282,10 +332,15 @@ def _policy(optimizer: Any) -> clrcore.Policy:
             "keras.optimizers.SGD(PolicySchedule(policy))"
         )
     if not policies[0].has_cycles:
-        refuse(ValueError, "the optimizer's policy", "one with cycles", policies[0])
-    if len({(policy.constructor, policy.period) for policy in policies}) > 1:
+        refuse(ValueError, "the optimizer's policy", "a policy with cycles", policies[0])
+    if len(set(map(_cycles, policies))) > 1:
         raise ValueError(f"the policies of MultiOptimizer must share their cycles, got {policies}")
     return policies[0]
+
+
+def _cycles(policy: clrcore.Policy) -> tuple[Any, ...]:
+    """What tells policies with other cycles apart; lowered bounds change nothing of it."""
+    return policy.constructor, policy.period, policy.total_steps
 
 
 def _template(snapshots: str | os.PathLike[str]) -> str:

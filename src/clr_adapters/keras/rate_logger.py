@@ -9,26 +9,31 @@ import keras
 from clrcore.arguments import check_bool, refuse
 
 from . import _optimizers as optimizers
+from ._private import unsynced_model
 from .schedule import PolicySchedule
 
 
 class RateLogger(keras.callbacks.Callback):  # type: ignore[misc]
     """Puts the rate that each update used into the logs, for History, CSVLogger, TensorBoard.
 
-    `optimizer.learning_rate` is the rate of the next update once a batch is done; this is the
-    rate of the last one made, or, before the first one, the rate that it will use. Put it first in
-    the list of callbacks, before those that read the logs or change the rate. With MultiOptimizer
+    After a batch `optimizer.learning_rate` is the rate of the next update. This is the rate of
+    the last update, or, before the first update, the rate that it will use. Put the callback
+    first in the list, before those that read the logs or change the rate. With MultiOptimizer
     each optimizer has its own entry, with the optimizer's name behind the name.
 
-    name: key in the logs. Not "learning_rate": TensorBoard overwrites that, at the end of an
-        epoch, with the next rate.
-    per_batch: whether to log every batch; otherwise epochs only. On JAX every batch logged
-        brings all variables back from the training step, which costs time.
-    Raises TypeError or ValueError, naming the argument, for anything else; `fit` raises ValueError
-    for a name that is in the logs already.
+    Args:
+        name: Key in the logs. Not "learning_rate": TensorBoard overwrites that, at the end of an
+            epoch, with the next rate.
+        per_batch: Whether to log every batch; otherwise epochs only. On JAX every logged batch
+            brings all variables back from the training step, which costs time.
 
-    `rates` is the list of the rates logged by batch (by epoch with per_batch=False): numbers, or
-    dictionaries with MultiOptimizer.
+    Attributes:
+        rates: List of the rates logged by batch (by epoch with per_batch=False): numbers, or
+            dictionaries with MultiOptimizer.
+
+    Raises:
+        TypeError: For an argument of the wrong type; the message names it.
+        ValueError: For a value that is not allowed; in `fit` for a name that is in the logs.
     """
 
     def __init__(self, name: str = "lr", *, per_batch: bool = True) -> None:
@@ -62,8 +67,7 @@ class RateLogger(keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Remember the schedules of the update to come, which CycleEnds may exchange after it."""
         # Not through self.model: schedules are no variables, and on JAX that would cost a copy.
-        parts = optimizers.parts(self._model.optimizer)
-        self._sources = [optimizers.rate_source(part) for part in parts]
+        self._sources = optimizers.rate_sources(unsynced_model(self).optimizer)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Log the rate of the update that this batch made."""
@@ -78,22 +82,24 @@ class RateLogger(keras.callbacks.Callback):  # type: ignore[misc]
             logs.update(self._logged)
 
     def _counts(self) -> list[int]:
-        return [optimizers.updates(part) for part in optimizers.parts(self.model.optimizer)]
+        simple = optimizers.simple_optimizers(self.model.optimizer)
+        return [optimizers.updates_made(optimizer) for optimizer in simple]
 
     def _log(self, logs: dict[str, Any] | None) -> None:
-        parts = optimizers.parts(self.model.optimizer)
+        simple = optimizers.simple_optimizers(self.model.optimizer)
         counts = self._counts()
-        for i, (part, source) in enumerate(zip(parts, self._sources, strict=True)):
+        for i, (optimizer, source) in enumerate(zip(simple, self._sources, strict=True)):
             # Accumulated or overflowed batches make no update: the last rate used stays.
             if counts[i] > self._before[i] or self._used[i] is None:
-                every = part.gradient_accumulation_steps or 1
-                self._used[i] = _rate(source, every, max(counts[i] - 1, 0))
-        names = [self._name if len(parts) == 1 else f"{self._name}_{part.name}" for part in parts]
+                accumulated = optimizers.accumulated_batches(optimizer)
+                self._used[i] = _rate(source, accumulated, max(counts[i] - 1, 0))
+        several = len(simple) > 1
+        names = [f"{self._name}_{one.name}" if several else self._name for one in simple]
         if self._fresh:
             self._check_names(names, logs or {})
         self._logged = dict(zip(names, self._used, strict=True))
         self._before = counts
-        self.rates.append(self._logged[self._name] if len(parts) == 1 else self._logged)
+        self.rates.append(self._logged if several else self._logged[self._name])
         if logs is not None:
             logs.update(self._logged)
 
@@ -101,10 +107,8 @@ class RateLogger(keras.callbacks.Callback):  # type: ignore[misc]
         self._fresh = False  # from now on they are there
         taken = [name for name in names if name in logs]
         if taken:
-            raise ValueError(
-                f"name must not be in the logs already, got {self._name!r}, where the logs have "
-                f"{', '.join(map(repr, logs))}; choose another, such as 'lr'"
-            )
+            allowed = f"a name that is not in the logs already: {', '.join(map(repr, logs))}"
+            refuse(ValueError, "name", allowed, self._name, advice="choose another, such as 'lr'")
 
 
 def _rate(source: Any, accumulated: int, update: int) -> float:
@@ -117,4 +121,4 @@ def _rate(source: Any, accumulated: int, update: int) -> float:
         source = source(update * accumulated + accumulated - 1)
     elif not isinstance(source, keras.Variable):
         source = source()
-    return float(optimizers.array(source))
+    return float(optimizers.to_numpy(source))

@@ -20,14 +20,6 @@ from clrcore.arguments import check_float, check_int, check_keys, refuse
 class PolicySchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
     """Gives an optimizer, update by update, the rate of a policy.
 
-    policy: a policy of clrcore. A custom window or scale is refused: it is Python code, which
-        neither a compiled training step nor a saved model can hold.
-    gradient_accumulation_steps: the optimizer's own, an integer >= 1. Keras shows a schedule
-        batches, not updates; with it the policy counts updates.
-    momentum: must be None. Keras compiles an optimizer's momentum into the training step, so
-        that changing it does nothing on TensorFlow and JAX.
-    Raises TypeError or ValueError, naming the argument, for anything else.
-
     Rates are float32 and within 5e-7 of max_lr of the policy's own; those of an exponential sweep
     within 3e-7 of max_lr per decade that it spans. A counter of 32 bits (JAX and PyTorch) that has
     run over after 2^31 updates holds the last rate.
@@ -35,12 +27,26 @@ class PolicySchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: 
     Weights loaded into an optimizer that is not built leave its counter at 0, so the policy begins
     anew. A schedule cannot see that; the callbacks CycleEnds and RateLogger warn of it.
 
-    >>> import clrcore, keras
-    >>> from clr_adapters.keras import PolicySchedule
-    >>> schedule = PolicySchedule(clrcore.triangular2(0.001, 0.006, step_size=2000))
-    >>> optimizer = keras.optimizers.SGD(schedule, momentum=0.9)
-    >>> round(float(schedule(1000)), 6)
-    0.0035
+    Args:
+        policy: A policy of clrcore. A custom window or scale is refused: it is Python code, which
+            neither a compiled training step nor a saved model can hold.
+        gradient_accumulation_steps: The optimizer's own, an integer >= 1. Keras shows a schedule
+            batches, not updates; with it the policy counts updates.
+        momentum: Must be None. Keras compiles an optimizer's momentum into the training step, so
+            that changing it does nothing on TensorFlow and JAX.
+        name: A name, as the schedules of Keras have it.
+
+    Raises:
+        TypeError: For an argument of the wrong type; the message names it.
+        ValueError: For a value that is not allowed.
+
+    Example:
+        >>> import clrcore, keras
+        >>> from clr_adapters.keras import PolicySchedule
+        >>> schedule = PolicySchedule(clrcore.triangular2(0.001, 0.006, step_size=2000))
+        >>> optimizer = keras.optimizers.SGD(schedule, momentum=0.9)
+        >>> round(float(schedule(1000)), 6)
+        0.0035
     """
 
     def __init__(
@@ -49,16 +55,17 @@ class PolicySchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: 
         *,
         gradient_accumulation_steps: int = 1,
         momentum: None = None,
+        name: str = "PolicySchedule",
     ) -> None:
         if not isinstance(policy, clrcore.Policy):
             refuse(TypeError, "policy", "a policy of clrcore, such as clrcore.triangular", policy)
         every = check_int("gradient_accumulation_steps", gradient_accumulation_steps, 1)
         if momentum is not None:
-            raise ValueError(
-                f"momentum must be None, got {momentum!r}: Keras compiles momentum into the "
-                "training step on TensorFlow and JAX, so a schedule for it would silently do "
-                "nothing; give the optimizer a constant momentum"
-            )
+            advice = "Keras compiles momentum into the training step on TensorFlow and JAX, so a "
+            advice += "schedule for it would silently do nothing; give the optimizer a constant"
+            refuse(ValueError, "momentum", "None", momentum, advice=advice)
+        if not isinstance(name, str):
+            refuse(TypeError, "name", "a string", name)
         try:
             policy.to_dict()
         except ValueError as error:
@@ -69,14 +76,18 @@ class PolicySchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: 
             ) from error
         self.policy = policy
         self.gradient_accumulation_steps = every
+        self.name = name
 
     def __call__(self, step: Any) -> Any:
         """The rate of the update that comes after `step` batches, as a float32 tensor.
 
-        step: an integer >= 0 of Python or NumPy, or a tensor or Keras variable of integers; of a
-            float, as some optimizers count, the integer part.
-        Raises TypeError for a bool, ValueError for a negative number, NaN or infinity, where
-        they are Python's or NumPy's.
+        Args:
+            step: An integer >= 0 of Python or NumPy, or a tensor or Keras variable of integers.
+                Of a float, as some optimizers count, the integer part is taken.
+
+        Raises:
+            TypeError: For a bool of Python or NumPy.
+            ValueError: For a negative number, NaN or infinity of Python or NumPy.
         """
         if isinstance(step, bool | int | float | np.generic):
             update = _integer(step) // self.gradient_accumulation_steps
@@ -93,20 +104,23 @@ class PolicySchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: 
         return self.policy.evaluate(counter, ops, _float32)
 
     def get_config(self) -> dict[str, Any]:
-        """The policy's dictionary and the accumulation steps, as plain data."""
+        """The policy's dictionary, the accumulation steps and the name, as plain data."""
         return {
             "policy": self.policy.to_dict(),
             "gradient_accumulation_steps": self.gradient_accumulation_steps,
+            "name": self.name,
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        """The schedule that `get_config` described; raises ValueError for what is not one."""
-        check_keys("config", config, ["policy", "gradient_accumulation_steps"])
-        return cls(
-            clrcore.policy_from_dict(config["policy"]),
-            gradient_accumulation_steps=config["gradient_accumulation_steps"],
-        )
+        """The schedule that `get_config` described.
+
+        Raises:
+            ValueError: For missing and unknown keys, and values that are not allowed.
+        """
+        config = {"name": "PolicySchedule", **config}  # which models of 0.1.0 do not have
+        check_keys("config", config, ["policy", "gradient_accumulation_steps", "name"])
+        return cls(**config | {"policy": clrcore.policy_from_dict(config["policy"])})
 
     def __repr__(self) -> str:
         every = self.gradient_accumulation_steps
