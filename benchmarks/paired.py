@@ -34,7 +34,7 @@ KEPT_HEAP = {
 
 @dataclass(frozen=True)
 class Row:
-    """A line of a report. Where nothing was measured, `median` is None and `note` has the reason."""
+    """A line of a report. Without measurement `median` is None, and `note` has the reason."""
 
     what: str
     median: float | None = None

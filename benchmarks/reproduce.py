@@ -4,8 +4,8 @@
     python benchmarks/reproduce.py --out DIR --torch          the same arms through PyTorch
     python benchmarks/reproduce.py --out DIR --page PAGE.md   the page of the docs
 
-The first takes minutes on two cores. With `--quick` it takes seconds, but then nothing follows about
-the claims. The others read the files in DIR.
+The first takes minutes on two cores. With `--quick` it takes seconds, but then nothing follows
+about the claims. The others read the files in DIR.
 """
 
 from __future__ import annotations

@@ -112,8 +112,8 @@ class TestFiles:
         [
             ("", "line 1: the file is empty"),
             ("lr,loss\n0.1,1\n0.2,x\n", "line 3: loss must be a number, got 'x'"),
-            ("step,loss\n1,2\n", "columns are chosen with --lr, --loss and --accuracy"),
-            ("step,lr\n1,2\n", "columns are chosen with --lr, --loss and --accuracy"),
+            ("step,loss\n1,2\n", "columns are chosen with --lr, --loss, --accuracy"),
+            ("step,lr\n1,2\n", "columns are chosen with --lr, --loss, --accuracy"),
             ("Wall time,Step,Value\n1,2,3\n", "TensorBoard exports one file per scalar"),
             ("epoch,lr,loss\n0,0.1,\n0,,2.3\n", "rate and loss must be in the same line"),
             ('{"lr": [1, 2], "loss": [1]}', "equally long, got 2 in 'lr', 1 in 'loss'"),
@@ -215,6 +215,27 @@ class TestAnswers:
         result = invoke("file")
         assert result.exit_code == 1
         assert len(result.stderr) < 1500
+
+    def test_lightnings_average_is_undone_where_the_caller_says_so(self):
+        lr, loss = data(curve())
+        averages, average = [], 0.0
+        for k, value in enumerate(loss):
+            average = 0.98 * average + 0.02 * value
+            averages.append(average / (1 - 0.98 ** (k + 2)))
+        Path("a.json").write_text(json.dumps({"lr": lr, "loss": averages}))
+        result = invoke("a.json", "--lightning")
+        assert result.stdout.splitlines()[0] == str(clrcore.suggest_bounds(curve())).splitlines()[0]
+        assert result.stdout != invoke("a.json").stdout
+
+    def test_every_tenth_update(self):
+        lr, loss = data(curve())
+        rows = [f"{x!r},{y!r}" for x, y in zip(lr, loss, strict=True)]
+        Path("a.csv").write_text("\n".join(["lr,loss", *rows]))
+        expected = clrcore.suggest_bounds(clrcore.Curve(lr, loss, updates=10))
+        assert invoke("a.csv", "--updates", "10").stdout == f"{expected}\n"
+        named = [f"{10 * i},{row}" for i, row in enumerate(rows)]
+        Path("b.csv").write_text("\n".join(["batches,lr,loss", *named]))
+        assert invoke("b.csv", "--updates", "batches").stdout == f"{expected}\n"
 
     def test_a_list_of_records(self):
         lr, loss = data(curve())

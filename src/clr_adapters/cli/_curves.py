@@ -1,26 +1,28 @@
-"""Curves from the files of any tool: tables, and lists in JSON."""
+"""Curves from the files of any tool."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 import click
 
 import clrcore
+from clr_adapters import logs
 
-from .. import logs
 from . import _io
 
-COLUMNS = "; columns are chosen with --lr, --loss and --accuracy"
+COLUMNS = "; columns are chosen with --lr, --loss, --accuracy and --updates"
 
 
-def read(file: str, given: Mapping[str, Any]) -> clrcore.Curve:
+def read(file: str, given: Mapping[str, Any], *, lightning: bool = False) -> clrcore.Curve:
     """The curve in a file.
 
     Args:
-        file: A path, or - for the standard input. The file holds what `logs.read_text` reads.
+        file: A path, or - for the standard input, of anything that `clr_adapters.logs` reads.
         given: Arguments of `Curve.from_csv`, those that an option was given for.
+        lightning: Whether the file holds the results of Lightning's finder, as JSON.
 
     Raises:
         click.ClickException: With the name of the file, and the line of a table.
@@ -29,13 +31,18 @@ def read(file: str, given: Mapping[str, Any]) -> clrcore.Curve:
     """
     name = _io.name(file)
     try:
-        curve = logs.read_text(_io.content(file), **given)
+        if ".tfevents." in file:
+            curve = logs.read_log(file, **given)
+        elif lightning:
+            curve = logs.from_lightning(json.loads(_io.content(file)))
+        else:
+            curve = logs.read_text(_io.content(file), **given)
     except RecursionError:
         raise click.ClickException(f"{name}: nested too deeply to be a curve") from None
     except clrcore.TableError as error:
         hint = COLUMNS if error.column is not None else ""
         raise click.ClickException(f"{name}: {error}{hint}") from error
-    except (OSError, TypeError, ValueError) as error:
+    except (ImportError, OSError, TypeError, ValueError) as error:
         if isinstance(error, clrcore.ArgumentError) and error.argument in given:
             raise click.UsageError(_io.explained(error, given)) from error
         raise click.ClickException(f"{name}: {error}") from error

@@ -38,6 +38,11 @@ def content(file: str) -> bytes:
         return bytes(stream.read())
 
 
+def name_or_number(text: str) -> str | int:
+    """The name of a column, or a number."""
+    return int(text) if text.isdecimal() else text
+
+
 def picture(text: str) -> Path:
     """The path in an option. It must end in .png or .svg, in any case."""
     path = Path(text)

@@ -27,6 +27,12 @@ from . import _curves, _io, _text
 @click.option("--loss", metavar="NAME", help="The column of losses.")
 @click.option("--accuracy", metavar="NAME", help="The column of accuracies.")
 @click.option(
+    "--updates",
+    type=_io.name_or_number,
+    metavar="NAME|N",
+    help="The column that counts updates, or the number of updates from line to line.",
+)
+@click.option(
     "--sweep",
     type=click.Choice(["linear", "exponential"]),
     help="How the rates rise. [default: inferred from them]",
@@ -39,6 +45,11 @@ from . import _curves, _io, _text
     "test]",
 )
 @click.option(
+    "--lightning",
+    is_flag=True,
+    help="The files are results of Lightning's lr_find, as JSON; undo their running average.",
+)
+@click.option(
     "--rule",
     default="auto",
     show_default=True,
@@ -49,6 +60,7 @@ from . import _curves, _io, _text
 @click.option("--picture", type=_io.picture, help="Draw it all: a .png or .svg file.")
 def suggest(
     files: tuple[str, ...],
+    lightning: bool,
     rule: str,
     compare: bool,
     as_json: bool,
@@ -57,9 +69,9 @@ def suggest(
 ) -> None:
     """Find the learning rates to train between, from range tests of any tool.
 
-    FILE holds one range test: a table (CSV) with a header and columns of rates and of losses or
-    accuracies, or JSON, a dictionary of such lists or a list of records; - is the standard input.
-    Several files are several seeds of the same setting.
+    FILE holds one range test: a table with columns of rates and of losses or accuracies, JSON (a
+    dictionary of such lists, a list of records, trainer_state.json), JSON lines, or TensorBoard
+    events; - is the standard input. Several files are several seeds of the same setting.
 
     \b
       clrcore suggest seed0.csv seed1.csv seed2.csv --picture range-test.png
@@ -67,7 +79,7 @@ def suggest(
     """  # noqa: D301 - the backspace makes click keep the lines
     _check_different(files)
     given = {name: value for name, value in options.items() if value is not None}
-    curves = [_curves.read(file, given) for file in files]
+    curves = [_curves.read(file, given, lightning=lightning) for file in files]
     answer = _suggest(curves, rule)
     bounds = answer if isinstance(answer, clrcore.Bounds) else None
     rules = _all_rules(curves) if compare else {}
