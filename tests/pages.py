@@ -1,6 +1,6 @@
 """The links of the project's Markdown pages, as a code host follows them.
 
-`python tests/pages.py` asks for the outside ones over the network.
+`python tests/pages.py` requests the outside addresses over the network.
 """
 
 import re
@@ -15,13 +15,13 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("example
 
 
 def prose(text):
-    """A page without its blocks and spans of code, which may look like links and headings."""
+    """A page without blocks and spans of code, which may resemble links and headings."""
     text = re.sub(r"^(```+)[^`\n]*\n.*?^\1 *$", "", text, flags=re.M | re.S)
     return re.sub(r"(`+)(?!`).+?(?<!`)\1(?!`)", "", text)
 
 
 def links(text):
-    """What a page links to and shows: paths, anchors and addresses, in order."""
+    """The targets of a page's links and pictures, in order."""
     text = prose(text)
     inline = re.findall(r"\]\(\s*<?([^()\s>]+)>?(?:\s+\"[^\"]*\")?\s*\)", text)
     defined = re.findall(r"^\[[^\]]+\]:\s*(\S+)", text, flags=re.M)
@@ -40,7 +40,7 @@ def anchors(text):
     for heading in re.findall(r"^#{1,6} +(.+?) *#*$", text, flags=re.M):
         words = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", heading)
         slug = re.sub(r"[^\w\- ]", "", words.lower()).replace(" ", "-")
-        number = sum(one == slug or re.fullmatch(rf"{slug}-\d+", one) is not None for one in found)
+        number = sum(re.fullmatch(rf"{slug}(-\d+)?", other) is not None for other in found)
         found.append(f"{slug}-{number}" if number else slug)
     return found
 
@@ -50,7 +50,7 @@ def is_outside(target):
 
 
 def broken(page, text, root=ROOT):
-    """What is wrong with the links of a page: "target: why" for each."""
+    """The broken links of a page, as "target: reason"."""
     found = []
     for target in links(text):
         if is_outside(target):
@@ -68,19 +68,21 @@ def broken(page, text, root=ROOT):
 
 
 def answers(address):
-    """Whether an address can be read."""
+    """Whether the server has the address."""
     request = urllib.request.Request(address, headers={"User-Agent": "Mozilla/5.0"})
     try:
         with urllib.request.urlopen(request, timeout=30):
             return True
     except urllib.error.HTTPError as error:
-        return error.code not in (404, 410)  # others are of hosts that want a browser
+        return error.code not in (404, 410)  # other codes come from hosts that want a browser
     except OSError:  # no such host, or no network
         return False
 
 
 if __name__ == "__main__":
-    addresses = {one for page in PAGES for one in links(page.read_text("utf-8")) if is_outside(one)}
-    lost = [address for address in sorted(addresses) if not answers(address)]
-    print(f"{len(addresses)} outside addresses, {len(lost)} do not answer", *lost, sep="\n")
-    sys.exit(bool(lost))
+    addresses = {
+        target for page in PAGES for target in links(page.read_text("utf-8")) if is_outside(target)
+    }
+    missing = [address for address in sorted(addresses) if not answers(address)]
+    print(f"{len(addresses)} outside addresses, {len(missing)} do not answer", *missing, sep="\n")
+    sys.exit(bool(missing))

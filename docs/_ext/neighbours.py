@@ -1,7 +1,7 @@
 """README, CONTRIBUTING and CHANGELOG, which lie above docs, as pages of the site.
 
-On a code host `docs/readme.md` and its like point to them; on the site their text is there instead,
-and links to them lead there.
+On a code host, `docs/readme.md` and its like are links to these files. On the site they show the
+text of the files, and links to the files lead to them.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ LINK = re.compile(r"(?<=\]\()(?!\w+:|#)([^()\s#]+)")
 
 
 def inward(target: str) -> str:
-    """Where a link of a page in docs leads on the site: to a neighbour's page if to that."""
+    """The target on the site of a link in docs: the page of a file above docs, or unchanged."""
     return NEIGHBOURS.get(target.removeprefix("../"), target)
 
 
 def moved(target: str) -> str:
-    """Where a link of a neighbour leads on the site, as seen from docs."""
+    """The target on the site of a link in a file above docs."""
     inside = target.removeprefix("docs/")
     return inside if inside != target else inward(f"../{target}")
 
 
 def relinked(text: str, link: Callable[[str], str]) -> str:
-    """A page with the targets of its links changed; blocks of code stay as they are."""
+    """A page with new targets for its links; blocks of code stay unchanged."""
     parts = BLOCK.split(text)
     parts[::2] = [LINK.sub(lambda found: link(found[1]), part) for part in parts[::2]]
     return "".join(parts)
 
 
 def read(app: Sphinx, name: str, source: list[str]) -> None:
-    """Sphinx's hook: change a page's text in place."""
+    """Sphinx's hook: change the text of a page in place."""
     for neighbour, page in NEIGHBOURS.items():
         if page == f"{name}.md":
             path = Path(app.srcdir).parent / neighbour

@@ -1,4 +1,4 @@
-"""The start pages as notebooks: offered for download on the site, and run by `nox -s notebook`.
+"""The start pages as notebooks, for download on the site and for `nox -s notebook`.
 
 python docs/_ext/notebooks.py docs/start.md ...   runs the notebooks of these pages
 """
@@ -19,11 +19,9 @@ FOLDER = "_notebooks"
 
 
 def notebook(text: str) -> Any:
-    """A page of Markdown as a notebook: Python blocks are cells, in their order.
+    """A page of Markdown as a notebook: Python blocks become cells, in their order.
 
-    What a block prints is left out, as the notebook prints it itself, and so are links to other
-    pages, which lead nowhere in a folder of downloads, and comments. Commands of the shell stay
-    text.
+    Output blocks, comments and links to other pages are left out. Shell commands stay text.
     """
     text = re.sub(r"^```output\n.*?^```\n", "", text, flags=re.M | re.S)
     text = re.sub(r"^<!--.*?-->\n", "", text, flags=re.M | re.S)
@@ -34,14 +32,15 @@ def notebook(text: str) -> Any:
         "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}
     }
     for i, cell in enumerate(found.cells):
-        cell["id"] = f"cell-{i}"  # not by chance: the same page gives the same file
+        cell["id"] = f"cell-{i}"  # not random, so that the same page gives the same file
     return found
 
 
 def run(path: Path) -> None:
-    """Run the notebook of a page, in a folder of its own; prints what it printed.
+    """Run the notebook of a page in a temporary folder, and print its output.
 
-    Raises nbclient's CellExecutionError, with the cell and its traceback, if a cell fails.
+    Raises:
+        CellExecutionError: A cell failed; the error has the cell and its traceback.
     """
     from nbclient import NotebookClient
 
@@ -55,16 +54,16 @@ def run(path: Path) -> None:
 
 
 def write(app: Any) -> None:
-    """Sphinx's hook: put the notebooks where the site takes its files from."""
+    """Sphinx's hook: write the notebooks into the site."""
     folder = Path(app.outdir) / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     for page in sorted(Path(app.srcdir).glob(START)):
-        made = notebook(page.read_text(encoding="utf-8"))
-        nbformat.write(made, folder / f"{page.stem}.ipynb")
+        written = notebook(page.read_text(encoding="utf-8"))
+        nbformat.write(written, folder / f"{page.stem}.ipynb")
 
 
 def offer(app: Any, name: str, template: str, context: dict[str, Any], tree: Any) -> None:
-    """Sphinx's hook: tell the template of a start page where its notebook is."""
+    """Sphinx's hook: give the template of a start page the path of its notebook."""
     if Path(f"{name}.md").match(START):
         context["notebook"] = f"{FOLDER}/{name}.ipynb"
 

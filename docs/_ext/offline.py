@@ -1,4 +1,4 @@
-"""Refuses a site whose pages load anything from elsewhere: scripts, fonts, styles, pictures."""
+"""Refuses a site that loads scripts, fonts, styles or pictures from another server."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LOADED_BY_STYLE = re.compile(r"""(?:url\(|@import)\s*["']?((?:https?:)?//[^"')\s
 
 
 def outside(folder: Path) -> list[str]:
-    """What the pages and style sheets in a folder load from elsewhere, as "page: address"."""
+    """The addresses on other servers that pages and style sheets load, as "page: address"."""
     return [
         f"{path.relative_to(folder)}: {address}"
         for pattern, suffix in ((LOADED, "html"), (LOADED_BY_STYLE, "css"))
@@ -27,10 +27,10 @@ def outside(folder: Path) -> list[str]:
 
 
 def check(app: Sphinx, error: Exception | None) -> None:
-    """Sphinx's hook: fail at the end of a build that was well until then."""
+    """Sphinx's hook: fail at the end of a successful build."""
     found = [] if error else outside(Path(app.outdir))
     if found:
-        raise ExtensionError("pages load from elsewhere:\n" + "\n".join(found))
+        raise ExtensionError("pages load from other servers:\n" + "\n".join(found))
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

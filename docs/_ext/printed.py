@@ -1,4 +1,4 @@
-"""Directives for what the program itself prints: `command-help` and `kinds`."""
+"""Directives that print facts of the program: `command-help` and `kinds`."""
 
 from __future__ import annotations
 
