@@ -237,7 +237,9 @@ class Trial:
             return
         if not self._losses:
             raise ValueError(f"the trial at lr={self.lr!r} ended before its first update: {cause}")
-        self.reason = f"the trial ended after {self.step_count} of {self.total_steps}: {cause}"
+        self.reason = (
+            f"the trial ended after {self.step_count} of {self.total_steps} updates: {cause}"
+        )
 
     def _take(self, loss: float, held_out_loss: float | None) -> None:
         self._losses.append(loss)

@@ -91,6 +91,7 @@ def test_the_cost_is_known_beforehand_and_never_exceeded():
     check = clrcore.Confirmation(1e-9, STEPS, max_updates=5 * STEPS + 3)
 
     assert check.most_updates == 5 * STEPS
+    assert repr(check) == "Confirmation(lr=1e-09, num_steps=20, kind='constant') after 0 trials"
     run(check)
     assert check.updates <= check.most_updates
     assert len(check.trials) <= 5
@@ -154,8 +155,8 @@ def test_a_state_between_trials_goes_on_alike():
     run(whole)
     for done in range(len(whole.trials)):
         first = clrcore.Confirmation(0.01, STEPS, total_steps=STEPS)
-        for trial in [next(iter(first)) for _ in range(1)] if done else []:
-            for step, lr in enumerate(trial):
+        for _ in range(done):
+            for step, lr in enumerate(trial := next(first)):
                 trial.record(loss=quadratic(lr, step))
         second = clrcore.Confirmation(0.01, STEPS, total_steps=STEPS)
         second.load_state_dict(json.loads(json.dumps(first.state_dict())))
@@ -186,6 +187,7 @@ def test_a_refused_state_changes_nothing():
         {**state, "version": 2},
         {**state, "num_steps": 30},
         {**state, "more": 1},
+        {**state, "seeds": [1]},
         {**state, "trials": [wrong_trial]},
         {**state, "trials": [*state["trials"], state["trials"][0]]},
         {**state, "trials": [{**state["trials"][0], "losses": ["x"]}]},
@@ -193,6 +195,8 @@ def test_a_refused_state_changes_nothing():
         with pytest.raises(ValueError, match=r"state|trial|losses"):
             check.load_state_dict(wrong)
         assert check.trials == before
+    with pytest.raises(TypeError, match="trials"):
+        check.load_state_dict({**state, "trials": None})
     state["trials"][0]["losses"][0] = 99.0
     assert check.trials == before
 
@@ -282,3 +286,102 @@ def test_wrong_arguments_are_refused_by_name(arguments, error):
     name = next(iter(arguments))
     with pytest.raises(error, match=name):
         clrcore.Confirmation(**{"bounds_or_rate": 0.1, **arguments})
+
+
+def one_trial(num_steps=STEPS):
+    return next(iter(clrcore.Confirmation(0.01, num_steps)))
+
+
+def test_each_rate_is_recorded_once():
+    trial = one_trial()
+    with pytest.raises(RuntimeError, match="take the next rate"):
+        trial.record(loss=1.0)
+    next(trial)
+    with pytest.raises(RuntimeError, match="nothing was recorded"):
+        next(trial)
+    with pytest.raises(TypeError, match="loss"):
+        trial.record(loss="low")
+    trial.record(loss=1.0)
+    assert (trial.step_count, trial.smoothed_loss) == (1, 1.0)
+    for _ in trial:
+        trial.record(loss=2.0)
+    assert trial.next_rates(3) == []
+    with pytest.raises(RuntimeError, match="the trial is over: all 20 updates"):
+        trial.record(loss=1.0)
+
+
+def test_a_block_longer_than_its_rates_is_refused_and_ends_where_the_loss_breaks_down():
+    trial = one_trial()
+    trial.next_rates(3)
+    with pytest.raises(ValueError, match="at most 3"):
+        trial.record_block([1.0] * 4)
+    with pytest.raises(ValueError, match="same length"):
+        trial.record_block([1.0, 1.0], [None])
+    assert trial.record_block([1.0, math.nan, 1.0]) == 2
+    assert trial.reason == "the loss is nan at update 2 of 20"
+    assert trial.result.loss == math.inf
+    assert repr(trial) == "Trial(lr=0.01, seed=0) after 2 of 20 updates"
+
+
+def test_a_held_out_loss_that_is_not_finite_ends_the_trial():
+    trial = one_trial()
+    next(trial)
+    trial.record(loss=1.0, held_out_loss=math.inf)
+
+    assert trial.reason == "the held-out loss is inf at update 1 of 20"
+    assert trial.result.loss == math.inf
+
+
+def test_data_that_end_early_end_the_trial():
+    trial = one_trial()
+    assert trial.smoothed_loss is None
+    with pytest.raises(ValueError, match="before its first update: no data"):
+        trial.end_early("no data")
+    next(trial)
+    trial.record(loss=1.0)
+    trial.end_early("no data")
+    trial.end_early("again")
+
+    assert trial.reason == "the trial ended after 1 of 20 updates: no data"
+
+
+def test_an_answer_at_the_edge_is_warned_about():
+    check = clrcore.Confirmation(1e-9, STEPS)
+    run(check, lambda lr, step: 1.0 if step == 0 else 0.9 - lr)
+
+    assert [warning.kind for warning in check.bounds.warnings] == ["trials_at_edge"]
+
+
+def test_rates_that_break_down_are_followed_by_smaller_rates():
+    check = clrcore.Confirmation(0.01, STEPS)
+    rates = run(check, always_nan)
+
+    assert min(in_steps(rates, 0.01)) == -4
+
+
+def test_a_state_is_of_whole_trials():
+    check = clrcore.Confirmation(0.01, STEPS)
+    trial = next(iter(check))
+    assert check.state_dict()["trials"] == []
+    trial = next(check)
+    next(trial)
+    trial.record(loss=1.0)
+    with pytest.raises(RuntimeError, match="whole trials"):
+        check.state_dict()
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"losses": 3}, TypeError),
+        ({"losses": [None]}, TypeError),
+        ({"seed": -1}, ValueError),
+        ({"lr": -0.1}, ValueError),
+        ({"more": 1}, ValueError),
+    ],
+)
+def test_wrong_trial_data_are_refused_by_name(change, error):
+    data = {"lr": 0.1, "seed": 0, "losses": [1.0, "nan"], "held_out_losses": []}
+    assert clrcore.TrialResult.from_dict(data).to_dict() == data
+    with pytest.raises(error, match=next(iter(change))):
+        clrcore.TrialResult.from_dict({**data, **change})

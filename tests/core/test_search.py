@@ -83,10 +83,25 @@ def test_a_budget_without_room_for_trials_is_refused():
         clrcore.BoundsSearch(default_lr=1e-3, sweep=sweep, max_updates=320)
 
 
-def test_runs_are_handed_out_one_after_the_other():
+def test_the_stage_and_the_curves_are_known():
     search = clrcore.BoundsSearch(default_lr=1e-3)
-    next(search)
-    with pytest.raises(RuntimeError, match="not over"):
+    assert (search.stage, search.seed) == ("range test", None)
+    stages = set()
+    for each in search:
+        stages.add(search.stage.split(" at ")[0])
+        while rates := each.next_rates(16):
+            each.record_block([trained(lr, 0) for lr in rates])
+
+    assert stages == {"range test", "trial"}
+    assert [len(curve) > 100 for curve in search.curves] == [True]
+    assert search.confirmation.trials == search.bounds.trials
+
+
+def test_runs_are_handed_out_one_after_the_other():
+    for seeds in (None, 2):
+        search = clrcore.BoundsSearch(default_lr=1e-3, seeds=seeds)
         next(search)
+        with pytest.raises(RuntimeError, match="not over"):
+            next(search)
     with pytest.raises(RuntimeError, match="not over"):
         search.bounds  # noqa: B018
