@@ -139,7 +139,7 @@ def local_lines(x: Floats, y: Floats, span: float = SPAN, fewest: int = FEWEST) 
     for _ in range(ROBUST_PASSES):
         residual = np.abs(y - fitted)[window]
         typical = np.median(residual, axis=1, keepdims=True)
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             excess = np.where(residual > 0.0, residual / (CUTOFF * typical), 0.0)
         # Half of a window is always within the cutoff, so no window loses all its weight.
         fitted = _line(distance, values, near * (1.0 - np.minimum(excess, 1.0) ** 2) ** 2)

@@ -310,7 +310,7 @@ class TestAnswers:
             (["a.csv", "--rule", "best"], "Error: --rule must be one of 'auto', 'loss', "),
             (
                 ["a.csv", "--rule", "accuracy"],
-                "--rule must be one that the recorded metrics allow",
+                "--rule must be a rule that the recorded metrics allow",
             ),
             (["a.csv", "--picture", "p.pdf"], "'p.pdf' must end in .png or .svg"),
             (["a.csv", "--sweep", "cubic"], "'cubic'"),

@@ -1,143 +1,150 @@
-"""The paper's rule: where accuracy starts to rise, and where it stops to (section 3.3).
+"""The paper's rule: where accuracy starts to rise, and where it stops (section 3.3).
 
-Made for a linear ramp of several epochs and held-out accuracy.
+It is meant for a linear ramp of several epochs and held-out accuracy.
 """
 
 from __future__ import annotations
 
 from ..errors import NoBoundsError
-from .fall import Fall
-from .loss import (
-    BASE_DECADES,
-    TWICE,
-    constant_rate,
-    loss_rule,
-    rate_reasons,
-    rate_span,
-    trainable_span,
-)
-from .reading import Reading
+from .answer import Answer
+from .calibration import fitted
+from .features import Features
+from .intervals import rate_interval, trainable_interval
+from .loss import QUARTER, TWICE, constant_rate, rate_reasons, top_rate
+from .refusals import diagnose, read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..curve import Curve
 
-# "Starts to rise": this part of the rise is made. A linear ramp makes most of it in its first
-# points; an exponential one comes to it through decades in which only noise crosses low levels.
-STARTED_LINEAR, STARTED = 0.1, 0.3
-# "Slows, gets ragged, or falls": on a linear ramp where accuracy is below this part of its rise
-# again, taken back by this many decades, as it falls late. On an exponential one it falls so
-# late that half way from the centre of its plateau to where the rise is lost, halved, is nearer.
-FELL = 0.95
-LATE = 0.15
-
 # A ramp of fewer epochs is not what the paper means by several.
 SEVERAL_EPOCHS = 2.0
+# Bounds of loss and accuracy that are further apart than this factor deserve a warning.
+DISAGREE = 3.0
 
 
-def accuracy_rule(curve: Curve) -> Reading:
+def accuracy_rule(curve: Curve) -> Answer:
     """Bounds from the accuracy of one ramp; the constant rate from its loss where recorded.
 
     Raises NoBoundsError where the accuracy shows no rise.
     """
-    rise = Fall(curve, "accuracy")
-    top, why = _top(rise)
-    warnings = {**rise.warnings(), **_ramp_warnings(curve)}
-    reasons = [why]
-    try:
-        by_loss = None if curve.loss is None else loss_rule(curve)
-    except NoBoundsError:
-        by_loss = None
-    if by_loss is not None:
-        lr, span = by_loss.lr, (by_loss.lr_low, by_loss.lr_high)
-        warnings = {**by_loss.warnings, **warnings}
-        reasons.append("lr is read off the loss of the same ramp: " + by_loss.reasons[0])
-        if by_loss.top < top:
-            top = by_loss.top
+    rise = read(curve, "accuracy")
+    fall, lr = _by_loss(curve)
+    warnings = {**(diagnose(fall) if fall else {}), **diagnose(rise), **_ramp_warnings(curve)}
+    top, reasons = _top(rise, fall)
+    if fall is not None:
+        limit = top_rate(fall, lr) if rise.points.linear else fall.end - TWICE
+        if fall.end_seen and limit < top:
+            top = limit
             reasons.append(
-                f"the loss asks for a lower max_lr, {10**top:.3g}, which is taken: "
-                + by_loss.reasons[-2]
+                f"The loss is lost again around {10**fall.end:.3g} and asks for a lower max_lr, "
+                f"{10**top:.3g}, which is taken."
+            )
+        if top > limit + fitted("late") and 10 ** (top - limit) > DISAGREE:
+            warnings["metrics_disagree"] = (
+                f"loss and accuracy disagree: the loss asks for max_lr={10**limit:.3g}, the "
+                f"accuracy for {10**top:.3g}, which is taken, as the loss keeps its fall up to "
+                "the last rate; confirm it by trial runs"
             )
     else:
-        lr = constant_rate(rise)
-        span = rate_span(rise, lr)
-        reasons.extend(rate_reasons(rise))
-    started = STARTED_LINEAR if rise.linear else STARTED
-    base = rise.before(started)
-    if base < top:
-        reasons.append(
-            f"accuracy has made {started:.0%} of its rise at lr={10**base:.3g}: base_lr is where "
-            "it starts"
-        )
-    else:
-        base = top - BASE_DECADES
-        reasons.append("base_lr is max_lr / 4")
+        fall, lr = rise, constant_rate(rise)
+    span = rate_interval(fall, lr, warnings)
+    reasons.extend(rate_reasons(fall))
+    base, why = _base(rise, top)
+    reasons.append(why)
+    if base >= top:
+        base = top - QUARTER
         warnings["metrics_disagree"] = (
             "loss and accuracy disagree: the loss asks for rates below those at which accuracy "
-            "rises; look at the curve"
+            "rises; base_lr is max_lr / 4 instead; look at the curve"
         )
     if lr < base:
         # A rate that is good for all of a training is worth more than where a ramp shows a rise.
         base = lr
-        reasons.append(f"base_lr is lowered to lr, {10**lr:.3g}")
+        reasons.append(f"base_lr is lowered to lr, {10**lr:.3g}.")
     if lr > top:
         lr = top
-        reasons.append(f"lr is lowered to max_lr, {10**lr:.3g}")
-    return Reading(
+        reasons.append(f"lr is lowered to max_lr, {10**lr:.3g}.")
+    return Answer(
         base=base,
         lr=lr,
         top=top,
         lr_span=(min(span[0], lr), max(span[1], lr)),
-        top_span=trainable_span(rise, top),
+        top_span=trainable_interval(rise, top),
         reasons=reasons,
         warnings=warnings,
     )
 
 
-def _top(rise: Fall) -> tuple[float, str]:
-    """Log10 of max_lr, and why."""
-    if rise.linear:
-        fell = rise.after(FELL)
-        top = fell - LATE
-        why = f"accuracy falls below {FELL:.0%} of its rise again at lr={10**fell:.3g}"
-        falls = rise.cut or rise.loses(FELL)
-    else:
+def _by_loss(curve: Curve) -> tuple[Features | None, float]:
+    """The features of the loss and its constant rate, where it carries an answer."""
+    if curve.loss is None:
+        return None, 0.0
+    try:
+        fall = read(curve, "loss")
+        return fall, constant_rate(fall)
+    except NoBoundsError:
+        return None, 0.0
+
+
+def _top(rise: Features, fall: Features | None) -> tuple[float, list[str]]:
+    """Log10 of max_lr by the accuracy, and why."""
+    last = rise.edges[1] - fitted("late")
+    if not rise.points.linear:
+        # Accuracy falls so late there that half way to where its rise is lost is nearer.
         top = 0.5 * (rise.centre + rise.end) - TWICE
         why = (
-            f"accuracy is highest round lr={10**rise.centre:.3g} and has lost its rise at "
-            f"{10**rise.end:.3g}"
+            f"Accuracy is highest around {10**rise.centre:.3g} and loses its rise around "
+            f"{10**rise.end:.3g}: max_lr is {10**top:.3g}."
         )
-        falls = rise.recovers
-    if not falls:
-        # The sweep's edge is no answer; what is known to train lies well below it.
-        top = min(top, rise.edges[1] - TWICE)
+        seen = rise.end_seen
+    else:
+        # Where the loss keeps its fall, as that of a normalised network does, a slow decline of
+        # accuracy is the noise of large rates and not their limit.
+        level = 0.5 if fall is not None and not fall.end_seen else fitted("fell")
+        end = rise.after(level)
+        top = end - fitted("late")
         why = (
-            f"accuracy has not fallen again up to lr={10 ** rise.edges[1]:.3g}, and max_lr is at "
-            "most half of that"
+            f"Accuracy falls below {level:.0%} of its rise again at {10**end:.3g}, which shows "
+            f"late on a ramp: max_lr is {10**top:.3g}."
         )
-    return top, f"{why}: max_lr is {10**top:.3g}"
+        seen = rise.points.lost or rise.loses(level)
+    if seen or top < last:
+        return top, [why]
+    # The sweep's edge is no answer.
+    return last, [
+        f"Accuracy has not fallen again up to {10 ** rise.edges[1]:.3g}: max_lr is at most "
+        f"{10**last:.3g}."
+    ]
+
+
+def _base(rise: Features, top: float) -> tuple[float, str]:
+    """Log10 of base_lr, and why."""
+    started = fitted("started_linear" if rise.points.linear else "started")
+    base = rise.before(started)
+    if base < top:
+        why = f"Accuracy reaches {started:.0%} of its rise at {10**base:.3g}, which is base_lr."
+        return base, why
+    return base, "base_lr is max_lr / 4, as in the paper."
 
 
 def _ramp_warnings(curve: Curve) -> dict[str, str]:
-    """What about the ramp is not as the rule wants it; its length belongs to base_lr."""
-    updates = curve.num_updates
+    """What about the ramp is not as the rule wants it, and what base_lr depends on."""
+    updates, epoch = curve.num_updates, curve.steps_per_epoch
     length = f"{updates} updates"
-    if curve.steps_per_epoch is not None:
-        length += f" ({updates / curve.steps_per_epoch:.3g} epochs)"
+    if epoch is not None:
+        length += f" ({updates / epoch:.3g} epochs)"
     found = {
         "ramp_length": f"base_lr belongs to a ramp of {length}: on a longer ramp accuracy starts "
         "to rise at a smaller rate; max_lr / 4 depends on it less"
     }
-    if curve.sweep != "linear":
-        found["ramp_shape"] = "the accuracy rule is made for a linear ramp, and this one is not"
-    if curve.steps_per_epoch is not None and updates < SEVERAL_EPOCHS * curve.steps_per_epoch:
+    if epoch is not None and updates < SEVERAL_EPOCHS * epoch:
         found["ramp_shape"] = (
-            f"the accuracy rule is made for ramps of several epochs, and this one has {length}"
+            f"the accuracy rule is meant for ramps of several epochs, and this ramp has {length}"
         )
-    if curve.held_out is None:
-        found["not_held_out"] = "the accuracy is not known to be of held-out data"
-    elif not curve.held_out:
-        found["not_held_out"] = (
-            "the accuracy is of the training data, and the rule is made for held-out data"
-        )
+    elif curve.sweep != "linear":
+        found["ramp_shape"] = "the accuracy rule is meant for a linear ramp, and this is none"
+    if not curve.held_out:
+        known = "is of the training data" if curve.held_out is False else "may be of training data"
+        found["not_held_out"] = f"the accuracy {known}, and the rule is meant for held-out data"
     return found

@@ -162,7 +162,7 @@ class Bounds(Value):
 
     def explain(self) -> str:
         """The answer in words, with its reasons and warnings."""
-        return "\n".join([*self._summary(), *(f"because {reason}" for reason in self.reasons)])
+        return "\n".join([*self._lines(), "reasons:", *(f"- {text}" for text in self.reasons)])
 
     def to_dict(self) -> dict[str, Any]:
         """The bounds as plain data, valid as JSON."""
@@ -210,19 +210,29 @@ class Bounds(Value):
         )
 
     def __str__(self) -> str:
-        more = ["explain() says how the rule came to these rates"] if self.reasons else []
-        return "\n".join([*self._summary(), *more])
+        return "\n".join(self._lines(more="; explain() gives the reasons"))
 
-    def _summary(self) -> list[str]:
-        low, high = self.lr_interval
-        least, most = self.max_lr_interval
+    def _lines(self, more: str = "") -> list[str]:
+        trials = len(self.trials)
+        confirmed = (
+            f"confirmed or moved by {trials} trial runs"
+            if trials
+            else "not confirmed by trial runs"
+        )
         return [
-            f"cycle between base_lr={self.base_lr:.3g} and max_lr={self.max_lr:.3g}, "
-            f"or train at a constant lr={self.lr:.3g} (rule: {self.rule})",
-            f"the best constant rate lies between {low:.3g} and {high:.3g}; "
-            f"the largest rate that trains between {least:.3g} and {most:.3g}",
+            f"lr={self.lr:.3g} for a constant rate"
+            + _expected("the best rate is", self.lr_interval),
+            f"base_lr={self.base_lr:.3g}, max_lr={self.max_lr:.3g} for cycles"
+            + _expected("the largest rate that trains is", self.max_lr_interval),
+            f"rule: {self.rule}; {confirmed}{more}",
             *(f"warning: {warning}" for warning in self.warnings),
         ]
+
+
+def _expected(what: str, interval: tuple[float, float]) -> str:
+    """Where a rate is expected; nothing for rules that do not know."""
+    low, high = interval
+    return f"; {what} expected between {low:.3g} and {high:.3g}" if low < high else ""
 
 
 def _sentences(name: str, value: object) -> tuple[str, ...]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .._values import Value
+from typing import NamedTuple
+
 from . import peers
 from .accuracy import accuracy_rule
 from .loss import loss_rule
@@ -12,23 +13,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..curve import Curve
-    from .reading import Reading
+    from .answer import Answer
 
 
-class Rule(Value):
-    """How one curve is read: function, the metric it needs, and what it does in a line."""
+class Rule(NamedTuple):
+    """How one curve is read.
 
-    __slots__ = ("description", "function", "needs")
-    function: Callable[[Curve], Reading]
-    needs: str
+    Attributes:
+        function: Gives the answer for one curve.
+        metric: The metric that it needs, "loss" or "accuracy".
+        description: What it does.
+    """
+
+    function: Callable[[Curve], Answer]
+    metric: str
     description: str
-
-    def __init__(self, function: Callable[[Curve], Reading], needs: str, description: str) -> None:
-        self._set(function=function, needs=needs, description=description)
 
 
 RULES = {
-    "loss": Rule(loss_rule, "loss", "where the loss has fallen most, corrected for lag"),
+    "loss": Rule(loss_rule, "loss", "where the loss falls most, corrected for the sweep's length"),
     "accuracy": Rule(accuracy_rule, "accuracy", "the paper's: where accuracy rises and falls"),
     "steepest": Rule(peers.steepest, "loss", "fastai's steep: fastest fall per log rate"),
     "valley": Rule(peers.valley, "loss", "fastai's valley: middle of the longest fall"),
@@ -37,16 +40,8 @@ RULES = {
     "torch_lr_finder": Rule(peers.torch_lr_finder, "loss", "fastest fall per point"),
     "ignite": Rule(peers.ignite, "loss", "fastest fall per point before the lowest loss"),
     "lightning": Rule(peers.lightning, "loss", "from 2.5.3 on: fastest fall per rate"),
-    "lightning_before_2_5_3": Rule(peers.lightning_before, "loss", "fastest fall per point"),
     "ktrain_minimum": Rule(peers.ktrain_minimum, "loss", "rate of the lowest loss / 5"),
-    "ktrain_gradient": Rule(peers.ktrain_gradient, "loss", "fastest fall, 32 points early"),
     "keras_lr_finder": Rule(peers.keras_lr_finder, "loss", "largest fall over 20 points"),
-    "pytorch_forecasting": Rule(
-        peers.pytorch_forecasting, "loss", "fastest fall per point, smoothed over the rate"
-    ),
-    "neuralprophet": Rule(peers.neuralprophet, "loss", "mean of two fastest falls"),
-    "kneed_concave": Rule(peers.knee, "loss", "Kneedle's shoulder, where the fall begins"),
-    "kneed_convex": Rule(peers.elbow, "loss", "Kneedle's elbow, where the fall ends"),
 }
 
 
@@ -61,4 +56,4 @@ def bound_rules() -> dict[str, tuple[str, str]]:
         >>> clrcore.bound_rules()["minimum"]
         ("fastai's minimum: rate of the lowest loss / 10", 'loss')
     """
-    return {name: (rule.description, rule.needs) for name, rule in RULES.items()}
+    return {name: (rule.description, rule.metric) for name, rule in RULES.items()}

@@ -1,0 +1,103 @@
+"""The fitted numbers of the rules. `python benchmarks/bounds.py FOLDER --fit` reproduces them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Number(NamedTuple):
+    """A fitted number.
+
+    Attributes:
+        value: The value in use.
+        meaning: What it means, with its unit.
+        tried: The smallest and the largest value tried.
+        halved: Points of score lost with half the value.
+        doubled: Points of score lost with twice the value.
+    """
+
+    value: float
+    meaning: str
+    tried: tuple[float, float]
+    halved: float
+    doubled: float
+
+
+NUMBERS = {
+    "centre_power": Number(
+        6.0,
+        "a point that has reached this fraction of the fall has a weight of its power in the "
+        "centre: half of the fall counts for a sixtieth, nine tenths for a half",
+        (1.0, 24.0),
+        0.0,
+        0.0,
+    ),
+    "trained": Number(
+        0.3,
+        "decades by which an endlessly slow exponential sweep reads too high, as the network comes "
+        "to each rate already trained by those before",
+        (0.0, 1.0),
+        0.0,
+        0.0,
+    ),
+    "trained_linear": Number(
+        0.4, "the same for a linear sweep, which trains more", (0.0, 1.2), 0.0, 0.0
+    ),
+    "lag_updates": Number(
+        4.0,
+        "updates by which the loss answers late to a rate; times decades per update it is the "
+        "lag of an exponential sweep",
+        (0.0, 12.0),
+        0.0,
+        0.0,
+    ),
+    "end_weight": Number(
+        4.0,
+        "times decades per update: the weight of where the fall is lost again, beside the centre",
+        (0.0, 12.0),
+        0.0,
+        0.0,
+    ),
+    "plateau": Number(
+        0.9,
+        "decades above 80 % of the fall after which a plateau says no more about the best rate",
+        (0.3, 3.0),
+        0.0,
+        0.0,
+    ),
+    "started": Number(
+        0.3,
+        "fraction of the rise at which accuracy has started to rise on an exponential ramp, where "
+        "noise alone crosses low levels",
+        (0.05, 0.6),
+        0.0,
+        0.0,
+    ),
+    "started_linear": Number(0.1, "the same on a linear ramp", (0.02, 0.4), 0.0, 0.0),
+    "fell": Number(
+        0.95, "fraction of the rise below which accuracy has fallen again", (0.5, 0.99), 0.0, 0.0
+    ),
+    "late": Number(
+        0.15, "decades by which accuracy falls late on a linear ramp", (0.0, 0.6), 0.0, 0.0
+    ),
+    "lr_below": Number(
+        0.42, "decades from lr down to the best constant rate, 19 of 20", (0.1, 2.0), 0.0, 0.0
+    ),
+    "lr_above": Number(0.70, "decades from lr up to it, 19 of 20", (0.1, 2.0), 0.0, 0.0),
+    "lr_below_unsure": Number(0.45, "lr_below where a warning says so", (0.1, 2.0), 0.0, 0.0),
+    "lr_above_unsure": Number(1.1, "lr_above where a warning says so", (0.1, 2.0), 0.0, 0.0),
+    "trains_below": Number(
+        0.65,
+        "decades from where the fall is lost down to the largest rate that trains",
+        (0.1, 2.0),
+        0.0,
+        0.0,
+    ),
+    "trains_above": Number(0.6, "decades from there up to it", (0.1, 2.0), 0.0, 0.0),
+    "trains_above_open": Number(0.8, "the same where the end was not seen", (0.1, 2.0), 0.0, 0.0),
+}
+
+
+def fitted(name: str) -> float:
+    """The value of a fitted number."""
+    return NUMBERS[name].value

@@ -1,0 +1,45 @@
+"""How far the best constant rate and the largest rate that trains may be from the answer."""
+
+from __future__ import annotations
+
+import math
+
+from .. import smoothing
+from .calibration import fitted
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .features import Features
+
+# A curve that goes on for so many decades after it has diverged was not ended by that.
+SOON = 0.3
+# An answer with any of these warnings is less sure.
+UNSURE = frozenset({"end_not_reached", "few_points", "slow_start", "start_not_seen"})
+
+
+def rate_interval(
+    features: Features, lr: float, warnings: Mapping[str, str]
+) -> tuple[float, float]:
+    """Where the best constant rate is expected; log10 rates, `lr` included."""
+    below, above = fitted("lr_below"), fitted("lr_above")
+    if UNSURE & warnings.keys():
+        below, above = fitted("lr_below_unsure"), fitted("lr_above_unsure")
+    return _inside(features, lr - below, lr + above, lr)
+
+
+def trainable_interval(features: Features, top: float) -> tuple[float, float]:
+    """Where the largest rate that trains is expected; log10 rates, `top` included."""
+    above = fitted("trains_above") if features.end_seen else fitted("trains_above_open")
+    return _inside(features, features.end - fitted("trains_below"), features.end + above, top)
+
+
+def _inside(features: Features, low: float, high: float, rate: float) -> tuple[float, float]:
+    """The interval within the rates of the sweep, and with the rate in it."""
+    first, last = features.edges
+    if features.points.lost:
+        # A test ends soon after it has diverged, and its last rate is not the sweep's top then.
+        top = float(smoothing.log_rates(features.points.curve.lr)[-1])
+        last = top if top > last + SOON else math.inf
+    return min(max(low, first), rate), max(min(high, last), rate)
