@@ -24,10 +24,9 @@ import clrcore
 from clrcore.arguments import check_bool, check_seeds, refuse
 
 from .torch import PolicyLR
-from .torch._generators import seed_global
 from .torch._progress import progress_bar
 from .torch._snapshot import Snapshot
-from .torch.trainers import CycleJudge, TrainerSweep
+from .torch.trainers import CycleJudge, TrainerSweep, curves_of
 
 PACKAGES = ["lightning.pytorch", "pytorch_lightning"]
 
@@ -113,44 +112,29 @@ class CycleEnds(lightning.Callback):  # type: ignore[misc,name-defined]
         super().__init__()
         if not isinstance(metric, str):
             refuse(TypeError, "metric", "the name of a logged metric", metric)
-        self._judge = CycleJudge(monitor, average)
-        self._metric = metric
+        self._judge, self._metric = CycleJudge(monitor, average), metric
         self._snapshots = None if snapshots is None else os.fspath(snapshots)
-        self._scheduler: PolicyLR | None = None
-
-    @property
-    def ends(self) -> list[dict[str, Any]]:
-        """A dictionary per cycle."""
-        return self._judge.ends
-
-    @property
-    def average(self) -> dict[str, torch.Tensor]:
-        """The averaged weights."""
-        return self._judge.average
+        self._scheduler: Any = None
+        self.ends, self.average = self._judge.ends, self._judge.average
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Find the scheduler."""
         schedulers = [config.scheduler for config in trainer.lr_scheduler_configs]
-        found = next((each for each in schedulers if isinstance(each, PolicyLR)), None)
-        self._scheduler = self._judge.start(found)
+        found = [scheduler for scheduler in schedulers if isinstance(scheduler, PolicyLR)]
+        self._scheduler = self._judge.start(found[0] if found else None)
 
-    def on_train_batch_start(
-        self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_start(self, *_: Any) -> None:
         """Warn where a cycle has ended without the validation that was to judge it."""
         if self._judge.monitor is not None and self._is_due():
-            assert self._scheduler is not None
             warnings.warn(
-                f"a cycle ended at update {self._scheduler.last_epoch} without validation, and was "
-                "not judged; use Trainer(val_check_interval=policy.period * "
-                "accumulate_grad_batches, check_val_every_n_epoch=None)",
+                "a cycle has ended without validation, and was not judged; use "
+                "Trainer(val_check_interval=policy.period * accumulate_grad_batches, "
+                "check_val_every_n_epoch=None)",
                 UserWarning,
                 stacklevel=2,
             )
 
-    def on_train_batch_end(
-        self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, *_: Any) -> None:
         """Note the end of a cycle that nothing is to judge."""
         if self._judge.monitor is None and self._is_due():
             self._end(trainer, pl_module, None)
@@ -176,13 +160,12 @@ class CycleEnds(lightning.Callback):  # type: ignore[misc,name-defined]
         return self._scheduler is not None and self._judge.ended(self._scheduler) is not None
 
     def _end(self, trainer: Any, module: nn.Module, metric: Any) -> None:
-        assert self._scheduler is not None
         end = self._judge.judge(self._scheduler, module, metric)
         if end.get("action") == "stop":
             trainer.should_stop = True
         if self._snapshots is not None:
-            names = {name: end[name] for name in ("cycle", "updates")}
-            trainer.save_checkpoint(self._snapshots.format(**names))
+            path = self._snapshots.format(cycle=end["cycle"], updates=end["updates"])
+            trainer.save_checkpoint(path)
 
 
 def range_test(
@@ -226,48 +209,48 @@ def range_test(
     Source: Smith, "Cyclical Learning Rates for Training Neural Networks", arXiv 1506.01186,
     section 3.3.
     """
-    if not isinstance(trainer, lightning.Trainer) and not hasattr(trainer, "fit_loop"):
+    if not hasattr(trainer, "fit_loop"):
         refuse(TypeError, "trainer", "a Trainer of Lightning", trainer)
-    check_bool("stop", stop)
-    check_bool("progress", progress)
-    checked_seeds = check_seeds("seeds", seeds)
-    clrcore.RangeTest.check_data("train_dataloaders", train_dataloaders, checked_seeds)
-    options = {"steps_per_epoch": steps_per_epoch, "stop_diverged": stop}
-    clrcore.RangeTest(sweep, **options)  # type: ignore[arg-type]  # raises before anything runs
+    options = {"steps_per_epoch": steps_per_epoch, "stop_diverged": check_bool("stop", stop)}
+    test = clrcore.RangeTest(sweep, **options)  # type: ignore[arg-type]
+    test.check_data("train_dataloaders", train_dataloaders, check_seeds("seeds", seeds))
+    shown = check_bool("progress", progress) and trainer.is_global_zero
     launcher = trainer.strategy.launcher
-    if launcher is not None and "MultiProcessing" in type(launcher).__name__:
+    if launcher is not None and "Subprocess" not in type(launcher).__name__:
         refuse(ValueError, "trainer", "a Trainer that starts no processes in fit", launcher)
-    curves = []
-    for seed in [None] if checked_seeds is None else checked_seeds:
-        with _no_trace(trainer, module, train_dataloaders, datamodule) as recorder:
-            recorder.options, recorder.sweep = options, sweep
-            if seed is not None:
-                seed_global(seed + trainer.global_rank)
-            name = "range test" if seed is None else f"range test, seed {seed}"
-            total = clrcore.RangeTest(sweep).total_steps
-            with progress_bar(total, name, show=progress and trainer.is_global_zero) as bar:
-                recorder.bar = bar
-                try:
-                    trainer.fit(module, train_dataloaders, datamodule=datamodule)
-                except SystemExit:
-                    if isinstance(recorder.failure, KeyboardInterrupt):
-                        raise recorder.failure from None  # the trainer turns it into an exit
-                    raise
-            curves.append(recorder.curve())
-    return curves if seeds is not None else curves[0]
+
+    def run(name: str) -> clrcore.Curve:
+        with (
+            progress_bar(test.total_steps, name, show=shown) as bar,
+            _no_trace(trainer, module, train_dataloaders, datamodule),
+        ):
+            recorder = _Recorder(trainer, test.sweep, options, bar)
+            try:
+                trainer.fit(module, train_dataloaders, datamodule=datamodule)
+            except SystemExit as end:  # the trainer turns a Ctrl-C into it
+                raise recorder.failure or end from None
+            return recorder.run.finish(test.data_end("train_dataloaders"))
+
+    return curves_of(seeds, trainer.global_rank, run)
 
 
 class _Recorder(lightning.Callback):  # type: ignore[misc,name-defined]
     """The only callback during a range test: it sets the rates and takes the losses."""
 
-    _run: TrainerSweep
+    run: TrainerSweep
+    failure: BaseException | None = None
 
-    def __init__(self) -> None:
-        self.options: dict[str, Any] = {}
-        self.sweep: clrcore.Policy | None = None
-        self.bar: Any = None
-        self.failure: BaseException | None = None
-        self._updates = 0
+    def __init__(
+        self, trainer: Any, sweep: clrcore.Policy, options: dict[str, Any], bar: Any
+    ) -> None:
+        self._sweep, self._options, self._bar = sweep, options, bar
+        loop = trainer.fit_loop
+        # New loops: the progress of the old loops is not touched.
+        trainer.fit_loop = type(loop)(trainer, max_epochs=loop.max_epochs)
+        trainer.fit_loop.epoch_loop = type(loop.epoch_loop)(trainer, max_steps=loop.max_steps)
+        trainer.state, trainer.callbacks = type(trainer.state)(), [self]
+        trainer.loggers = [DummyLogger()] if trainer.loggers else []
+        trainer.limit_val_batches = trainer.num_sanity_val_steps = 0
 
     def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
         trainer.callbacks[:] = [self]  # the module's own were added a moment ago
@@ -279,21 +262,19 @@ class _Recorder(lightning.Callback):  # type: ignore[misc,name-defined]
         # Only now: the module may have asked for the length of the training to make them.
         trainer.strategy.lr_scheduler_configs = []
         trainer.fit_loop.max_epochs = trainer.fit_loop.epoch_loop.max_steps = -1
-        test = clrcore.RangeTest(self.sweep, **self.options)
-        if self.options["steps_per_epoch"] is None and trainer.num_training_batches < float("inf"):
-            length = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
-            test = clrcore.RangeTest(self.sweep, **{**self.options, "steps_per_epoch": length})
-        self._run = TrainerSweep(
-            test,
+        batches, options = trainer.num_training_batches, dict(self._options)
+        if options["steps_per_epoch"] is None and batches < float("inf"):
+            options["steps_per_epoch"] = math.ceil(batches / trainer.accumulate_grad_batches)
+        self._updates = 0
+        self.run = TrainerSweep(
+            clrcore.RangeTest(self._sweep, **options),
             trainer.optimizers[0],
             mean=lambda losses: trainer.strategy.reduce(losses, reduce_op="mean"),
-            bar=self.bar,
+            bar=self._bar,
         )
 
-    def on_train_batch_start(
-        self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int
-    ) -> None:
-        self._run.set_rate()
+    def on_train_batch_start(self, *_: Any) -> None:
+        self.run.set_rate()
 
     def on_before_backward(self, trainer: Any, pl_module: Any, loss: torch.Tensor) -> None:
         scaler = getattr(trainer.precision_plugin, "scaler", None)
@@ -301,12 +282,12 @@ class _Recorder(lightning.Callback):  # type: ignore[misc,name-defined]
             loss = loss / scaler.get_scale()
         if pl_module.automatic_optimization:  # the trainer has divided it by their number
             loss = loss * trainer.accumulate_grad_batches
-        self._run.add_loss(loss)
+        self.run.add_loss(loss)
 
-    def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
+    def on_before_optimizer_step(self, trainer: Any, *_: Any) -> None:
         self._updates += 1
-        self._run.set_rate()  # a module may make several updates per batch by hand
-        trainer.should_stop = self._run.count_update()
+        self.run.set_rate()  # a module may make several updates per batch by hand
+        trainer.should_stop = self.run.count_update()
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         if not self._updates:
@@ -316,13 +297,10 @@ class _Recorder(lightning.Callback):  # type: ignore[misc,name-defined]
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
         self.failure = exception
 
-    def curve(self) -> clrcore.Curve:
-        return self._run.finish(clrcore.RangeTest.data_end("train_dataloaders"))
-
 
 @contextmanager
-def _no_trace(trainer: Any, module: Any, data: Any, datamodule: Any) -> Iterator[_Recorder]:
-    """The trainer with nothing but a recorder; at the end everything is as it was."""
+def _no_trace(trainer: Any, module: Any, data: Any, datamodule: Any) -> Iterator[None]:
+    """At the end, the trainer and what it trains are as they were."""
     snapshot = Snapshot()
     snapshot.take_generators()
     snapshot.take(module)
@@ -331,17 +309,8 @@ def _no_trace(trainer: Any, module: Any, data: Any, datamodule: Any) -> Iterator
     owners = [*_parts(trainer), module, *([] if datamodule is None else [datamodule])]
     held = [(owner, dict(vars(owner))) for owner in owners]
     handler = signal.getsignal(signal.SIGINT)
-    recorder = _Recorder()
     try:
-        loop = trainer.fit_loop
-        # New loops: the progress of the old loops is not touched.
-        trainer.fit_loop = type(loop)(trainer, max_epochs=loop.max_epochs)
-        trainer.fit_loop.epoch_loop = type(loop.epoch_loop)(trainer, max_steps=loop.max_steps)
-        trainer.state = type(trainer.state)()
-        trainer.callbacks = [recorder]
-        trainer.loggers = [DummyLogger()] if trainer.loggers else []
-        trainer.limit_val_batches = trainer.num_sanity_val_steps = 0
-        yield recorder
+        yield
     finally:
         for owner, attributes in held:
             vars(owner).clear()

@@ -272,6 +272,12 @@ class Two(Net):
         return [torch.optim.SGD(self.parameters(), lr=0.1) for _ in range(2)]
 
 
+def test_a_strategy_that_starts_processes_in_fit_is_refused(tmp_path):
+    trainer = make_trainer(tmp_path, devices=2, strategy="ddp_spawn")
+    with pytest.raises(ValueError, match="trainer must be a Trainer that starts no processes"):
+        adapter.range_test(trainer, Net(), loader(), sweep=SWEEP, progress=False)
+
+
 @pytest.mark.parametrize(
     ("change", "kind", "message"),
     [
@@ -353,7 +359,7 @@ def test_weights_are_averaged_at_the_ends_of_cycles(tmp_path):
 def test_a_cycle_that_ends_without_validation_is_warned_of(tmp_path):
     ends = adapter.CycleEnds(clrcore.CycleMonitor(POLICY, "min"))
     trainer = make_trainer(tmp_path, callbacks=[ends], max_epochs=1)
-    with pytest.warns(UserWarning, match="ended at update 10 without validation"):
+    with pytest.warns(UserWarning, match="a cycle has ended without validation"):
         trainer.fit(Net(), loader(), loader())
 
 

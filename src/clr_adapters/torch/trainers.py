@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -12,8 +12,16 @@ from torch import nn
 from torch.optim import Optimizer
 
 import clrcore
-from clrcore.arguments import check_bool, check_float, check_keys, check_version, refuse
+from clrcore.arguments import (
+    check_bool,
+    check_float,
+    check_keys,
+    check_seeds,
+    check_version,
+    refuse,
+)
 
+from ._generators import keep_global_states, seed_global
 from ._groups import set_rates
 from ._progress import advance
 from ._training import group_ratios
@@ -83,6 +91,25 @@ class TrainerSweep:
         advance(self._bar, self.test.record_block(losses), lr, self.test.smoothed_loss)
 
 
+def curves_of(
+    seeds: int | Sequence[int] | None, rank: int, run: Callable[[str], clrcore.Curve]
+) -> clrcore.Curve | list[clrcore.Curve]:
+    """The curve of `run`, called with a name for its progress bar, or a list with one per seed."""
+    checked = check_seeds("seeds", seeds)
+    if checked is None:
+        return run("range test")
+    curves = []
+    for seed in checked:
+        states = keep_global_states()
+        seed_global(seed + rank)
+        try:
+            curves.append(run(f"range test, seed {seed}"))
+        finally:
+            for put_back in states:
+                put_back()
+    return curves
+
+
 class CycleJudge:
     """What happens at the ends of cycles: it judges, lowers the rates and averages the weights.
 
@@ -150,8 +177,9 @@ class CycleJudge:
         factor = check_float("state['factor']", state["factor"], 0.0, 1.0)
         if self.monitor is not None:
             self.monitor.load_state_dict(state["monitor"])
-        self.ends, self.average = copy.deepcopy(state["ends"]), dict(state["average"])
-        self.factor = factor
+        self.ends[:], self.factor = copy.deepcopy(state["ends"]), factor
+        self.average.clear()
+        self.average.update(state["average"])
 
     def _average_in(self, weights: dict[str, torch.Tensor]) -> None:
         count = len(self.ends) + 1

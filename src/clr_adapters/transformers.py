@@ -1,0 +1,269 @@
+"""Hugging Face's Trainer: a policy in `create_scheduler`, a range test, and the ends of cycles."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch.optim.lr_scheduler import LambdaLR
+
+import clrcore
+from clrcore.arguments import check_bool, refuse
+
+try:
+    import transformers
+except ImportError as error:
+    raise ImportError(
+        f'clr_adapters.transformers needs it: pip install "clrcore[transformers]" ({error})'
+    ) from error
+
+from .torch import PolicyLR
+from .torch._progress import progress_bar
+from .torch._snapshot import Snapshot
+from .torch.trainers import CycleJudge, TrainerSweep, curves_of
+
+# Where a checkpoint keeps the state of CycleEnds.
+STATE = "clrcore.CycleEnds"
+
+
+class PolicyMixin:
+    """Gives a Trainer class a policy: `class MyTrainer(PolicyMixin, Trainer)`.
+
+    The Trainer makes its optimizer with its own parameter groups, and the scheduler for it.
+
+    Args:
+        policy: A policy for all groups, a list with a policy for each group, or a function that
+            takes the number of updates of the training and returns a policy.
+        momentum: As in `PolicyLR`.
+        proportional: As in `PolicyLR`.
+
+    Raises:
+        ValueError: `optimizers` holds a scheduler; its optimizer would not be the Trainer's.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        policy: clrcore.Policy | Sequence[clrcore.Policy] | Callable[[int], clrcore.Policy],
+        momentum: Any = None,
+        proportional: bool = False,
+        **options: Any,
+    ) -> None:
+        if options.get("optimizers", (None, None))[1] is not None:
+            allowed = "a pair of an optimizer and None, as the policy gives the scheduler"
+            refuse(ValueError, "optimizers", allowed, options["optimizers"])
+        self.policy, self._options = policy, {"momentum": momentum, "proportional": proportional}
+        super().__init__(*args, **options)
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        """The Trainer's hook: a `PolicyLR` of its optimizer."""
+        trainer: Any = self
+        if trainer.lr_scheduler is None:
+            policy = self.policy
+            if callable(policy) and not isinstance(policy, clrcore.Policy):
+                policy = policy(num_training_steps)
+            optimizer = trainer.optimizer if optimizer is None else optimizer
+            trainer.lr_scheduler = PolicyLR(optimizer, policy, **self._options)
+            trainer._created_lr_scheduler = True  # the Trainer makes another for its next training
+        return trainer.lr_scheduler
+
+
+class PolicyTrainer(PolicyMixin, transformers.Trainer):  # type: ignore[misc]
+    """`transformers.Trainer` with a policy: `PolicyTrainer(model, args, policy=policy, ...)`."""
+
+
+class CycleEnds(transformers.TrainerCallback):  # type: ignore[misc]
+    """Evaluates, judges, saves, lowers the rates or stops each time a cycle is complete.
+
+    The state travels with the Trainer's checkpoints.
+
+    Args:
+        monitor: Judges the metric of an evaluation at the end of each cycle: "lower" multiplies
+            the rates from the next update on, "stop" ends the training. None judges nothing.
+        metric: Name of the metric to judge, as `evaluate` returns it.
+        save: Whether to save a checkpoint at the end of each cycle.
+
+    Attributes:
+        ends: A dictionary per cycle: cycle (from 0), updates, and with a monitor metric, action,
+            factor and reason.
+
+    Raises:
+        TypeError: An argument has a wrong type.
+    """
+
+    def __init__(
+        self,
+        monitor: clrcore.CycleMonitor | None = None,
+        *,
+        metric: str = "eval_loss",
+        save: bool = False,
+    ) -> None:
+        if not isinstance(metric, str):
+            refuse(TypeError, "metric", "the name of a metric of evaluate", metric)
+        self._judge = CycleJudge(monitor, average=False)
+        self._metric, self._save = metric, check_bool("save", save)
+        self.ends = self._judge.ends
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **others: Any) -> None:
+        """Refuse other schedulers, and go to the state of a checkpoint."""
+        if STATE in state.stateful_callbacks:
+            self._judge.load_state_dict(state.stateful_callbacks[STATE])
+        scheduler = self._judge.start(others["lr_scheduler"])
+        if scheduler.optimizer is not others["optimizer"]:
+            allowed = "a scheduler of the Trainer's own optimizer; use PolicyTrainer"
+            refuse(ValueError, "optimizers", allowed, scheduler)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:
+        """Ask for an evaluation and a checkpoint where a cycle has ended."""
+        if self._judge.ended(others["lr_scheduler"]) is None:
+            return
+        control.should_save = control.should_save or self._save
+        if self._judge.monitor is None:
+            self._end(state, None, others)
+        else:
+            control.should_evaluate = True
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **others: Any) -> None:
+        """Judge the cycle that has just ended."""
+        metrics = others["metrics"]
+        if self._judge.monitor is None or self._judge.ended(others["lr_scheduler"]) is None:
+            return
+        if self._metric not in metrics:
+            refuse(ValueError, "metric", f"one of {sorted(metrics)}", self._metric)
+        if self._end(state, metrics[self._metric], others).get("action") == "stop":
+            control.should_training_stop = True
+
+    def _end(self, state: Any, metric: Any, others: dict[str, Any]) -> dict[str, Any]:
+        end = self._judge.judge(others["lr_scheduler"], others["model"], metric)
+        state.stateful_callbacks[STATE] = self._judge.state_dict()
+        return end
+
+
+def range_test(
+    trainer: transformers.Trainer,
+    *,
+    sweep: clrcore.Policy | None = None,
+    steps_per_epoch: float | None = None,
+    stop: bool = True,
+    progress: bool = True,
+    seeds: int | Sequence[int] | None = None,
+) -> clrcore.Curve | list[clrcore.Curve]:
+    """Train under a rising rate with the Trainer's own `train`, and put everything back.
+
+    Loss, precision, accumulation, clipping and processes are the Trainer's. Its callbacks, its
+    scheduler, evaluation, logs and checkpoints are left out.
+
+    Args:
+        trainer: The Trainer.
+        sweep: The rates, a policy with an end; by default 300 updates from 1e-6 to 10.
+        steps_per_epoch: Updates in an epoch; by default what the Trainer counts.
+        stop: Whether to end once the loss has diverged.
+        progress: Whether to show a progress bar.
+        seeds: A number of seeds or a sequence; each gives data order and dropout anew, from the
+            same weights, and a curve of its own.
+
+    Returns:
+        The curve with the losses before each update, or a list with a curve for each seed.
+
+    Raises:
+        TypeError: An argument has a wrong type.
+        ValueError: An argument has a wrong value.
+
+    Source: Smith, "Cyclical Learning Rates for Training Neural Networks", arXiv 1506.01186,
+    section 3.3.
+    """
+    if not isinstance(trainer, transformers.Trainer):
+        refuse(TypeError, "trainer", "a transformers.Trainer", trainer)
+    shown = check_bool("progress", progress) and trainer.is_world_process_zero()
+    options = {"steps_per_epoch": steps_per_epoch, "stop_diverged": check_bool("stop", stop)}
+    test = clrcore.RangeTest(sweep, **options)  # type: ignore[arg-type]
+
+    def run(name: str) -> clrcore.Curve:
+        with progress_bar(test.total_steps, name, show=shown) as bar, _no_trace(trainer):
+            recorder = _Recorder(trainer, test.sweep, options, bar)
+            trainer.train()
+            return recorder.curve()
+
+    return curves_of(seeds, trainer.args.process_index, run)
+
+
+class _Recorder(transformers.TrainerCallback):  # type: ignore[misc]
+    """The only callback during a range test: it sets the rates and takes the losses."""
+
+    _run: TrainerSweep
+
+    def __init__(
+        self, trainer: Any, sweep: clrcore.Policy, options: dict[str, Any], bar: Any
+    ) -> None:
+        self._trainer, self._sweep, self._options, self._bar = trainer, sweep, options, bar
+        self._training_step = trainer.training_step
+        handler, flow = (
+            trainer.callback_handler,
+            transformers.trainer_callback.DefaultFlowCallback(),
+        )
+        trainer.callback_handler = type(handler)(
+            [flow, self], trainer.model, trainer.processing_class, trainer.optimizer, None
+        )
+        trainer.control, trainer.args = type(trainer.control)(), copy.copy(trainer.args)
+        trainer.create_scheduler, trainer.training_step = self.create_scheduler, self.training_step
+        none = dict.fromkeys(["eval_strategy", "save_strategy", "logging_strategy"], "no")
+        flags = dict.fromkeys(["load_best_model_at_end", "eval_on_start"], False)
+        vars(trainer.args).update(none | flags, max_steps=sweep.total_steps)
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> None:
+        # The Trainer steps a scheduler after each update; the rate is set before the next update.
+        self._trainer.lr_scheduler = LambdaLR(self._trainer.optimizer, lambda step: 1.0)
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **others: Any) -> None:
+        if self._options["steps_per_epoch"] is None:
+            length = clrcore.RangeTest.epoch_length(
+                others["train_dataloader"], args.gradient_accumulation_steps
+            )
+            self._options["steps_per_epoch"] = length and math.ceil(length)
+        self._run = TrainerSweep(
+            clrcore.RangeTest(self._sweep, **self._options),
+            self._trainer.optimizer,
+            mean=lambda losses: self._trainer.accelerator.reduce(losses, "mean"),
+            bar=self._bar,
+        )
+
+    def training_step(self, *args: Any, **options: Any) -> torch.Tensor:
+        loss: torch.Tensor = self._training_step(*args, **options)
+        # It is divided by the number of micro-batches.
+        self._run.add_loss(loss * self._trainer.current_gradient_accumulation_steps)
+        return loss
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **others: Any) -> None:
+        self._run.set_rate()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:
+        control.should_training_stop = self._run.count_update()
+
+    def curve(self) -> clrcore.Curve:
+        return self._run.finish(clrcore.RangeTest.data_end("the Trainer's train_dataset"))
+
+
+@contextmanager
+def _no_trace(trainer: Any) -> Iterator[None]:
+    """At the end, the Trainer and what it trains are as they were."""
+    snapshot = Snapshot()
+    snapshot.take_generators()
+    for value in (trainer.model, trainer.optimizer, trainer.accelerator.scaler):
+        if value is not None:
+            snapshot.take(value)
+    owners = [trainer, trainer.accelerator, trainer.accelerator.gradient_state, trainer.model]
+    held = [(owner, dict(vars(owner))) for owner in owners]
+    lists = [(x, list(x)) for x in vars(trainer.accelerator).values() if isinstance(x, list)]
+    try:
+        yield
+    finally:
+        for owner, attributes in held:
+            vars(owner).clear()
+            vars(owner).update(attributes)
+        for values, old in lists:
+            values[:] = old
+        snapshot.restore()
