@@ -120,14 +120,12 @@ def test_a_wrapper_is_followed_to_the_optimizer_that_loads_where_it_is_known(fou
 
 
 def test_a_loader_keeps_its_workers_in_its_iterator():
-    """`_iterator` and `_IterableDataset_len_called`: what a range test puts back."""
+    """`_iterator`: what a range test takes away and puts back."""
     source = DataLoader([1, 2], num_workers=1, persistent_workers=True)
     iterator = iter(source)
-    attach = detach_iterator(source)
-    assert vars(source)["_iterator"] is None
-    assert vars(source)["_IterableDataset_len_called"] is None
-    attach()
-    assert source._iterator is iterator
+    assert vars(source)["_iterator"] is iterator
+    detach_iterator(source)
+    assert iter(source) is not iterator
 
 
 def test_the_timeout_of_a_job_is_found(tmp_path):

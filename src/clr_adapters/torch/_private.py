@@ -109,19 +109,9 @@ def call_after_load(optimizer: Optimizer, method: Callable[[], None]) -> None:
     optimizer.register_load_state_dict_post_hook(call)
 
 
-def detach_iterator(loader: DataLoader[Any]) -> Callable[[], None]:
-    """Take its iterator from a loader, and with it the persistent workers.
-
-    Returns:
-        A function that gives them back.
-    """
-    held = loader._iterator, loader._IterableDataset_len_called
+def detach_iterator(loader: DataLoader[Any]) -> None:
+    """Take its iterator from a loader, and with it the persistent workers."""
     loader._iterator = None
-
-    def attach() -> None:
-        loader._iterator, loader._IterableDataset_len_called = held
-
-    return attach
 
 
 def group_timeout() -> timedelta | None:

@@ -7,8 +7,9 @@ from typing import Any, TypeAlias
 import clrcore
 
 from ._agreement import Outcome, StoppedElsewhere
+from ._measures import Measured
 from ._progress import advance
-from ._run import Measured, NoMoreUpdates, Run
+from ._run import NoMoreUpdates, Run
 
 Test: TypeAlias = clrcore.RangeTest | clrcore.Trial
 
@@ -54,7 +55,7 @@ def _make_block(test: Test, run: Run, rates: list[float]) -> Outcome:
         except BaseException as error:
             failure = error
         try:
-            return Outcome(run.read(measured), cause, failure)
+            return Outcome(run.measures.read(measured), cause, failure)
         except Exception as error:  # a device reports only now what failed on it
             return Outcome([], None, failure or error)
     finally:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from contextlib import nullcontext
 from functools import partial
 from itertools import chain
@@ -77,7 +77,7 @@ class Snapshot:
         elif hasattr(value, "load_state_dict"):
             self._undo.append(partial(value.load_state_dict, copy.deepcopy(value.state_dict())))
         elif attributes(value):
-            self._take_attributes(value)
+            self._take_attributes(value, DATA)
         else:
             allowed = "a module, an optimizer, a generator, or an object with attributes or a state"
             refuse(TypeError, name, allowed, value)
@@ -85,26 +85,21 @@ class Snapshot:
     def take_loader(self, loader: Any) -> None:
         """A loader's order: its samplers, its generators, its persistent workers, its state."""
         for owner in order_of(loader):
-            if hasattr(owner, "set_epoch") and hasattr(owner, "epoch"):
-                self._undo.append(partial(_set_epoch, owner, owner.epoch))
+            if not self._take(owner):
+                # A loader may hold large data under any name.
+                self._take_attributes(owner, attributes(owner) if owner is loader else DATA)
             if isinstance(owner, DataLoader):
-                # Persistent workers go on with the loader's own iterator afterwards.
-                self._undo.append(_private.detach_iterator(owner))
-            elif owner is not loader and not self._take(owner):
-                self._take_attributes(owner)
-        for generator in generators_of(loader):
-            self._take(generator)
+                # Its workers go on with its own iterator afterwards.
+                _private.detach_iterator(owner)
+        self._take_all(generators_of(loader))
         if hasattr(loader, "load_state_dict"):
-            try:
-                state = copy.deepcopy(loader.state_dict())
-            except AttributeError:  # Accelerate's has the method around a loader without it, too
-                return
-            self._undo.append(partial(loader.load_state_dict, state))
+            self._undo.append(partial(loader.load_state_dict, copy.deepcopy(loader.state_dict())))
 
-    def _take_attributes(self, owner: Any) -> None:
+    def _take_attributes(self, owner: Any, but: Container[str] = ()) -> None:
+        """The attributes of an object, and the values in them but for some names."""
         held = attributes(owner)
         self._undo.append(partial(_set_attributes, owner, held))
-        self._take_all(value for name, value in held.items() if name not in DATA)
+        self._take_all(value for name, value in held.items() if name not in but)
 
     def _take_module(self, module: nn.Module) -> None:
         """Parameters, their gradients, buffers, modes and extra state of all its modules."""
@@ -203,11 +198,6 @@ def _set_attributes(owner: object, held: dict[str, Any]) -> None:
     for name, value in held.items():
         if getattr(owner, name, None) is not value:
             setattr(owner, name, value)
-
-
-def _set_epoch(owner: Any, epoch: Any) -> None:
-    if owner.epoch != epoch:
-        owner.set_epoch(epoch)
 
 
 def _refill(container: Any, items: Any) -> None:

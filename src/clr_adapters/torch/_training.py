@@ -16,11 +16,12 @@ from torch.utils.data import Dataset, IterableDataset
 import clrcore
 from clrcore.arguments import check_choice, check_float, check_int, refuse
 
-from ._evaluation import Metric
 from ._groups import check_groups, check_sharing, initial_rate, rate_scale
 
 Autocast: TypeAlias = torch.dtype | torch.autocast | Callable[[], AbstractContextManager[Any]]
 """A dtype to compute in, or the context for it."""
+Metric: TypeAlias = Callable[[Any, Any], Any]
+"""From outputs and targets to a number."""
 
 
 class Options(TypedDict, total=False):
