@@ -10,5 +10,6 @@ except ImportError as error:
         f'clr_adapters.jax needs JAX: pip install "clrcore[jax]" ({error})'
     ) from error
 
+from .find_bounds import find_bounds as find_bounds
 from .range_test import range_test as range_test
 from .schedule import policy_schedule as policy_schedule

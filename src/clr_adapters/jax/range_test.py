@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import math
-import sys
 from collections.abc import Callable, Iterable, Mapping
-from itertools import islice
 from typing import Any, TypeVar, overload
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
 import clrcore
-from clrcore.arguments import check_bool, check_int, check_seeds, refuse
+from clrcore.arguments import check_bool, check_seeds, hint_at, refuse
 
-from ._batches import repeated_batches
-from ._scan import compile_block, copy_state
+from ._driver import Driver
 
 State = TypeVar("State")
 Batch = TypeVar("Batch")
@@ -54,6 +48,7 @@ def range_test(
     stop: bool = ...,
     progress: bool = ...,
 ) -> list[clrcore.Curve]: ...
+@hint_at(**clrcore.RangeTest.HINTS)
 def range_test(
     update: Callable[[State, Batch, jax.Array], tuple[State, Mapping[str, Any]]],
     state: State,
@@ -112,16 +107,12 @@ def range_test(
         ...     return weight - lr * 2 * weight, {"loss": weight**2}
         >>> sweep = clrcore.exponential_sweep(1e-3, 10.0, 100)
         >>> range_test(update, jnp.float32(1.0), [0], sweep=sweep, progress=False)
-        Curve(99 points of loss, lr 0.001..9.11163, sweep='exponential')
+        Curve(99 points, loss, lr 0.001 to 9.11, sweep='exponential')
     """
-    for name, function in (("update", update), ("validate", validate)):
-        if not callable(function) and not (name == "validate" and function is None):
-            refuse(TypeError, name, "a function", function)
-    number = _check_seeds(seeds)
+    number = check_states(seeds)
     if check_bool("batch_per_seed", batch_per_seed) and number is None:
         refuse(ValueError, "batch_per_seed", "False without seeds", batch_per_seed)
-    block_size = check_int("block_size", block_size, 1)
-    check_bool("progress", progress)
+    driver = Driver(update, validate, number, batch_per_seed, block_size, progress)
     if steps_per_epoch is None:
         steps_per_epoch = clrcore.RangeTest.epoch_length(batches)
     tests = [
@@ -134,38 +125,12 @@ def range_test(
         )
         for _ in range(number or 1)
     ]
-    total = tests[0].total_steps
-    # Blocks of one length, so that they are compiled once; the last is filled up.
-    length = -(-total // -(-total // block_size))
-    source = repeated_batches(batches, number if batch_per_seed else None)
-    trained = copy_state(state, number)
-    run = compile_block(update, validate, seeds=number, batch_per_seed=batch_per_seed)
-    # A range test may go on until the loss is NaN, which is no mistake to debug.
-    with jax.debug_nans(False), jax.debug_infs(False):
-        while running := [test for test in tests if test.reason is None]:
-            leader = running[0]  # those that run are all at the same update
-            taken = list(islice(source, min(length, total - leader.step_count)))
-            if not taken:
-                for test in running:
-                    test.end_early(clrcore.RangeTest.data_end("batches"))
-                break
-            rates, *_ = [test.next_rates(len(taken)) for test in running]  # all alike
-            due = [leader.validation_due(ahead) for ahead in range(len(taken))]
-            missing = length - len(taken)
-            trained, metrics = run(
-                trained,
-                taken + [taken[-1]] * missing,
-                jnp.asarray(rates + [rates[-1]] * missing),
-                jnp.asarray(due + [False] * missing),
-            )
-            _record(tests, metrics, due if validate else [True] * len(due))
-            if progress:
-                _show(leader)
+    driver.run(tests, state, batches)
     curves = [test.curve for test in tests]
     return curves[0] if number is None else curves
 
 
-def _check_seeds(seeds: object) -> int | None:
+def check_states(seeds: object) -> int | None:
     """The number of states; None for None."""
     try:
         if isinstance(seeds, list | tuple | range) or getattr(seeds, "shape", ()) != ():
@@ -176,31 +141,3 @@ def _check_seeds(seeds: object) -> int | None:
         allowed = "the number of stacked states, an integer >= 1, as randomness is in the state"
         refuse(kind, "seeds", allowed, seeds)
     return None if listed is None else len(listed)
-
-
-def _record(
-    tests: list[clrcore.RangeTest], metrics: dict[str, jax.Array], known: list[bool]
-) -> None:
-    """Give every running test the metrics of a block; accuracy only where it is known."""
-    columns = {
-        name: np.asarray(values, dtype=float).reshape(-1, len(tests))[: len(known)].T.tolist()
-        for name, values in metrics.items()
-    }
-    for i, test in enumerate(tests):
-        if test.reason is None:
-            accuracies = columns["accuracy"][i] if "accuracy" in columns else [None] * len(known)
-            test.record_block(
-                columns["loss"][i],
-                [x if is_known else None for x, is_known in zip(accuracies, known, strict=True)],
-            )
-
-
-def _show(test: clrcore.RangeTest) -> None:
-    count, loss = test.step_count, test.smoothed_loss
-    print(
-        f"\rrange test: update {count}/{test.total_steps}, lr={test.sweep(count - 1):.2e}, "
-        f"loss={math.nan if loss is None else loss:.4g} ",
-        end="\n" if test.reason else "",
-        file=sys.stderr,
-        flush=True,
-    )
