@@ -219,8 +219,10 @@ class Confirmation:
 
     def _start(self) -> float:
         """The training loss before any trial had moved."""
-        slowest = min(self._results, key=lambda result: result.lr)
-        return mean(self._first(slowest))
+        return mean(self._first(self._slowest()))
+
+    def _slowest(self) -> TrialResult:
+        return min(self._results, key=lambda result: result.lr)
 
     def _first(self, result: TrialResult) -> Sequence[float]:
         return result.losses[: max(1, round(FIRST * self._num_steps))]
@@ -262,8 +264,9 @@ class Confirmation:
 
     def _trained(self, best: int, start: float) -> bool:
         """Whether the best trial's training loss fell by more than its noise."""
-        runs = self._runs(best)
-        noise = [standard_error(part(run)) for run in runs for part in (self._first, self._last)]
+        # The slowest trial's noise, as the first losses of the best may fall steeply.
+        noise = [standard_error(self._first(self._slowest()))]
+        noise += [standard_error(self._last(run)) for run in self._runs(best)]
         fall = start - self._training_loss(best)
         return math.isfinite(fall) and fall > SURE * math.hypot(*noise)
 

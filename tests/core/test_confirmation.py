@@ -117,6 +117,13 @@ def test_no_number_without_a_trial_that_trains():
         assert caught.value.kind == "none_trains"
 
 
+def test_a_steep_fall_in_the_first_updates_is_not_noise():
+    check = clrcore.Confirmation(1.0, 80, total_steps=80)
+    run(check, lambda lr, step: 3.0 if step == 0 or lr < 0.2 else 0.0)
+
+    assert 0.2 < check.bounds.lr < 10
+
+
 def test_a_loss_that_is_not_finite_ends_its_trial_only():
     check = clrcore.Confirmation(0.3, STEPS)
     run(check, lambda lr, step: math.nan if lr > 0.5 and step > 2 else quadratic(lr, step))
