@@ -80,6 +80,7 @@ def trainers(session: nox.Session, trainer: str) -> None:
     packages = ["pytorch-lightning"] if trainer == "lightning" else []
     session.install("-e", f".[test,{trainer}]", "-c", CONSTRAINTS, "mypy>=1.14", *packages)
     pytest(session, f"tests/adapters/test_{trainer}.py", f"src/clr_adapters/{trainer}.py")
+    pytest(session, "-W", "ignore", "docs/trainers.md")  # trainers warn of their own use of PyTorch
     session.run("mypy", f"src/clr_adapters/{trainer}.py")
 
 
@@ -174,7 +175,8 @@ def docs(session: nox.Session) -> None:
         session.run("python", "tests/pages.py")
         return
     # The reference is read from the adapters' docstrings, so their frameworks are needed.
-    session.install("-e", ".[docs,test,torch,jax,keras]", "-c", CONSTRAINTS)
+    extras = "docs,test,torch,jax,keras,lightning,transformers,accelerate"
+    session.install("-e", f".[{extras}]", "-c", CONSTRAINTS)
     shutil.rmtree("build/site", ignore_errors=True)
     # -E: pages written from code do not all notice when it has changed.
     options = ["-q", "-E", "-W", "-n", "--keep-going"]
