@@ -33,6 +33,7 @@ def pytest(session: nox.Session, *arguments: str) -> None:
     # One example database per session: they would replay each other's failures.
     folder = Path(session.create_tmp())
     env = {"HYPOTHESIS_STORAGE_DIRECTORY": str(folder / "hypothesis")}
+    env["OMP_NUM_THREADS"] = "1"  # matrices are small here; more threads only wait for each other
     session.run("pytest", *arguments, *session.posargs, env=env)
 
 

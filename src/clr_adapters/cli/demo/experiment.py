@@ -119,6 +119,7 @@ def run_arms(
         tick(steps)
 
     def run(arm: Arm) -> History:
+        tick_or_stop(0)
         return train(
             arm.policy,
             arm.total_steps,
@@ -134,9 +135,10 @@ def run_arms(
         try:
             return {name: future.result() for name, future in futures.items()}
         except BaseException:
-            # Leaving the pool waits for its threads: none starts, and the running ones stop.
-            pool.shutdown(wait=False, cancel_futures=True)
+            # Leaving the pool waits for its threads, so they stop, and no other arm starts. First
+            # the flag: a second interrupt may come at any time.
             stopped.set()
+            pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
