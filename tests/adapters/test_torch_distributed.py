@@ -19,6 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, DistributedSampler
 
 import clrcore
+from clr_adapters.torch import find_bounds
 from torch_training import Broken, assert_same, dataset, fingerprint, swept
 
 PATIENCE = 300  # seconds until a job counts as hanging, also on a busy machine
@@ -174,6 +175,43 @@ def one_runs_out_where_gradients_are_averaged(rank, size):
     return one_runs_out(rank, size, wrap=DistributedDataParallel)
 
 
+def finds_bounds(rank, size):
+    model, optimizer, data = model_and_data(rank, size)
+    before = fingerprint(model, optimizer)
+    bounds = find_bounds(
+        model, optimizer, data, cross_entropy, max_updates=400, val_loader=data, progress=False
+    )
+    assert_same(before, fingerprint(model, optimizer))
+    return bounds
+
+
+def fails_in_a_trial(rank, size):
+    """After the 100 updates of the range test."""
+    model, optimizer, data = model_and_data(rank, size)
+    calls = []
+
+    def later(outputs, targets):
+        calls.append(1)
+        if rank == 1 and len(calls) == 120:
+            breaks()
+        return cross_entropy(outputs, targets)
+
+    find_bounds(model, optimizer, data, later, max_updates=400, progress=False)
+
+
+def skips_on_one(rank, size):
+    _, _, data = model_and_data(rank, size)
+    torch.manual_seed(1)
+    model = nn.Linear(6, 3)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    scale = 2.0**126 if rank == 1 else 1.0
+    scaler = torch.amp.GradScaler("cpu", init_scale=scale, growth_interval=5)
+    calls = []
+    model.register_forward_hook(lambda *_: calls.append(1))
+    batches = [(1000 * x, y) for x, y in data]
+    return swept(model, optimizer, batches, scaler=scaler, stop=False), len(calls)
+
+
 def work(names, rank, size, folder, timeout):
     """What one process does: one thing after the other, each in a group of its own."""
     torch.set_num_threads(1)
@@ -228,7 +266,8 @@ def job(functions, size, folder, timeout=8):
 TOGETHER = [plain, seeded, averaged_gradients, one_diverges, one_is_nan, one_raises,
             one_is_interrupted, sweeps_differ, only_one_holds_out, sweeps_differ_inside,
             only_one_stops, seeds_differ, losses_differ_in_kind, one_is_given_a_wrong_number,
-            one_is_given_a_wrong_sweep, one_runs_out]  # fmt: skip
+            one_is_given_a_wrong_sweep, one_runs_out, finds_bounds, fails_in_a_trial,
+            skips_on_one]  # fmt: skip
 
 
 @pytest.fixture(scope="module", params=[2, 3], ids=["two ranks", "three ranks"])
@@ -350,6 +389,26 @@ def test_all_end_where_one_has_no_more_batches(ran):
     assert message.startswith(
         "the range test ended after 13 of 30 updates: on rank 1, train_loader has no further batch"
     )
+
+
+def test_all_find_the_same_bounds(ran):
+    first, *others = ran[0]["finds_bounds"]
+    assert all(other == first for other in others)
+    assert first.trials
+    assert all(trial.held_out_losses for trial in first.trials)
+
+
+def test_all_end_where_one_fails_in_a_trial(ran):
+    for rank, result in enumerate(ran[0]["fails_in_a_trial"]):
+        other = "RuntimeError: the range test ended because rank 1 failed: Broken: on purpose"
+        assert result == ("Broken: on purpose" if rank == 1 else other)
+
+
+def test_all_repeat_an_update_that_one_skips(ran):
+    first, *others = ran[0]["skips_on_one"]
+    assert all(other == first for other in others)
+    curve, calls = first
+    assert len(curve) == 30 < calls
 
 
 def test_nobody_waits_for_gradients_of_a_rank_that_cannot_go_on(tmp_path):
