@@ -221,7 +221,8 @@ class Curve(Value):
                 names in any case and order (lr, learning_rate, loss, train_loss, val_acc, step,
                 ...). Other columns are ignored.
             loss: Name of the column of losses. Cells that are empty or NA are NaN.
-            accuracy: Name of the column of accuracies. A column whose name starts with "val" is held out.
+            accuracy: Name of the column of accuracies. A column whose name starts with "val" is
+                held out.
             sweep: As for `Curve`.
             steps_per_epoch: As for `Curve`.
             held_out: As for `Curve`.
