@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 import clrcore
-from clrcore.arguments import LARGEST_COUNT
+from clrcore.arguments import LARGEST_COUNT, did_you_mean
 
 from . import _io
 from ._io import explained, option
@@ -48,7 +48,7 @@ ARGUMENTS: dict[str, tuple[Any, str]] = {
     "factor": (float, "What the rate is multiplied by at a milestone. [default: 0.1]"),
     "period": (int, "Length of the first fall, in steps."),
     "multiplier": (int, "Every next fall is so many times longer. [default: 1]"),
-    "num_steps": (int, "Length of a sweep, in steps."),
+    "num_steps": (int, "Length of a sweep or of a cosine fall, in steps."),
     "form": (str, "two_phase (the default) or three_phase."),
     "pct_start": (float, "Fraction of the steps that rise. [default: 0.3]"),
     "anneal_strategy": (str, "cos (the default) or linear."),
@@ -74,6 +74,8 @@ def _arguments(kind: str) -> dict[str, bool]:
     """The arguments of a constructor that options can describe, and whether each is needed."""
     parameters = signature(getattr(clrcore, kind)).parameters
     needed = {name: p.default is Parameter.empty for name, p in parameters.items()}
+    if "decays" in needed:  # its default is refused, with the two readings
+        needed["decays"] = True
     return {name: needed[name] for name in needed if name in ARGUMENTS}
 
 
@@ -175,7 +177,8 @@ def _policy(kind: str, given: Mapping[str, Any]) -> clrcore.Policy:
     if kind in NESTED:
         raise click.UsageError(f"{kind} has policies in it: give its dictionary by --json FILE")
     if kind not in KINDS:
-        raise click.UsageError(f"{kind!r} is no kind of policy; there are {', '.join(KINDS)}")
+        near = did_you_mean(kind, KINDS) or f"there are {', '.join(KINDS)}"
+        raise click.UsageError(f"{kind!r} is no kind of policy; {near}")
     arguments = KINDS[kind]
     missing = [name for name, needed in arguments.items() if needed and name not in given]
     foreign = [name for name in given if name not in arguments and name != "total_steps"]
@@ -189,7 +192,7 @@ def _policy(kind: str, given: Mapping[str, Any]) -> clrcore.Policy:
             **{name: given[name] for name in given if name in arguments}
         )
         return policy
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise click.UsageError(f"{kind}: {explained(error, ARGUMENTS)}") from error
 
 

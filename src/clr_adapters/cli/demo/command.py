@@ -42,9 +42,10 @@ PICTURES = ("range_test.png", "confirmation.png", "comparison.png")
 def demo(out: Path, seeds: int | None, seed: int, quick: bool) -> None:
     """Run the whole method on 5000 handwritten digits, in about two minutes.
 
-    A range test on a few seeds gives the bounds. Then cyclic policies, the paper's stepwise
-    baseline and a grid of constant rates train the same small networks. The demo prints what
-    came out, and writes two pictures, all numbers, and a report for the browser.
+    A range test on a few seeds suggests bounds, and short trials confirm them. Then cyclic
+    policies, the paper's stepwise baseline and a grid of constant rates train the same small
+    networks. The demo prints the results, and writes pictures, all numbers, and a report for the
+    browser.
     """
     started = time.monotonic()
     # Matrices of this size are multiplied before other threads have woken up. The linear algebra
