@@ -170,6 +170,22 @@ class TracedNamespace:
         return Traced(np.sqrt(x.values), None)
 
 
+class FourBits(Traced):
+    """JAX's int4, in which few operations are there."""
+
+    dtype = "int4"
+
+
+def test_evaluate_widens_four_bits():
+    policy = clrcore.triangular(0.001, 0.006, 40)
+
+    rates = policy.evaluate(
+        FourBits([0, 3, 7]), TracedNamespace, lambda n: Traced(n.values, np.float64)
+    )
+
+    assert rates.values.tolist() == policy.values(0, 8)[[0, 3, 7]].tolist()
+
+
 FAR = [
     clrcore.triangular(0.001, 0.006, 3 * 10**9),
     clrcore.triangular(0.001, 0.006, 2 * 10**9, 10**9),

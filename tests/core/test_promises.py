@@ -253,6 +253,9 @@ def test_the_general_form_equals_the_named_ones():
             clrcore.chain([(clrcore.triangular(0.1, 1.0, 2), 10), (clrcore.constant(0.1), 10)]),
             [4, 8],
         ),
+        (clrcore.cooldown(clrcore.triangular(0.1, 1.0, 2), 11, 9), [4, 8]),
+        (clrcore.cooldown(clrcore.triangular(0.1, 1.0, 2), 3, 9), []),
+        (clrcore.chain([(clrcore.triangular(0.1, 1.0, 2), 3)]), []),
         (clrcore.constant(0.1), []),
         (clrcore.decay(1.0, 0.1, 5), []),
         (clrcore.linear_sweep(0.1, 1.0, 20), []),
@@ -324,11 +327,12 @@ def test_opposed_policies_do_not_depend_on_the_bounds():
     assert opposed == wide.opposed(0.5, 1.0)
     assert opposed(5) == 1.0 - 0.5 * wide(5)
     assert chained.opposed(0.5, 1.0)(23) == 0.5
-    assert clrcore.cosine(0.3, 0.1, 8).opposed(0.5, 1.0).values(0, 9)[[0, 4, 8]].tolist() == [
-        0.5,
-        0.75,
-        1.0,
-    ]
+    for policy, expected in (
+        (clrcore.cosine(0.3, 0.1, 8), [0.5, 0.75, 1.0]),
+        (clrcore.decay(0.3, 0.1, 8), [0.5, 0.75, 1.0]),
+        (clrcore.linear_sweep(0.1, 0.3, 9), [1.0, 0.75, 0.5]),
+    ):
+        assert policy.opposed(0.5, 1.0).values(0, 9)[[0, 4, 8]].tolist() == expected
     assert opposed.opposed(0.0, 1.0)(5) == wide(5)
     assert (opposed.period, opposed.total_steps, opposed.has_cycles) == (10, None, True)
     assert opposed.cycle_ends(25) == [10, 20]
