@@ -74,7 +74,7 @@ class Cyclic(Policy):
         cycle, inside = maths.divide(step, self.period)
         rising = maths.cast(inside) / float(self.step_size)
         falling = maths.steps_to(self.period, inside) / float(self.step_size_down)
-        u = maths.where(maths.before(inside, self.step_size + 1), rising, falling)
+        u = maths.where(maths.before(inside, self.step_size), rising, falling)
         amplitude = (self.max_lr - self.base_lr) * windows.height(self.window, u, maths)
         both_decay = isinstance(self.scale, scales.Exponential) and self.scale.decays == "bounds"
         if self.scale is not None and not both_decay:

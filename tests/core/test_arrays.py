@@ -299,6 +299,7 @@ def test_evaluate_makes_the_type_that_cast_makes(policy):
     rates = policy.evaluate(steps, np, lambda n: n.astype(np.float32))
 
     assert rates.dtype == np.float32
+    assert policy.evaluate(5, np, np.float64).dtype == np.float64
     assert policy.evaluate(np.int64(5), np, np.float64) == pytest.approx(policy(5), rel=1e-15)
     assert policy.evaluate(np.uint64(2**63 + 1), np, np.float64) == policy(2**63 + 1)
 

@@ -201,6 +201,10 @@ def test_sweeps_between_the_smallest_and_the_largest_float(low):
     assert policy(10) == policy(11) == 1.797e308
 
 
+def test_rounding_does_not_put_a_long_sweep_below_its_first_rate():
+    assert clrcore.exponential_sweep(1e-6, 1.0, 2**53).values(0, 1000).min() == 1e-6
+
+
 @given(st.floats(1e-300, 1e-200), st.floats(1e200, 1e300), st.integers(2, 50))
 def test_sweeps_over_hundreds_of_decades_rise(low, high, num_steps):
     policy = clrcore.exponential_sweep(low, high, num_steps)

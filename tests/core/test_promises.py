@@ -185,6 +185,11 @@ def test_huge_python_ints_are_steps_too(policy):
     assert math.isfinite(policy(10**400))
 
 
+def test_huge_steps_are_far_along():
+    assert clrcore.exponential(0.1, 0.999999)(10**400) == 0.0
+    assert clrcore.warm_restarts(0.1, 1.0, 10, multiplier=2)(10 * (2**100 - 1)) == 1.0
+
+
 @given(policies)
 def test_policies_never_change(policy):
     for name in ("base_lr", "lr", "anything"):
@@ -256,6 +261,7 @@ def test_the_general_form_equals_the_named_ones():
         (clrcore.cooldown(clrcore.triangular(0.1, 1.0, 2), 11, 9), [4, 8]),
         (clrcore.cooldown(clrcore.triangular(0.1, 1.0, 2), 3, 9), []),
         (clrcore.chain([(clrcore.triangular(0.1, 1.0, 2), 3)]), []),
+        (clrcore.chain([(clrcore.triangular(0.1, 1.0, 2), 4)]), [4]),
         (clrcore.constant(0.1), []),
         (clrcore.decay(1.0, 0.1, 5), []),
         (clrcore.linear_sweep(0.1, 1.0, 20), []),
