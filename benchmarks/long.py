@@ -30,25 +30,21 @@ SWEEPS = {"exp300": (1e-6, 10.0, 300), "exp100": (1e-6, 10.0, 100)}
 # Exponents of the rates tried, in quarter decades.
 QUARTERS = {"sgd": (-14, 4), "mom": (-14, 4)}
 QUARTERS_ADAPTIVE = (-18, 0)
-SCHEDULES = (
-    "linear",
-    "one_cycle",
-    "triangular2",
-    "triangular",
-    "wsd",
-    "cosine",
-    "triangular_low",
-    "triangular2_low",
-    "warm_restarts",
-)
+# Schedules that `bounds.policy` plans, then others that were tried for it.
+SCHEDULES = ("linear", "one_cycle", "triangular2", "triangular", "wsd", "cosine")
+OTHERS = ("triangular_low", "warm_restarts", "triangular_cooled")
 # Cycles by the name of their runs: the kind, and the base as a share of the peak.
 CYCLES = {
     "triangular": ("triangular", 0.25),
     "triangular2": ("triangular2", 0.25),
     "triangular_low": ("triangular", 0.04),
-    "triangular2_low": ("triangular2", 0.04),
 }
-PEAKS = {"schedules": (1.0,), "doubled": (2.0,), "others": (4.0, 0.5)}
+# Peaks by phase, as multiples of the best constant rate.
+PEAKS = {
+    "schedules": ((1.0,), SCHEDULES + OTHERS),
+    "doubled": ((2.0,), SCHEDULES),
+    "others": ((4.0, 0.5), SCHEDULES),
+}
 REHEARSALS = ("linear", "one_cycle")
 # A loss this many times above the start is divergence; what follows is not trained.
 DIVERGED = 1e4
@@ -83,6 +79,9 @@ def rates(kind: str, lr: float, steps: int) -> list[float]:
         policy = clrcore.exponential_sweep(*SWEEPS[kind])
     elif kind == "constant":
         policy = clrcore.constant(lr)
+    elif kind == "triangular_cooled":
+        cycles = planning.planned("triangular", lr, round(0.8 * steps), base_lr=0.25 * lr)
+        policy = clrcore.cooldown(cycles, round(0.8 * steps), round(0.2 * steps))
     elif kind in CYCLES:
         name, base = CYCLES[kind]
         policy = planning.planned(name, lr, steps, base_lr=base * lr)
@@ -201,8 +200,8 @@ def jobs(results: Results, phase: str) -> Iterator[Job]:
     best = results.best()
     return (
         (kind, float(f"{share * best:.5g}"), LONG, TRUTH_SEEDS[0])
-        for share in PEAKS[phase]
-        for kind in SCHEDULES
+        for share in PEAKS[phase][0]
+        for kind in PEAKS[phase][1]
     )
 
 
@@ -358,8 +357,8 @@ def score_plans(settings: list[Results]) -> dict[str, Any]:
         f"\n{len(settings)} settings, {LONG} updates: within 5 % of the best constant; median and"
     )
     print("worst share of its fall missed, in %; dead. By peak over the best constant:")
-    for kind in SCHEDULES:
-        for share in sorted(share for shares in PEAKS.values() for share in shares):
+    for kind in SCHEDULES + OTHERS:
+        for share in sorted(share for shares, _ in PEAKS.values() for share in shares):
             found = []
             for results in settings:
                 run = results.runs.get((kind, float(f"{share * results.best():.5g}"), LONG, 0))
@@ -369,7 +368,7 @@ def score_plans(settings: list[Results]) -> dict[str, Any]:
                 table[f"{kind} {share:g}"] = found
                 print(f"{kind:16} {share:4g} {_plan_line(found)}")
     print("\nfrom confirmed bounds, with the peak that bounds.policy takes")
-    for kind in ("constant", *SCHEDULES):
+    for kind in ("constant", *SCHEDULES, *OTHERS):
         found = [m for results in settings for m in _planned(results, kind)]
         if found:
             table[f"{kind} planned"] = found
@@ -392,7 +391,7 @@ def _planned(results: Results, kind: str) -> Iterator[float]:
             if kind == "constant":
                 yield results.missed(bounds.lr, LONG)
             else:
-                multiple = MULTIPLES[CYCLES.get(kind, (kind,))[0]]
+                multiple = MULTIPLES[kind.split("_low")[0].split("_cooled")[0]]
                 yield results.planned_missed(kind, multiple * bounds.lr)
 
 
