@@ -20,7 +20,6 @@ import clrcore
 
 STEPS = 400
 RATES = [10 ** (q / 4) for q in range(-20, 1)]
-NEAR = 3.0
 
 
 class Tuning:
@@ -177,7 +176,7 @@ def main() -> None:
         nearest = min(range(len(RATES)), key=lambda i: abs(math.log(RATES[i] / (lr or 1))))
         print(
             f"{tuning.name:45} range test {said:20} lr {lr:8.3g}  best {best:8.3g} "
-            f"(within 5 %: {low[0]:.2g} to {low[-1]:.2g})  factor {max(lr / best, best / lr):5.1f}  "
+            f"(within 5 %: {low[0]:.2g} to {low[-1]:.2g})  factor {max(lr / best, best / lr):4.1f} "
             f"held-out {ends[nearest]:.3f} of {min(ends):.3f}",
             flush=True,
         )

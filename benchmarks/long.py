@@ -93,7 +93,7 @@ def rates(kind: str, lr: float, steps: int) -> list[float]:
 class Results:
     """The runs of a setting, by what was trained."""
 
-    def __init__(self, name: str, optimizer: str, folder: Path = FOLDER) -> None:
+    def __init__(self, name: str, optimizer: str, folder: Path) -> None:
         self.path = folder / f"{name}.json"
         self.name, self.optimizer = name, optimizer
         self.init = math.nan
@@ -227,18 +227,18 @@ def _trials(results: Results) -> Iterator[Job]:
 PHASES = ("constants", "trials", *PEAKS)
 
 
-def measure(names: list[str], phases: list[str]) -> None:
+def measure(folder: Path, names: list[str], phases: list[str]) -> None:
     """Train what the results lack, phase by phase."""
     import torch
     from long_settings import LONG_SETTINGS, LongRun
 
     torch.set_num_threads(1)
-    FOLDER.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for phase in phases:
         for setting in LONG_SETTINGS:
             if names and setting.name not in names:
                 continue
-            results = Results(setting.name, setting.optimizer)
+            results = Results(setting.name, setting.optimizer, folder)
             if math.isnan(results.init):
                 starts = [LongRun(setting, seed).evaluate() for seed in TRUTH_SEEDS]
                 results.init = sum(starts) / len(starts)
@@ -310,11 +310,11 @@ def confirmed(results: Results, suggested: Any, steps: int | None, seed: int) ->
         return error, check.updates
 
 
-def all_results() -> list[Results]:
+def all_results(folder: Path = FOLDER) -> list[Results]:
     """The results of all settings whose trials are measured."""
     found = []
-    for path in sorted(FOLDER.glob("*.json")):
-        results = Results(path.stem, json.loads(path.read_text())["optimizer"])
+    for path in sorted(folder.glob("*.json")):
+        results = Results(path.stem, json.loads(path.read_text())["optimizer"], folder)
         if all(job in results.runs for job in jobs(results, "trials")):
             found.append(results)
     return found
@@ -479,14 +479,15 @@ def main() -> None:
     parser.add_argument("--measure", action="store_true", help="train what the results lack")
     parser.add_argument("--fit", action="store_true", help="fit what is carried to the length")
     parser.add_argument("--json", type=Path, help="write the scores to this file, too")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="where the results are")
     parser.add_argument("--phases", nargs="*", default=list(PHASES), choices=PHASES)
     arguments = parser.parse_args()
     if arguments.measure:
-        measure(arguments.names, arguments.phases)
+        measure(arguments.folder, arguments.names, arguments.phases)
     elif arguments.fit:
-        fit(all_results())
+        fit(all_results(arguments.folder))
     else:
-        settings = all_results()
+        settings = all_results(arguments.folder)
         table = {"rates": score(settings), "plans": score_plans(settings)}
         if arguments.json:
             arguments.json.write_text(json.dumps(table, separators=(",", ":")))
