@@ -33,7 +33,7 @@ NUMBERS = {
         0.0,
     ),
     "trained": Number(
-        0.3,
+        0.25,
         "decades by which an endlessly slow exponential sweep reads too high, as the network comes "
         "to each rate already trained by those before",
         (0.0, 1.0),
@@ -44,7 +44,7 @@ NUMBERS = {
         0.4, "the same for a linear sweep, which trains more", (0.0, 1.2), 0.0, 0.0
     ),
     "lag_updates": Number(
-        4.0,
+        4.5,
         "updates by which the loss answers late to a rate; times decades per update it is the "
         "lag of an exponential sweep",
         (0.0, 12.0),
@@ -52,9 +52,10 @@ NUMBERS = {
         0.0,
     ),
     "end_weight": Number(
-        4.0,
-        "times decades per update: the weight of where the fall is lost again, beside the centre",
-        (0.0, 12.0),
+        30.0,
+        "times the square of decades per update: the weight of where the fall is lost again, beside "
+        "the centre",
+        (0.0, 100.0),
         0.0,
         0.0,
     ),
@@ -81,20 +82,26 @@ NUMBERS = {
         0.15, "decades by which accuracy falls late on a linear ramp", (0.0, 0.6), 0.0, 0.0
     ),
     "lr_below": Number(
-        0.42, "decades from lr down to the best constant rate, 19 of 20", (0.1, 2.0), 0.0, 0.0
+        0.7, "decades from lr down to the best constant rate, in 19 of 20", (0.2, 1.5), 0.0, 0.0
     ),
-    "lr_above": Number(0.70, "decades from lr up to it, 19 of 20", (0.1, 2.0), 0.0, 0.0),
-    "lr_below_unsure": Number(0.45, "lr_below where a warning says so", (0.1, 2.0), 0.0, 0.0),
-    "lr_above_unsure": Number(1.1, "lr_above where a warning says so", (0.1, 2.0), 0.0, 0.0),
+    "lr_above": Number(0.55, "decades from lr up to it, in 19 of 20", (0.2, 1.5), 0.0, 0.0),
+    "lr_below_unsure": Number(
+        0.9, "the first for few points, a slow start, a start not seen", (0.2, 1.5), 0.0, 0.0
+    ),
+    "lr_above_open": Number(
+        1.3, "the second where the end of the plateau was not seen", (0.2, 2.0), 0.0, 0.0
+    ),
     "trains_below": Number(
         0.65,
-        "decades from where the fall is lost down to the largest rate that trains",
-        (0.1, 2.0),
+        "decades from where the fall is lost down to the largest rate that trains, in 19 of 20",
+        (0.2, 1.5),
         0.0,
         0.0,
     ),
-    "trains_above": Number(0.6, "decades from there up to it", (0.1, 2.0), 0.0, 0.0),
-    "trains_above_open": Number(0.8, "the same where the end was not seen", (0.1, 2.0), 0.0, 0.0),
+    "trains_above": Number(0.6, "decades from there up to it, in 19 of 20", (0.2, 1.5), 0.0, 0.0),
+    "trains_above_open": Number(
+        0.8, "the same where the end of the plateau was not seen", (0.2, 2.0), 0.0, 0.0
+    ),
 }
 
 

@@ -15,31 +15,32 @@ if TYPE_CHECKING:
 
 # A curve that goes on for so many decades after it has diverged was not ended by that.
 SOON = 0.3
-# An answer with any of these warnings is less sure.
-UNSURE = frozenset({"end_not_reached", "few_points", "slow_start", "start_not_seen"})
+# With any of these warnings the best rate may be further below.
+UNSURE = frozenset({"few_points", "slow_start", "start_not_seen"})
 
 
 def rate_interval(
     features: Features, lr: float, warnings: Mapping[str, str]
 ) -> tuple[float, float]:
     """Where the best constant rate is expected; log10 rates, `lr` included."""
-    below, above = fitted("lr_below"), fitted("lr_above")
-    if UNSURE & warnings.keys():
-        below, above = fitted("lr_below_unsure"), fitted("lr_above_unsure")
+    below = fitted("lr_below_unsure" if UNSURE & warnings.keys() else "lr_below")
+    above = fitted("lr_above_open" if "end_not_reached" in warnings else "lr_above")
     return _inside(features, lr - below, lr + above, lr)
 
 
 def trainable_interval(features: Features, top: float) -> tuple[float, float]:
     """Where the largest rate that trains is expected; log10 rates, `top` included."""
-    above = fitted("trains_above") if features.end_seen else fitted("trains_above_open")
+    above = fitted("trains_above" if features.end_seen else "trains_above_open")
     return _inside(features, features.end - fitted("trains_below"), features.end + above, top)
 
 
 def _inside(features: Features, low: float, high: float, rate: float) -> tuple[float, float]:
-    """The interval within the rates of the sweep, and with the rate in it."""
+    """The interval with the rate in it, and within the sweep where its end was seen."""
     first, last = features.edges
     if features.points.lost:
         # A test ends soon after it has diverged, and its last rate is not the sweep's top then.
         top = float(smoothing.log_rates(features.points.curve.lr)[-1])
         last = top if top > last + SOON else math.inf
+    elif not features.end_seen:
+        last = math.inf
     return min(max(low, first), rate), max(min(high, last), rate)

@@ -119,7 +119,7 @@ def _marks(fall: Features) -> tuple[float, float]:
 
 def _end_weight(fall: Features) -> float:
     """How much the place where the fall is lost again counts in `constant_rate`."""
-    return min(1.0, fitted("end_weight") * _speed(fall))
+    return min(1.0, fitted("end_weight") * _speed(fall) ** 2)
 
 
 def _speed(fall: Features) -> float:

@@ -118,8 +118,8 @@ def _at_edges(
         )
     if open_top and end >= last - SAME:
         found.append(
-            f"{name} ends at the sweep's last rate, and the rate that it is meant to contain may "
-            f"be larger: raise the sweep's top above {10**last:.3g}"
+            f"{name} goes on to where the sweep does not reach: raise the sweep's top above "
+            f"{10**last:.3g}"
         )
     return [BoundsWarning(text, "interval_at_edge") for text in found]
 
