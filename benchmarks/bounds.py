@@ -2,36 +2,36 @@
 
     python benchmarks/bounds.py FOLDER                 tables of all rules
     python benchmarks/bounds.py FOLDER --measure       first train the settings that it lacks
+    python benchmarks/bounds.py FOLDER --fit           reproduce the fitted numbers
+    python benchmarks/bounds.py FOLDER --coverage      how often the intervals contain the truth
+    python benchmarks/bounds.py FOLDER --noise 500     how often pure noise is answered
+    python benchmarks/bounds.py FOLDER --smith FILE    max_lr on Smith's own range tests
     python benchmarks/bounds.py FOLDER --cycles        train two cycles between the bounds
     python benchmarks/bounds.py FOLDER --picture FILE  draw curves and how they are read
 
-The folder holds index.json with the truth of each setting, and per setting a CSV for each sweep:
-lr, and per seed train_loss_s0, ..., val_metric_s0, .... `measure.py` writes such folders; measuring
-and cycles need PyTorch, and some settings scikit-learn or mlxtend.
+`measure.py` writes such folders; measuring and cycles need PyTorch, and some settings scikit-learn
+or mlxtend. `--fit` and `--coverage` also use the settings at real length in `data/long`.
 
 A rate is good where training at the nearest rate of the grid ends within 5 % of the best fall of
 the loss; it is above where it is larger than the largest rate of the grid that trains.
 """
 
 import argparse
-import csv
-import dataclasses
-import json
 import math
 import statistics
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+
+import bounds_fit
+import bounds_noise
+from known import NEAR, SEEDS, Measured, read
+from other_finders import OTHERS
 
 import clrcore
-from clrcore import Bounds, Curve, NoBoundsError
-from clrcore.bounds import RULES
+from clrcore import Bounds, Curve, NoBoundsError, bound_rules
+from clrcore.bounds.suggest import bounds_by
 
-SEEDS = 5
-NEAR = 0.05
 CONSTANTS = {"sgd": 0.01, "mom": 0.01, "adam": 1e-3, "adamw": 1e-3}
-# Sweeps that the paper's accuracy rule is scored on, with the shares of the table below it.
-ACCURACY_SWEEPS = ("lin300", "exp300")
 # Sweeps that are scored alone and with all, but not with those of usual length.
 SHORT_SWEEPS = ("exp40",)
 CYCLE_SWEEPS = ("exp100", "exp300", "lin300")
@@ -44,66 +44,6 @@ PANELS = (
 )
 
 Answer = Callable[[list[Curve]], Bounds]
-
-
-@dataclasses.dataclass
-class Measured:
-    """A setting: its truth, and its curves by sweep, one per seed."""
-
-    name: str
-    optimizer: str
-    task: str
-    truth: dict[str, Any]
-    losses: dict[str, list[Curve]]
-    accuracies: dict[str, list[Curve]]
-    grid: list[float]
-
-    def regret(self, lr: float) -> float:
-        """What the nearest rate of the grid misses of the best fall, as a part of it."""
-        nearest = min(range(len(self.grid)), key=lambda i: abs(math.log(self.grid[i] / lr)))
-        return self.missed(self.truth["median_final_train_loss"][nearest])
-
-    def missed(self, loss: float | None) -> float:
-        """What a final loss misses of the best fall, as a part of it, at most 1."""
-        if loss is None or not math.isfinite(loss):
-            return 1.0
-        best = self.truth["best_loss"]
-        return min(1.0, (loss - best) / (self.truth["init_loss"] - best))
-
-
-def read(folder: Path) -> list[Measured]:
-    """The settings of a folder."""
-    index = json.loads((folder / "index.json").read_text())
-    found = []
-    for name, entry in index["settings"].items():
-        files = dict(entry["files"])
-        grid = sorted({float(row["lr"]) for row in _rows(folder / files.pop("grid"))})
-        losses, accuracies = {}, {}
-        for sweep, file in files.items():
-            rows = list(_rows(folder / file))
-            lr = [float(row["lr"]) for row in rows]
-            columns = {
-                kind: [
-                    [float(row[f"{kind}_s{seed}"] or "nan") for row in rows]
-                    for seed in range(SEEDS)
-                ]
-                for kind in ("train_loss", "val_metric")
-            }
-            losses[sweep] = [Curve(lr, values) for values in columns["train_loss"]]
-            accuracies[sweep] = [
-                Curve(lr, accuracy=values, held_out=True) for values in columns["val_metric"]
-            ]
-        found.append(
-            Measured(
-                name, entry["optimizer"], entry["task"], entry["truth"], losses, accuracies, grid
-            )
-        )
-    return found
-
-
-def _rows(path: Path) -> Iterable[dict[str, str]]:
-    with path.open(newline="") as file:
-        yield from csv.DictReader(file)
 
 
 class Tally:
@@ -125,7 +65,7 @@ class Tally:
         for curve in curves:
             bounds = _answered(answer, [curve])
             self.refused.append(bounds is None)
-            self.good.append(bounds is not None and setting.regret(bounds.lr) <= NEAR)
+            self.good.append(bounds is not None and setting.is_good(bounds.lr))
             self.above.append(
                 bounds is not None and bounds.lr > 1.0001 * truth["largest_lr_trains"]
             )
@@ -136,7 +76,7 @@ class Tally:
         if rates:
             self.spread.append(max(rates) / min(rates))
         together = _answered(answer, curves)
-        self.five.append(together is not None and setting.regret(together.lr) <= NEAR)
+        self.five.append(together is not None and setting.is_good(together.lr))
 
     @classmethod
     def of(cls, tallies: Iterable["Tally"]) -> "Tally":
@@ -174,20 +114,17 @@ def _percent(flags: list[bool]) -> float:
 
 
 def constant(optimizer: str) -> Answer:
-    """A rule that does not look at the curves: the usual default of the optimizer."""
+    """A rule that ignores the curves: the usual default of the optimizer."""
     lr = CONSTANTS[optimizer]
-
-    def answer(curves: list[Curve]) -> Bounds:
-        return Bounds(
-            base_lr=lr / 4,
-            max_lr=lr,
-            lr=lr,
-            lr_interval=(lr, lr),
-            max_lr_interval=(lr, lr),
-            rule="constant",
-        )
-
-    return answer
+    bounds = Bounds(
+        base_lr=lr / 4,
+        max_lr=lr,
+        lr=lr,
+        lr_interval=(lr, lr),
+        max_lr_interval=(lr, lr),
+        rule="constant",
+    )
+    return lambda curves: bounds
 
 
 def score(settings: list[Measured], rules: list[str]) -> None:
@@ -211,39 +148,32 @@ def score(settings: list[Measured], rules: list[str]) -> None:
     )
     print("they belong (base_lr from half the smallest rate that learns to the best; max_lr from a")
     print("grid step below the best to twice the largest that trains)")
-    for sweep in ACCURACY_SWEEPS:
-        print(f"{sweep:8} {_percent(_by_accuracy(settings, sweep)):5.1f}")
+    for sweep in bounds_fit.ACCURACY_SWEEPS:
+        print(f"{sweep:8} {_percent(list(_by_accuracy(settings, sweep))):5.1f}")
 
 
 def _by(rule: str, setting: Measured) -> Answer:
     if rule == "constant":
         return constant(setting.optimizer)
+    if rule in OTHERS:
+        return lambda curves: bounds_by(OTHERS[rule], curves, rule)
     return lambda curves: clrcore.suggest_bounds(curves, rule=rule)
 
 
-def _by_accuracy(settings: list[Measured], sweep: str) -> list[bool]:
-    found = []
+def _by_accuracy(settings: list[Measured], sweep: str) -> Iterable[bool]:
     for setting in settings:
-        if setting.task != "classification":
-            continue
-        truth, grid = setting.truth, setting.grid
-        best = min(range(len(grid)), key=lambda i: abs(grid[i] - truth["best_lr"]))
-        for curve in setting.accuracies[sweep]:
-            bounds = _answered(lambda curves: clrcore.suggest_bounds(curves), [curve])
-            found.append(
+        for curve in setting.accuracies[sweep] if setting.task == "classification" else []:
+            bounds = _answered(clrcore.suggest_bounds, [curve])
+            yield (
                 bounds is not None
-                and 0.5 * truth["lr_learns_from"] <= bounds.base_lr <= 1.0001 * truth["best_lr"]
-                and 0.9999 * grid[max(best - 1, 0)] <= bounds.max_lr
-                and bounds.max_lr <= 2.0001 * truth["largest_lr_trains"]
+                and setting.is_base(bounds.base_lr)
+                and setting.is_max(bounds.max_lr)
             )
-    return found
 
 
 def cycles(measured: list[Measured], rules: list[str]) -> None:
     """Train two triangular cycles between the bounds of five curves, and print how they end."""
-    import measure
-    import numpy as np
-    from settings import SETTINGS, updates
+    from settings import SETTINGS
 
     known = {setting.name: setting for setting in SETTINGS}
     trained = [setting for setting in measured if setting.name in known]
@@ -254,29 +184,35 @@ def cycles(measured: list[Measured], rules: list[str]) -> None:
         )
     if not trained:
         return
-    print(f"\ntwo triangular cycles, {measure.CYCLE_SEEDS} seeds, median of their final losses")
+    print("\ntwo triangular cycles, median of their final losses")
     print(f"{'rule':24} sweep   settings  within 5 % of the best constant  runs collapsed")
     for rule in rules:
         for sweep in CYCLE_SWEEPS:
             near, collapsed = [], []
             for setting in trained:
                 bounds = _answered(_by(rule, setting), setting.losses[sweep])
-                if bounds is None:
-                    near.append(False)
-                    continue
-                training = known[setting.name]
-                total = updates(training)
-                policy = bounds.policy(max(1, round(total / 4)), "triangular")
-                rates = policy.values(0, total)
-                ends = [measure.train(training, rates, s)[1] for s in range(measure.CYCLE_SEEDS)]
-                missed = [setting.missed(loss) for loss in ends]
-                near.append(float(np.median(missed)) <= NEAR)
-                collapsed += [one > COLLAPSED for one in missed]
+                missed = [] if bounds is None else _cycle_ends(setting, known[setting.name], bounds)
+                near.append(bool(missed) and statistics.median(missed) <= NEAR)
+                collapsed += [share > COLLAPSED for share in missed]
             print(
                 f"{rule:24} {sweep:8} {len(near):7} {_percent(near):12.0f} %"
                 f"{_percent(collapsed):22.1f} %",
                 flush=True,
             )
+
+
+def _cycle_ends(setting: Measured, training: object, bounds: Bounds) -> list[float]:
+    """What trainings in two cycles miss of the best fall, one for each seed."""
+    import measure
+    from settings import updates
+
+    total = updates(training)
+    policy = bounds.policy(max(1, round(total / 4)), "triangular")
+    rates = policy.values(0, total)
+    return [
+        setting.missed(measure.train(training, rates, seed)[1])
+        for seed in range(measure.CYCLE_SEEDS)
+    ]
 
 
 def picture(settings: list[Measured], panels: list[str], path: Path) -> None:
@@ -296,7 +232,7 @@ def picture(settings: list[Measured], panels: list[str], path: Path) -> None:
         curve = setting.losses[sweep][0]
         axis.plot(curve.lr, curve.loss, ".", color="0.6", markersize=3.5, label="loss")
         axis.plot(curve.lr, curve.smoothed(), color=blue, label="smoothed")
-        good = [lr for lr in setting.grid if setting.regret(lr) <= NEAR]
+        good = [lr for lr in setting.grid if setting.is_good(lr)]
         # A rate counts as the nearest of the grid, whose steps are a quarter of a decade.
         low, high = min(good) / 10**0.125, max(good) * 10**0.125
         axis.axvspan(low, high, color=green, alpha=0.2, linewidth=0, label="trains within 5 %")
@@ -322,6 +258,10 @@ def main() -> None:
     parser.add_argument("--measure", action="store_true", help="measure what the folder lacks")
     parser.add_argument("--only", nargs="*", help="names of settings, instead of all")
     parser.add_argument("--rules", nargs="*", default=None, help="names of rules, instead of all")
+    parser.add_argument("--fit", action="store_true", help="reproduce the fitted numbers")
+    parser.add_argument("--coverage", action="store_true", help="coverage of the intervals")
+    parser.add_argument("--noise", type=int, help="draws of pure noise of each kind")
+    parser.add_argument("--smith", type=Path, help="a table of Smith's range tests")
     parser.add_argument("--cycles", action="store_true", help="train cycles between the bounds")
     parser.add_argument("--picture", type=Path, help="draw the panels to this file instead")
     parser.add_argument("--panels", nargs="*", default=PANELS, help="setting:sweep")
@@ -333,13 +273,24 @@ def main() -> None:
     settings = read(arguments.folder)
     if arguments.only:
         settings = [setting for setting in settings if setting.name in arguments.only]
-    rules = arguments.rules or [rule for rule in RULES if RULES[rule].needs == "loss"]
-    if arguments.picture:
-        picture(settings, arguments.panels, arguments.picture)
-    elif arguments.cycles:
-        cycles(settings, rules)
-    else:
-        score(settings, rules)
+    by_loss = [rule for rule, (_, metric) in bound_rules().items() if metric == "loss"]
+    rules = arguments.rules or [*by_loss, *OTHERS]
+    _run(arguments, settings, rules)
+
+
+def _run(arguments: argparse.Namespace, settings: list[Measured], rules: list[str]) -> None:
+    """What was asked for; the tables where nothing was."""
+    asked = {
+        "fit": lambda: bounds_fit.fit(settings),
+        "coverage": lambda: bounds_fit.coverage(settings),
+        "noise": lambda: bounds_noise.noise(arguments.noise),
+        "smith": lambda: bounds_noise.smith(arguments.smith),
+        "cycles": lambda: cycles(settings, rules),
+        "picture": lambda: picture(settings, arguments.panels, arguments.picture),
+    }
+    chosen = [action for name, action in asked.items() if getattr(arguments, name)]
+    for action in chosen or [lambda: score(settings, rules)]:
+        action()
 
 
 if __name__ == "__main__":

@@ -3,11 +3,13 @@
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from clrcore import Curve, NoBoundsError, smoothing
 from clrcore.bounds.answer import Answer
 from clrcore.bounds.peers import debiased, kept, late_mean, single_rate
-from clrcore.smoothing import Floats
+
+Floats = NDArray[np.float64]
 
 
 def lightning_before(curve: Curve) -> Answer:

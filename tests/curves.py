@@ -42,3 +42,27 @@ def numbers(bounds):
 def kinds(bounds):
     """The kinds of its warnings."""
     return {warning.kind for warning in bounds.warnings}
+
+
+def debiased(loss, late=0):
+    """The exponential mean of every beginning of the losses, from its weights."""
+    means = []
+    for k in range(1, len(loss) + 1):
+        weights = 0.98 ** np.arange(k - 1, -1, -1)
+        means.append(0.02 * weights @ loss[:k] / (1 - 0.98 ** (k + late)))
+    return np.array(means)
+
+
+def plain(loss):
+    means = [loss[0]]
+    for value in loss:
+        means.append(0.95 * means[-1] + 0.05 * value)
+    return np.array(means[1:])
+
+
+def until(lr, smoothed, stop):
+    """Up to the first smoothed loss above `stop` times the lowest before it."""
+    for k in range(len(smoothed)):
+        if smoothed[k] > stop * min(smoothed[: k + 1]):
+            return lr[: k + 1], smoothed[: k + 1]
+    return lr, smoothed

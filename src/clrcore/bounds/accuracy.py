@@ -31,7 +31,7 @@ def accuracy_rule(curve: Curve) -> Answer:
     rise = read(curve, "accuracy")
     fall, lr = _by_loss(curve)
     warnings = {**(diagnose(fall) if fall else {}), **diagnose(rise), **_ramp_warnings(curve)}
-    top, reasons = _top(rise, fall)
+    top, reasons = max_rate(rise, fall)
     if fall is not None:
         limit = top_rate(fall, lr) if rise.points.linear else fall.end - TWICE
         if fall.end_seen and limit < top:
@@ -50,7 +50,7 @@ def accuracy_rule(curve: Curve) -> Answer:
         fall, lr = rise, constant_rate(rise)
     span = rate_interval(fall, lr, warnings)
     reasons.extend(rate_reasons(fall))
-    base, why = _base(rise, top)
+    base, why = base_rate(rise, top)
     reasons.append(why)
     if base >= top:
         base = top - QUARTER
@@ -87,7 +87,7 @@ def _by_loss(curve: Curve) -> tuple[Features | None, float]:
         return None, 0.0
 
 
-def _top(rise: Features, fall: Features | None) -> tuple[float, list[str]]:
+def max_rate(rise: Features, fall: Features | None) -> tuple[float, list[str]]:
     """Log10 of max_lr by the accuracy, and why."""
     last = rise.edges[1] - fitted("late")
     if not rise.points.linear:
@@ -118,7 +118,7 @@ def _top(rise: Features, fall: Features | None) -> tuple[float, list[str]]:
     ]
 
 
-def _base(rise: Features, top: float) -> tuple[float, str]:
+def base_rate(rise: Features, top: float) -> tuple[float, str]:
     """Log10 of base_lr, and why."""
     started = fitted("started_linear" if rise.points.linear else "started")
     base = rise.before(started)
