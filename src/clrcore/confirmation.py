@@ -120,6 +120,7 @@ class Confirmation:
         if self._total_steps is not None:
             self._num_steps = max(2, min(self._num_steps, self._total_steps))
         self._kind = check_choice("kind", kind, ["constant", *KINDS])
+        self._policy(self._rate)  # refuses a schedule that does not fit into num_steps
         self._seeds = check_seeds("seeds", seeds) or [0]
         per_rate = self._num_steps * len(self._seeds)
         if max_updates is None:

@@ -46,7 +46,17 @@ def planned(kind: str, max_lr: float, total_steps: int, **arguments: Any) -> Pol
         TypeError: For an argument of the wrong type, or that the kind does not have.
         ValueError: For an unknown kind, and values that are not allowed.
     """
-    function = _PLANS[check_choice("kind", kind, KINDS)]
+    function, names = _PLANS[check_choice("kind", kind, KINDS)]
+    for name, value in arguments.items():
+        if name not in names:
+            refuse(
+                TypeError,
+                name,
+                "an argument of this kind",
+                value,
+                message=f"kind={kind!r} has no argument {name}",
+                advice=f"it has {', '.join(names)}" if names else "it has none",
+            )
     return function(
         check_float("max_lr", max_lr, 0.0), check_steps("total_steps", total_steps), **arguments
     )
@@ -106,12 +116,16 @@ def _wsd(
     return compose.cooldown(policy, total_steps - falling, falling) if falling else policy
 
 
-_PLANS: dict[str, Callable[..., Policy]] = {
-    "triangular": _triangles(triangular),
-    "triangular2": _triangles(triangular2),
-    "warm_restarts": _restarts,
-    "one_cycle": compose.one_cycle,
-    "linear": lambda max_lr, total_steps: decay(max_lr, 0.0, total_steps),
-    "cosine": lambda max_lr, total_steps: cosine(max_lr, 0.0, total_steps),
-    "wsd": _wsd,
+_WHOLE_CYCLES = ("base_lr", "cycles")
+_PLANS: dict[str, tuple[Callable[..., Policy], tuple[str, ...]]] = {
+    "triangular": (_triangles(triangular), _WHOLE_CYCLES),
+    "triangular2": (_triangles(triangular2), _WHOLE_CYCLES),
+    "warm_restarts": (_restarts, _WHOLE_CYCLES),
+    "one_cycle": (
+        compose.one_cycle,
+        ("form", "pct_start", "anneal_strategy", "div_factor", "final_div_factor"),
+    ),
+    "linear": (lambda max_lr, total_steps: decay(max_lr, 0.0, total_steps), ()),
+    "cosine": (lambda max_lr, total_steps: cosine(max_lr, 0.0, total_steps), ()),
+    "wsd": (_wsd, ("warm_up", "cooldown")),
 }

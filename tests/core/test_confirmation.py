@@ -282,6 +282,7 @@ def test_a_single_valley_is_found_wherever_the_suggestion_is(centre, best, scale
         ({"kind": "triangle"}, ValueError),
         ({"kind": 3}, TypeError),
         ({"seeds": []}, ValueError),
+        ({"total_steps": 7, "kind": "triangular"}, ValueError),
         ({"max_updates": 59, "num_steps": 20}, ValueError),
         ({"bounds_or_rate": 0.0}, ValueError),
         ({"bounds_or_rate": math.nan}, ValueError),

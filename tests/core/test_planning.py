@@ -77,3 +77,11 @@ def test_either_the_step_size_or_the_length_is_given():
 def test_wrong_plans_are_refused_by_name(arguments, named):
     with pytest.raises(ValueError, match=named):
         BOUNDS.policy(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("kind", "has"), [("linear", "it has none"), ("wsd", "it has warm_up, cooldown")]
+)
+def test_arguments_of_other_kinds_are_refused_by_name(kind, has):
+    with pytest.raises(TypeError, match=f"kind='{kind}' has no argument cycles; {has}"):
+        BOUNDS.policy(total_steps=100, kind=kind, cycles=3)
