@@ -197,7 +197,12 @@ def test_numbers_need_no_matplotlib():
     [
         ([], "give a kind (triangular, "),
         (["zigzag"], "'zigzag' is no kind of policy; there are triangular, "),
+        (["triangle"], "'triangle' is no kind of policy; did you mean 'triangular'?"),
         (["chain"], "--json FILE"),
+        (
+            ["exp_range", "--base-lr", 1, "--max-lr", 2, "--step-size", 5, "--gamma", 0.9],
+            "exp_range lacks --decays; it takes",
+        ),
         (["--base-lr", 1], "--base-lr needs a kind"),
         (["triangular2", "--base-lr", 1], "triangular2 lacks --max-lr --step-size; it takes "),
         (
