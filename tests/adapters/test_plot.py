@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tracemalloc
 from itertools import combinations
+from types import SimpleNamespace
 
 import pytest
 
@@ -20,7 +21,7 @@ from matplotlib.axes import Axes  # noqa: E402
 from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 
-from clr_adapters.plot import plot_confirmation, plot_policy, plot_range_test  # noqa: E402
+from clr_adapters.plot import notebooks, plot_confirmation, plot_policy, plot_range_test  # noqa: E402
 
 TRIANGULAR = clrcore.triangular(0.1, 0.4, 5)
 TABLE2 = clrcore.chain(
@@ -387,6 +388,54 @@ def test_a_notebook_shows_its_picture(draw):
     ax = draw(None)
     assert ax._repr_png_().startswith(b"\x89PNG")
     assert pickle.loads(pickle.dumps(ax.figure)).axes[0]._repr_png_()
+
+
+class FakeShell:
+    """What the pictures use of IPython's shell."""
+
+    def __init__(self):
+        self.functions = {}
+        self.display_formatter = self
+        self.formatters = {"image/png": self}
+
+    def for_type(self, kind, function):
+        self.functions[kind] = function
+
+    def for_type_by_name(self, module, name, function):
+        self.functions[module, name] = function
+
+    def show(self, value):
+        """As IPython: the function of the nearest class."""
+        kind = next(kind for kind in type(value).__mro__ if kind in self.functions)
+        return self.functions[kind](value)
+
+
+class TestNotebooks:
+    @pytest.fixture
+    def shell(self, monkeypatch):
+        shell = FakeShell()
+        monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+        notebooks.register()
+        return shell
+
+    @pytest.mark.parametrize("value", [TRIANGULAR, TABLE2, curve(), confirmed()], ids=repr)
+    def test_objects_are_shown_as_pictures(self, shell, value):
+        assert shell.show(value).startswith(b"\x89PNG")
+
+    @pytest.mark.parametrize(
+        "value", [clrcore.constant(0.1), clrcore.Curve([], loss=[]), BOUNDS], ids=repr
+    )
+    def test_what_cannot_be_drawn_stays_text(self, shell, value):
+        assert shell.show(value) is None
+
+    def test_schedulers_of_pytorch_are_shown_by_their_policies(self, shell):
+        show = shell.functions["clr_adapters.torch.policy_lr", "PolicyLR"]
+        assert show(SimpleNamespace(policies=[TRIANGULAR] * 3)).startswith(b"\x89PNG")
+
+    @pytest.mark.parametrize("ipython", [None, SimpleNamespace(get_ipython=lambda: None)])
+    def test_nothing_happens_outside_of_notebooks(self, monkeypatch, ipython):
+        monkeypatch.setitem(sys.modules, "IPython", ipython)
+        notebooks.register()
 
 
 @pytest.mark.parametrize("draw", DRAWINGS)

@@ -2,7 +2,8 @@
 
 Every function draws on the Axes it is given, or on a new Figure of its own outside pyplot, and
 returns the Axes. Save with `ax.figure.savefig(...)`; as the last line of a notebook cell the
-picture appears.
+picture appears. Once this module is imported in a notebook, so do those of policies, schedulers,
+curves and confirmed bounds.
 """
 
 try:
@@ -12,8 +13,11 @@ except ImportError as error:
         f'clr_adapters.plot needs matplotlib: pip install "clrcore[plot]" ({error})'
     ) from error
 
+from . import notebooks
 from .policies import plot_policy
 from .range_tests import plot_range_test
 from .trials import plot_confirmation
 
 __all__ = ["plot_confirmation", "plot_policy", "plot_range_test"]
+
+notebooks.register()

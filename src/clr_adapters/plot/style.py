@@ -53,9 +53,14 @@ class Picture(Axes):
 
     def _repr_png_(self) -> bytes:
         """The figure, for IPython's display."""
-        file = io.BytesIO()
-        self.figure.figure.savefig(file, format="png")
-        return file.getvalue()
+        return png(self)
+
+
+def png(ax: Axes) -> bytes:
+    """The figure of `ax` as PNG."""
+    file = io.BytesIO()
+    ax.figure.figure.savefig(file, format="png")
+    return file.getvalue()
 
 
 def axes(ax: Axes | None) -> Axes:
