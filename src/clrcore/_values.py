@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Value:
-    """An object that is what its slots say, and never changes."""
+    """An immutable object: its slots are its fields."""
 
     __slots__ = ("__weakref__",)  # jax.jit keeps its functions in weak tables
 
@@ -27,7 +27,7 @@ class Value:
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(
-            f"{type(self).__name__} is immutable: cannot set {name!r}; make a new one instead"
+            f"{type(self).__name__} is immutable: cannot set {name!r}; create a new object instead"
         )
 
     def __delattr__(self, name: str) -> None:

@@ -1,8 +1,8 @@
 """Checks of arguments, one function per rule.
 
-Every refusal has the same form: the argument's name, what is allowed, what was given. The same
+Every refusal has the same form: the argument's name, the allowed values, the value given. The same
 facts are attributes of the exception. NumPy scalars become Python numbers here, at the door.
-Adapters may import this module; it is the only one beside the public names.
+Adapters may import this module and the public names, nothing else.
 """
 
 from __future__ import annotations
@@ -200,7 +200,7 @@ def hint_at(**hints: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """A decorator: refuse arguments under names that users bring from elsewhere.
 
     Args:
-        hints: For each foreign name, what to do here, such as "pass a policy".
+        hints: Advice for each foreign name, such as "pass a policy".
     """
     from functools import wraps
 
@@ -252,7 +252,7 @@ def check_keys(name: str, given: object, expected: Iterable[str]) -> dict[str, A
 
 
 def check_seeds(name: str, value: object, largest: int = LARGEST_SEED) -> list[int] | None:
-    """Seeds as a list: None stays None, a number n means 0..n-1, a sequence is taken as it is.
+    """Seeds as a list: None stays None, a number n means 0..n-1, a sequence stays a sequence.
 
     A sequence is a list, a tuple, a range or an array of one dimension, with at least one seed.
     """

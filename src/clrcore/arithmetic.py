@@ -1,7 +1,7 @@
 """One class per arithmetic: Python ints, NumPy arrays, arrays of any other library.
 
 A policy has one formula, written with operators and with the methods of these classes. No other
-module asks what kind of number a step is.
+module distinguishes kinds of numbers.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ class Arrays:
         self.cast = cast
 
     def largest(self, step: Any) -> int | float:
-        """A number that the type of `step` counts to, and that any constant beside it may have."""
+        """The largest number that the type of `step` and a constant in its formula can hold."""
         bits = int("".join(filter(str.isdigit, str(step.dtype))))
-        # A uint32 counts twice as far, but JAX without 64 bits takes no larger constant beside it.
+        # A uint32 counts twice as far, but JAX without 64 bits takes no larger constant.
         unsigned = "uint" in str(step.dtype) and bits < 32
         return (1 << bits if unsigned else 1 << bits - 1) - 1
 
@@ -164,7 +164,7 @@ class PythonNumbers:
         return yes if condition else no
 
     def cast(self, number: int) -> float:
-        """The number as a float; what is too large for it becomes the largest float."""
+        """The number as a float, at most the largest float."""
         try:
             return float(number)
         except OverflowError:
@@ -192,7 +192,7 @@ class PythonNumbers:
         return checked(function, *arguments)
 
     def shaped(self, rate: float, step: int) -> Any:
-        """The rate as it is."""
+        """The rate, unchanged."""
         return rate
 
 
@@ -243,7 +243,7 @@ def read_steps(step: Any) -> tuple[Any, Any]:
 
 
 def read_steps_for(step: Any, xp: Any, cast: Callable[[Any], Any]) -> tuple[Any, Any]:
-    """The steps, negative ones as 0, and the arithmetic of an explicit namespace and cast.
+    """The steps, at least 0, and the arithmetic of an explicit namespace and cast.
 
     Raises:
         TypeError: `step` is neither an integer nor an array of integers.

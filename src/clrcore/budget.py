@@ -14,7 +14,7 @@ class Budget(NamedTuple):
         total_steps: Length of the run in steps.
         step_size: Half a cycle in steps.
         cycles: Number of cycles.
-        reason: What was fitted to what, in words.
+        reason: The calculation in words.
     """
 
     total_steps: int

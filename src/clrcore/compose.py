@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 FORMS = ("two_phase", "three_phase")
 ANNEALS = {"cos": windows.hann, "linear": windows.triangular}
 SHAPES = ("linear", "cosine", "1-sqrt")
-# Far beyond any array of steps; the cycle that begins last before it goes on for ever.
+# Far beyond any array of steps; the last cycle that begins before it has no end.
 LAST_RESTART = 2**512
 
 
 @dataclass(frozen=True, repr=False)
 class Chain(Policy):
-    """Stages, each a policy with a counter of its own."""
+    """Stages, each a policy with its own counter."""
 
     stages: tuple[tuple[Policy, int | None], ...]
     constructor = "chain"
@@ -390,7 +390,7 @@ def one_cycle(
     div_factor: float = 25.0,
     final_div_factor: float = 1e4,
 ) -> OneCycle:
-    """The 1cycle policy with PyTorch's values for steps 0..total_steps-1, then the last one.
+    """The 1cycle policy with PyTorch's values for steps 0..total_steps-1, then the last value.
 
     The rate goes from max_lr / div_factor up to max_lr, then down to
     max_lr / div_factor / final_div_factor. For Smith's own runs see `smith_one_cycle`.

@@ -41,8 +41,8 @@ LEAST_RATES, MOST_RATES = 3, 6
 # Updates of a trial. For long trainings fewer and longer trials answer better.
 TRIAL_STEPS, LONG_TRIAL_STEPS = 200, 300
 LONG_TRAINING = 1000
-# A rate ties with the best where its loss is within this share of the best trial's fall. Carrying
-# to the planned length is cautious enough; a wider tie would be cautious twice.
+# A rate ties with the best within this fraction of the best trial's fall. Carrying to the planned
+# length is cautious enough; a wider tie would be cautious twice.
 TIE = 0.005
 # Rates whose trials end this near the best, by the same measure, are named in the answer.
 NEAR = 0.02
@@ -51,9 +51,9 @@ NEAR = 0.02
 CARRY = 0.15
 # The length, in trials, that a training of unknown length is taken to have.
 UNKNOWN_LENGTH = 2.0
-# A trial trains where its loss has fallen by this share of the best trial's fall.
+# A trial trains where its loss has fallen by this fraction of the best trial's fall.
 TRAINS = 0.5
-# The mean loss of this share of the slowest trial, its first, stands for the start.
+# The mean loss of this first fraction of the slowest trial is the loss at the start.
 FIRST = 0.025
 # A fall counts from so many standard errors of its mean on.
 SURE = 3.0
@@ -143,7 +143,7 @@ class Confirmation:
 
     @property
     def current(self) -> Trial | None:
-        """The trial that was handed out last, until the next."""
+        """The current trial, until the next begins."""
         return self._trial
 
     @property
@@ -440,7 +440,7 @@ def ties(losses: dict[int, float], start: float, share: float = TIE) -> list[int
     Args:
         losses: Loss at the end by rate, in steps; infinite where the run broke down.
         start: The loss before training.
-        share: How near the best they end, as a share of its fall.
+        share: How near the best they end, as a fraction of its fall.
     """
     best = min(losses, key=losses.__getitem__)
     lowest, highest = min(losses.values()), max(filter(math.isfinite, losses.values()), default=0.0)

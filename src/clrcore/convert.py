@@ -26,7 +26,7 @@ def convert_rate(lr: float, from_policy: Policy, to_policy: Policy, total_steps:
     The bound is for the last iterate of gradient descent on a convex function. Measured on 231
     runs of Llama-type language models: from the best peak of WSD, the best peaks of seven other
     schedules come out within a factor of 1.13 (root mean square, 50,000 steps); from the best
-    constant rate they come out 1.7 times too low. The bound says nothing about which schedule is
+    constant rate they come out 1.7 times too low. The bound does not show which schedule is
     better.
 
     Args:

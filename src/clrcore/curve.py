@@ -56,7 +56,7 @@ class Curve(Value):
             they are neither.
         steps_per_epoch: Updates in an epoch, > 0, if known.
         held_out: Whether the accuracy is of held-out data, if known.
-        updates: Updates made before each point, integers >= 0 that rise; or a single integer, the
+        updates: Updates before each point, integers >= 0 that rise; or a single integer, the
             updates from one point to the next, for logs that note every n-th. By default every
             update has its point.
 
@@ -124,7 +124,7 @@ class Curve(Value):
 
     @property
     def num_updates(self) -> int:
-        """Updates of the sweep, up to the next point that would follow the last one."""
+        """Updates of the sweep, up to the point that would follow the last."""
         if len(self) < 2:
             return len(self)
         steps = np.diff(self.updates)
@@ -168,7 +168,7 @@ class Curve(Value):
 
         Raises:
             TypeError: For data that are not a dictionary of lists.
-            ValueError: For another version, missing or unknown keys, and what `Curve` refuses.
+            ValueError: For another version, missing or unknown keys, or values refused by `Curve`.
         """
         if isinstance(data, dict):
             data = {"updates": None, **data}  # dictionaries of 0.1.0 lack it
@@ -226,13 +226,13 @@ class Curve(Value):
             sweep: As for `Curve`.
             steps_per_epoch: As for `Curve`.
             held_out: As for `Curve`.
-            updates: Name of the column of updates, or what `Curve` takes.
+            updates: Name of the column of updates, or as for `Curve`.
 
         Raises:
-            TableError: With file, line and column, for what is not such a table.
+            TableError: The content is not such a table; the error has file, line and column.
             OSError: For a file that cannot be read.
             TypeError: For an argument of the wrong type.
-            ValueError: For what `Curve` refuses.
+            ValueError: For values that `Curve` refuses.
         """
         text, file = tables.text(path)
         column = updates if isinstance(updates, str) else None
@@ -271,12 +271,12 @@ class Curve(Value):
             sweep: As for `Curve`.
             steps_per_epoch: As for `Curve`.
             held_out: As for `Curve`.
-            updates: Name of the updates, or what `Curve` takes.
+            updates: Name of the updates, or as for `Curve`.
 
         Raises:
             TableError: With the number of the record, from 1, that cannot be read.
             TypeError: For an argument of the wrong type.
-            ValueError: For what `Curve` refuses.
+            ValueError: For values that `Curve` refuses.
 
         Example:
             >>> import clrcore
@@ -335,7 +335,7 @@ def _array(name: str, values: ArrayLike, size: int | None) -> NDArray[Any]:
 
 
 def _counts(values: object, size: int) -> Counts:
-    """Updates made before each point, int64, that cannot be written to."""
+    """Updates before each point, a read-only int64 array."""
     allowed = "integers >= 0 that rise, one for each rate, or a single integer >= 1"
     if values is None:
         return _frozen(np.arange(size, dtype=np.int64))

@@ -21,7 +21,7 @@ class Position(NamedTuple):
         step: Steps since the cycle began.
         rising: Whether the next step has a higher rate.
         fraction: Share of the cycle that is over, in [0, 1], 1 only past the end; for a policy
-            without cycles the share of its total_steps, 0 if it has no end.
+            without cycles the fraction of its total_steps, 0 if it has no end.
     """
 
     cycle: int
@@ -38,7 +38,7 @@ class Cycles:
 
     Attributes:
         period: The length that all cycles have, None if there is no such length.
-        first_end: The first step at which a cycle is complete, None if there is none.
+        first_end: The first step at which a cycle is complete, or None.
         repeats: Whether cycles of one length follow each other without end.
     """
 
@@ -94,7 +94,7 @@ class EqualCycles(SingleCycle):
         return list(range(self.length, total_steps + 1, self.length))
 
     def completes(self, step: int) -> int | None:
-        """The number of the cycle before the one that starts at `step`."""
+        """The number of the cycle that ends at `step`."""
         cycle, inside, _ = self.find(step)
         return None if inside else cycle - 1
 
@@ -138,7 +138,7 @@ class JoinedCycles(Cycles):
 
     @cached_property
     def first_end(self) -> int | None:  # type: ignore[override]
-        """The first step at which a cycle is complete, None if there is none."""
+        """The first step at which a cycle is complete, or None."""
         for start, (cycles, steps) in zip(self._starts, self.stages, strict=False):
             end = cycles.first_end
             if end is not None and (steps is None or end <= steps):

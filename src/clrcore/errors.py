@@ -14,7 +14,7 @@ class ArgumentError(Exception):
         argument: Name of the argument, such as "max_lr" or "milestones[2]".
         allowed: What would have been accepted, in words.
         got: The value that was given.
-        advice: What to do, in words; "" where the rest says it.
+        advice: What to do, in words, or "".
     """
 
     argument: str
@@ -70,7 +70,7 @@ class TableError(ValueError):
 
 
 class NoBoundsError(ValueError):
-    """A range test carries no answer. The message says why and what to do next.
+    """A range test carries no answer. The message gives the reason and the next step.
 
     Attributes:
         kind: The diagnosis as a word that code can compare, such as "noise".

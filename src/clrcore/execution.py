@@ -18,7 +18,7 @@ if TYPE_CHECKING:
         """A promise of a result."""
 
         def result(self) -> Any:
-            """Wait for the result; raise what the function raised."""
+            """Wait for the result, or raise the function's exception."""
 
     class Executor(Protocol):
         """Whatever runs functions elsewhere: processes, threads, a cluster."""

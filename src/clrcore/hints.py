@@ -1,4 +1,4 @@
-"""Names that users bring from other libraries, and what they are called here."""
+"""Names from other libraries, and their names here."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ SAME_ARGUMENTS = {
     "num_steps": ("total_steps",),
 }
 _IN_STEPS = "lengths are in steps: epochs * steps_per_epoch"
-# Arguments of other libraries that have no twin here, and what to do instead.
+# Arguments of other libraries without a counterpart here, with advice.
 OTHER_ARGUMENTS = {
     "mode": "each mode is a function: triangular, triangular2, exp_range; window= is the shape",
     "scale_fn": "use clrcore.cyclic(..., scale=function of (cycle, step))",
@@ -64,7 +64,7 @@ OTHER_ARGUMENTS = {
     "max_momentum": "use clr_adapters.torch.PolicyLR(..., momentum=(low, high))",
 }
 _RANGE_TEST = "use clr_adapters.torch.range_test, its twins in keras and jax, or clrcore.RangeTest"
-# Names that users look for in this package.
+# Names that users expect in this package.
 OTHER_NAMES = {
     "CLR": "use clrcore.triangular",
     "CyclicLR": "use clrcore.triangular with clr_adapters.torch.PolicyLR",
@@ -99,7 +99,7 @@ OTHER_NAMES = {
 
 
 def hinting(function: Callable[P, R]) -> Callable[P, R]:
-    """The function, with refusals of unknown arguments that name the right ones."""
+    """The function; it refuses unknown arguments and names the right arguments."""
     names = list(signature(function).parameters)
 
     @wraps(function)

@@ -92,7 +92,7 @@ class CycleMonitor:
 
     @property
     def policy(self) -> Policy:
-        """The policy that the monitor was made with; lowered bounds do not change it."""
+        """The policy of the constructor; lowered bounds do not change it."""
         return self._policy
 
     def update(self, metric: Any) -> Verdict:
@@ -137,7 +137,7 @@ class CycleMonitor:
         return "lower", f"{compared}; multiply both bounds by {self._factor:g}"
 
     def state_dict(self) -> dict[str, Any]:
-        """The state as plain data of its own."""
+        """A copy of the state as plain data."""
         return {
             "version": VERSION,
             "mode": self._mode,
@@ -190,7 +190,7 @@ class CycleMonitor:
         return f"after {self._cycles} cycle{'s' * (self._cycles > 1)}"
 
     def _comparison(self, value: float) -> str:
-        """The metric beside the best so far, in words."""
+        """The metric and the best so far, in words."""
         if self._stale == 0:
             return f"{value:g} is the best so far"
         cycles = "1 cycle" if self._stale == 1 else f"{self._stale} cycles"

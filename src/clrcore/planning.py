@@ -25,9 +25,9 @@ PEAKS = {
     "wsd": 1.0,
 }
 KINDS = tuple(PEAKS)
-# Whole cycles of a training, unless the caller says otherwise.
+# Whole cycles of a training by default.
 CYCLES = 4
-# The base of cycles, as a share of their peak.
+# The base of cycles, as a fraction of their peak.
 BASE = 0.25
 
 
@@ -40,7 +40,7 @@ def planned(kind: str, max_lr: float, total_steps: int, **arguments: Any) -> Pol
         max_lr: The peak rate.
         total_steps: Updates of the training, an integer >= 1.
         arguments: base_lr and cycles of triangular, triangular2 and warm_restarts; warm_up and
-            cooldown of wsd, each a share of the training; the arguments of `one_cycle`.
+            cooldown of wsd, each a fraction of the training; the arguments of `one_cycle`.
 
     Raises:
         TypeError: For an argument of the wrong type, or that the kind does not have.

@@ -1,4 +1,4 @@
-"""The policies of the paper: cyclic ones, and those it compares them with.
+"""The policies of the paper: cyclic policies, and those that it compares them with.
 
 Source of all: Smith, "Cyclical Learning Rates for Training Neural Networks", WACV 2017,
 arXiv 1506.01186, section 3.1. Rates are in the optimizer's unit, step sizes in steps.
@@ -244,7 +244,7 @@ class ExponentialSweep(Sweep):
 
 
 def left(step: Any, length: int, maths: Any) -> Any:
-    """The share of a fall over `length` steps that is still to come: 1 at step 0, at last 0."""
+    """The remaining fraction of a fall over `length` steps: 1 at step 0, 0 at its end."""
     return maths.steps_to(length, maths.at_most(step, length)) / float(length)
 
 

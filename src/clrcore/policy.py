@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 VERSION = 1
-# Policies within policies: chains, cooldowns, opposed ones. Deeper ones could not be printed,
-# hashed or copied within Python's limit of recursion.
+# Policies within policies: chains, cooldowns, opposed policies. Deeper nesting could not be
+# printed, hashed or copied within Python's limit of recursion.
 DEEPEST = 32
 # `values` evaluates so many steps at a time, and copies at least so many at a time: few enough for
 # the cache, enough to hide the cost of a call.
@@ -28,7 +28,7 @@ LARGEST_STEP = 2**63 - 1
 
 
 class Policy:
-    """A learning-rate policy: step (number of updates made) -> learning rate.
+    """A learning-rate policy: step (number of completed updates) -> learning rate.
 
     Immutable, hashable, comparable and picklable. Update number t, counted from 0, uses
     `policy(t)`. The constructors (`triangular`, `chain`, ...) make policies.
@@ -91,7 +91,7 @@ class Policy:
 
         Raises:
             TypeError: `step` is anything else, bool and float included.
-            ValueError: A step is negative. Traced steps cannot be checked; negative ones count
+            ValueError: A step is negative. Traced steps cannot be checked; negative steps count
                 as 0.
 
         Example:
@@ -108,7 +108,7 @@ class Policy:
         """The same formula in an explicit arithmetic, for libraries without the array API.
 
         Args:
-            step: An int, or an array of integers of any width; negative ones count as 0.
+            step: An int, or an array of integers of any width; negative steps count as 0.
             xp: A namespace with `where`, `exp`, `cos` and `sqrt`: numpy, jax.numpy, torch,
                 tensorflow, keras.ops, ...
             cast: Function from an integer array to the float array wanted.
@@ -241,7 +241,7 @@ class Policy:
     def lowered(self, factor: float) -> Self:
         """The same policy with all its rates multiplied by `factor`.
 
-        Steps, window and scale stay. This is what the verdict "lower" of a `CycleMonitor` asks
+        Steps, window and scale stay. The verdict "lower" of a `CycleMonitor` asks
         for.
 
         Args:
@@ -264,7 +264,7 @@ class Policy:
         return replace(self, **{name: getattr(self, name) * factor for name in names})  # type: ignore[type-var]
 
     def opposed(self, low: float, high: float) -> Opposed:
-        """The policy that moves against this one: `high` at the base, `low` at the peak.
+        """The policy that moves against this policy: `high` at the base, `low` at the peak.
 
         Its value is high - (high - low) h(t), with h the policy's shape: 0 at base_lr, 1 at the
         first max_lr. Momentum is moved like this against the rate (arXiv 1803.09820, section
@@ -317,7 +317,7 @@ class Policy:
         return f"{self.constructor}({arguments})"
 
     def _set(self, **checked: Any) -> None:
-        """Store checked arguments, while the policy is made."""
+        """Store checked arguments, during construction."""
         for name, value in checked.items():
             object.__setattr__(self, name, value)
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     Batch = TypeVar("Batch")
 
 VERSION = 1
-# Seven decades are wide enough for SGD and Adam alike; 300 updates are about 40 per decade.
+# Seven decades are wide enough for SGD and for Adam; 300 updates are about 40 per decade.
 DEFAULT_SWEEP = (1e-6, 10.0, 300)
 # What takes the place of arguments of other finders.
 SWEEP_HINT = "pass the rates as sweep=clrcore.exponential_sweep(1e-6, 10.0, 300): from, to, updates"
@@ -84,7 +84,7 @@ class RangeTest:
         **dict.fromkeys(("num_iter", "num_training", "num_steps"), SWEEP_HINT),
         "epochs": "a sweep counts updates, not epochs: " + SWEEP_HINT,
         "step_mode": "pass sweep=clrcore.linear_sweep(...) or clrcore.exponential_sweep(...)",
-        "diverge_th": "a divergence is found without a threshold; stop=False goes on after it",
+        "diverge_th": "a divergence is found without a threshold; stop=False continues after it",
         "smooth_f": "the curve holds raw losses; suggest_bounds smooths them",
     }
 
@@ -183,7 +183,7 @@ class RangeTest:
         Args:
             name: Argument that the data were given as.
             data: Batches, such as a list or a loader.
-            seeds: The seeds, each of which needs the data anew.
+            seeds: The seeds; each iterates over the data again.
 
         Raises:
             TypeError: For such an iterator.
@@ -209,7 +209,7 @@ class RangeTest:
 
     @property
     def reason(self) -> str | None:
-        """Why the test ended, in words; None while it goes on."""
+        """Why the test ended, in words; None before its end."""
         return self._reason
 
     @property
@@ -242,7 +242,7 @@ class RangeTest:
             count: Rates wanted, an integer >= 1. Fewer are returned at the end of the sweep.
 
         Raises:
-            RuntimeError: If nothing was recorded for the rates handed out before.
+            RuntimeError: If nothing was recorded for the previous rates.
         """
         count = check_int("count", count, 1)
         if self._reason is not None:
@@ -260,11 +260,11 @@ class RangeTest:
     def validation_due(self, ahead: int = 0) -> bool:
         """Whether held-out accuracy is to be evaluated after the next update.
 
-        It is due after every `validate_every` updates and after the last one, and never without
+        It is due after every `validate_every` updates and after the last update, and never without
         held-out data.
 
         Args:
-            ahead: Updates made since the last one recorded, for drivers that work in blocks.
+            ahead: Updates since the last recorded update, for drivers that work in blocks.
         """
         if self._held_out is False:
             return False
@@ -272,7 +272,7 @@ class RangeTest:
         return number % self._validate_every == 0 or number == self._num_steps
 
     def record(self, *, loss: Any = None, accuracy: Any = None) -> None:
-        """Take the metrics of the update made at the last rate handed out.
+        """Record the metrics of the update at the last rate.
 
         Args:
             loss: Loss of the mini-batch, before the update.
@@ -282,7 +282,7 @@ class RangeTest:
 
         Raises:
             TypeError: For anything else, and where both are left out.
-            RuntimeError: Where no rate was handed out.
+            RuntimeError: There is no rate to record for.
         """
         point = _point(loss, accuracy)
         if not self._handed_out:
@@ -299,12 +299,12 @@ class RangeTest:
     ) -> int:
         """Take the metrics of several updates at once, in order, up to the end of the test.
 
-        Updates made after the test had ended are left out. Rates of the block without metrics
-        are handed out again.
+        Updates after the end of the test are left out. Rates of the block without metrics come
+        again.
 
         Args:
             losses: One loss per update, as in `record`.
-            accuracies: One accuracy per update, None where there is none.
+            accuracies: An accuracy per update, or None for an update without.
 
         Returns:
             The number of updates recorded.
@@ -345,7 +345,7 @@ class RangeTest:
         Warns with the number of updates recorded and planned.
 
         Args:
-            cause: Why no further update can be made, in words.
+            cause: Why there is no further update, in words.
 
         Raises:
             ValueError: Where no update was recorded: there is no curve then.
@@ -484,7 +484,7 @@ class Divergence:
     def update(self, loss: float) -> bool:
         """Take the next loss; whether the run has diverged."""
         self._count += 1
-        # Before the smoothing has its length, the mean of what there is; by differences, as a
+        # Before the smoothing has its length, the mean of all losses; by differences, as a
         # sum may overflow.
         share = max(1.0 / self._count, 1.0 - self.SMOOTHING)
         deviation = abs(loss - self._smoothed) if self._count > 1 else 0.0

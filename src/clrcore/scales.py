@@ -68,7 +68,7 @@ def check_scale(scale: object, step_size: int, period: int) -> Any:
     """None, a scale of this module, or a callable that was tried on the first four cycles.
 
     Raises:
-        TypeError: `scale` is none of them.
+        TypeError: `scale` has another type.
         ValueError: A factor is outside [0, 1].
     """
     if scale is None or isinstance(scale, Halving | Exponential):

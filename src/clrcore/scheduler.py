@@ -1,4 +1,4 @@
-"""The walk along a policy: one counter, and what a checkpoint needs of it."""
+"""A counter that walks along a policy, and its checkpoint."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Scheduler:
 
     Args:
         policy: Any policy of clrcore.
-        start: Updates already made, an integer >= 0.
+        start: Completed updates, an integer >= 0.
 
     Raises:
         TypeError: An argument has the wrong type.
@@ -45,7 +45,7 @@ class Scheduler:
 
     @property
     def step_count(self) -> int:
-        """Number of updates made so far."""
+        """Number of completed updates."""
         return self._step_count
 
     @property
@@ -75,7 +75,7 @@ class Scheduler:
         self._step_count = check_int("step", step)
 
     def state_dict(self) -> dict[str, Any]:
-        """The state as plain data of its own: `version` and `step_count`."""
+        """A copy of the state as plain data: `version` and `step_count`."""
         return {"version": VERSION, "step_count": self._step_count}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Range test, suggestion and confirmation in a row: what every driver's `find_bounds` follows."""
+"""Range test, suggestion and confirmation in a row, for every driver's `find_bounds`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .policy import Policy
     from .trials import Trial
 
-# Fewer updates than this say nothing about a rate.
+# Fewer updates do not show whether a rate trains.
 LEAST_STEPS = 10
 # The most of the budget that range tests with the default sweep take.
 SWEEP_SHARE = 4
@@ -135,12 +135,12 @@ class BoundsSearch:
 
     @property
     def seed(self) -> int | None:
-        """The seed of the run that was handed out last; None where no seeds were asked for."""
+        """The seed of the current run; None without seeds."""
         return self._seeds[max(self._run - 1, 0) if self._run <= len(self._seeds) else 0]
 
     @property
     def stage(self) -> str:
-        """What the run that was handed out last is for, in words, for progress displays."""
+        """The purpose of the current run in words, for progress displays."""
         if self._run <= len(self._tests):
             return "range test"
         trial = self._confirmation.current

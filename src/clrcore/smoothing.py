@@ -1,9 +1,9 @@
-"""Smoothing of what a range test recorded: robust, without lag, in the logarithm of the rate.
+"""Smoothing of recorded metrics: robust, without lag, in the logarithm of the rate.
 
-A running mean that only looks back moves every feature of the curve to larger rates; this
-smoother looks to both sides alike. It is LOWESS (Cleveland, "Robust locally weighted
+A running mean of past values moves every feature of the curve to larger rates; this smoother uses
+both sides equally. It is LOWESS (Cleveland, "Robust locally weighted
 regression and smoothing scatterplots", JASA 74, 1979) with two changes: windows are runs of
-neighbouring points, so that the cost is linear, and what counts as an outlier is judged by the
+neighbouring points, so that the cost is linear, and outliers are judged by the
 window it lies in, because a range test is quiet in the middle and wild at its end.
 """
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-# Part of the points that one window holds, and the fewest points that make a line robust.
+# Fraction of the points in a window, and the fewest points for a robust line.
 SPAN = 0.12
 FEWEST = 7
 
@@ -66,9 +66,9 @@ def smooth(lr: Floats, values: Floats, *, span: float = SPAN) -> Floats:
     """`values` without their noise, at every rate from the first finite value to the last.
 
     lr: finite rates >= 0, shape (n,), in any order.
-    values: what was recorded at them, shape (n,); NaN and infinity are left out, and gaps
+    values: Recorded values at x, shape (n,); NaN and infinity are left out, and gaps
         between finite values are bridged.
-    span: part of the points, in (0, 1], that one local line is fitted to (at least 7 points).
+    span: Fraction of the points, in (0, 1], in the window of a local line (at least 7 points).
 
     Returns float64, shape (n,), in the order given; NaN at rates below the first finite value
     and above the last. What is straight in log rate comes back unchanged. Above 1000 points
@@ -94,7 +94,7 @@ def thin(x: Floats, y: Floats, most: int = MOST_POINTS) -> tuple[Floats, Floats]
 
     x: rising, shape (n,). y: finite, shape (n,).
     Groups are even in rank and in x at once: a linear sweep keeps its few small rates apart, an
-    uneven one keeps its crowded parts. A curve that is short enough comes back as it is.
+    uneven curve keeps its crowded regions. A short curve stays unchanged.
     """
     n = x.size
     if n <= most:
@@ -131,7 +131,7 @@ def local_lines(x: Floats, y: Floats, span: float = SPAN, fewest: int = FEWEST) 
     window = start[:, None] + np.arange(k)
     distance = x[window] - x[:, None]
     reach = np.max(np.abs(distance), axis=1, keepdims=True)
-    # Equal rates have no reach and weigh alike; the farthest neighbour keeps a little weight.
+    # Equal rates have no reach and equal weights; the farthest neighbour keeps a little weight.
     reach = np.where(reach > 0.0, reach * 1.001, 1.0)
     near = (1.0 - np.abs(distance / reach) ** 3) ** 3
     values = y[window]
@@ -143,7 +143,7 @@ def local_lines(x: Floats, y: Floats, span: float = SPAN, fewest: int = FEWEST) 
             excess = np.where(residual > 0.0, residual / (CUTOFF * typical), 0.0)
         # Half of a window is always within the cutoff, so no window loses all its weight.
         fitted = _line(distance, values, near * (1.0 - np.minimum(excess, 1.0) ** 2) ** 2)
-    # At the ends a line may run out of what its window holds, far so where rates are sparse.
+    # At the ends a line may leave the values of its window, far so where rates are sparse.
     inside: Floats = np.clip(fitted, values.min(axis=1), values.max(axis=1))
     return inside
 

@@ -57,7 +57,7 @@ METRICS = ("loss", "accuracy")
 HELD_OUT_GROUPS = ("val", "valid", "validation", "eval", "test")
 # Cells that hold nothing.
 MISSING = {"", "na", "n/a", "none", "null", "-"}
-# W&B exports the spread of a metric beside it.
+# W&B also exports the spread of a metric.
 SPREAD = ("__min", "__max")
 
 
@@ -99,7 +99,7 @@ def read(
         names: Columns asked for; None for the usual names.
 
     Raises:
-        TableError: With file, line and column of what cannot be read.
+        TableError: A cell cannot be read; the error has file, line and column.
     """
     (first_line, header), *rows = _split(text, file)
     if all(_parsed(name) is not None for name in header):
@@ -280,7 +280,7 @@ def _columns(
 
 
 def _joined(rows: Sequence[dict[str, float]]) -> list[dict[str, float]]:
-    """The rows of each step made one, those with a rate and a metric, in the order of steps."""
+    """The rows with a rate and a metric, joined by step, in the order of steps."""
     steps: dict[float, dict[str, float]] = {}
     for row in rows:
         known = {key: number for key, number in row.items() if not math.isnan(number)}
@@ -336,8 +336,8 @@ def _advice(cell: object, unit: str) -> str:
     """What to do about a cell that is not a number."""
     if _is_missing(cell):
         return (
-            f"; rate and loss must be in the same {unit}: join what belongs to one step, and leave "
-            "out what has no rate"
+            f"; rate and loss must be in the same {unit}: join the lines of each step, and leave "
+            "out lines without a rate"
         )
     if isinstance(cell, str) and re.fullmatch(r"[+-]?\d*,\d+", cell.strip()):
         return "; write decimals with a point"

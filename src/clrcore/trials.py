@@ -1,4 +1,4 @@
-"""Trial runs: a few updates at a rate, and what they gave."""
+"""Trial runs: a few updates at a rate, and their losses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from .policy import Policy
 
-# The mean loss of this share of a trial, its last, stands for its end.
+# The mean loss of this last fraction of a trial is the loss at its end.
 LAST = 0.2
 
 
@@ -28,7 +28,7 @@ class TrialResult(NamedTuple):
             planned from.
         seed: The seed of the run.
         losses: The losses of the mini-batches, in order; the last may be NaN or infinite.
-        held_out_losses: The held-out losses, in order; empty where there are none.
+        held_out_losses: The held-out losses, in order, or empty.
     """
 
     lr: float
@@ -82,7 +82,7 @@ class TrialResult(NamedTuple):
 
 
 class Trial:
-    """A short run at one rate, handed out by `Confirmation`.
+    """A short run at one rate, from `Confirmation`.
 
     Iterate over it for the rates of the updates, train one batch at each, and record the loss.
     Where reading a loss is slow, take a block of rates with `next_rates` and record it with
@@ -93,7 +93,7 @@ class Trial:
         seed: The seed for the run's randomness.
         policy: The rates of its updates.
         total_steps: Number of its updates.
-        reason: Why the trial ended, in words; None while it goes on.
+        reason: Why the trial ended, in words; None before its end.
     """
 
     def __init__(self, lr: float, seed: int, policy: Policy, num_steps: int) -> None:
@@ -143,7 +143,7 @@ class Trial:
             count: Rates wanted, an integer >= 1. Fewer are returned at the end of the trial.
 
         Raises:
-            RuntimeError: If nothing was recorded for the rates handed out before.
+            RuntimeError: If nothing was recorded for the previous rates.
         """
         count = check_int("count", count, 1)
         if self.reason is not None:
@@ -164,12 +164,12 @@ class Trial:
         It is due after the last update.
 
         Args:
-            ahead: Updates made since the last one recorded, for drivers that work in blocks.
+            ahead: Updates since the last recorded update, for drivers that work in blocks.
         """
         return self.step_count + ahead + 1 == self.total_steps
 
     def record(self, *, loss: Any, held_out_loss: Any = None) -> None:
-        """Take the loss of the update made at the last rate handed out.
+        """Record the loss of the update at the last rate.
 
         Args:
             loss: Loss of the mini-batch, before the update.
@@ -178,7 +178,7 @@ class Trial:
 
         Raises:
             TypeError: For anything that is not a number.
-            RuntimeError: Where no rate was handed out.
+            RuntimeError: There is no rate to record for.
         """
         point = _point(loss, held_out_loss)
         if not self._handed_out:
@@ -197,7 +197,7 @@ class Trial:
 
         Args:
             losses: One loss per update, as in `record`.
-            held_out_losses: One held-out loss per update, None where there is none.
+            held_out_losses: A held-out loss per update, or None for an update without.
 
         Returns:
             The number of updates recorded.
@@ -228,7 +228,7 @@ class Trial:
         """End the trial before its last update, because the data have ended.
 
         Args:
-            cause: Why no further update can be made, in words.
+            cause: Why there is no further update, in words.
 
         Raises:
             ValueError: Where no update was recorded.

@@ -135,15 +135,15 @@ class TestLossRule:
             found[top] = suggest_bounds(Curve(lr, losses(lr, best=0.01, noise=0.0, lost=1e9)))
         assert found[1000.0].lr == pytest.approx(found[10.0].lr, rel=0.02)
         assert found[1.0].lr == pytest.approx(found[10.0].lr, rel=0.1)
-        assert any("plateau goes on" in reason for reason in found[1000.0].reasons)
-        assert not any("plateau goes on" in r for r in suggest_bounds(exponential(lost=3)).reasons)
+        assert any("plateau extends" in reason for reason in found[1000.0].reasons)
+        assert not any("plateau extends" in r for r in suggest_bounds(exponential(lost=3)).reasons)
 
     def test_the_end_of_the_plateau_counts_in_fast_sweeps(self):
         moved = {}
         for n in (40, 2000):
             near, far = (suggest_bounds(exponential(n, noise=0.0, lost=lost)) for lost in (4, 20))
             moved[n] = math.log10(far.lr / near.lr)
-            assert ("is lost again around" in far.reasons[1]) == (n == 40)
+            assert ("rises again around" in far.reasons[1]) == (n == 40)
         # The centre of the plateau moves by half as much as its end does, by 0.7 decades.
         assert moved[2000] == pytest.approx(0.35, abs=0.07)
         assert moved[40] > 1.4 * moved[2000]

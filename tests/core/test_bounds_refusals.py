@@ -60,13 +60,13 @@ class TestRefusals:
                 np.geomspace(1e-6, 1, 50),
                 [1.0] * 40 + [5.0] * 10,
                 "noise",
-                "before it was lost at lr=0.0.*; take more updates",
+                "before it diverged at lr=0.0.*; take more updates",
             ),
             (
                 np.geomspace(1e-6, 1, 5000),
                 [1.0] * 4000 + [5.0] * 1000,
                 "noise",
-                "before it was lost at lr=0.0.*; make the noise smaller",
+                "before it diverged at lr=0.0.*; make the noise smaller",
             ),
             (
                 np.geomspace(1e-6, 1, 50),
@@ -78,7 +78,7 @@ class TestRefusals:
                 np.geomspace(1e-5, 10, 100),
                 [1.0] * 60 + [math.inf] * 40,
                 "noise",
-                "before it was lost",
+                "before it diverged",
             ),
             ([0.1, 0.2, 0.15, 0.3] * 5, np.ones(20), "not_a_sweep", "0.2 is followed by 0.15 at"),
             (np.full(20, 0.1), np.arange(20.0), "not_a_sweep", "all are 0.1"),
@@ -158,8 +158,8 @@ class TestRunningAverages:
         averages = (lightning(loss), lightning(loss, late=0), lightning(loss, late=0, keeps=0.9))
         assert refusal(Curve(SWEEP, averages[0])) == (
             "running_average",
-            "the values look like a running average, from half of its first value on, and not "
-            "like the loss of each update: an average lags behind the rate by many updates; "
+            "the values resemble a running average, from half of its first value on, rather than "
+            "the loss of each update: an average lags behind the rate by many updates; "
             "record the loss itself",
         )
         for average in averages[1:]:

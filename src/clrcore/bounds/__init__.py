@@ -1,8 +1,8 @@
 """From range-test curves to bounds.
 
-The way of a curve: `points` (which count), `features` (of their shape), `refusals` (whether they
-carry an answer, and what is wrong), a rule in `rules` (`loss`, `accuracy`, `peers`), `seeds` (one
-answer for several curves), `result`. The fitted numbers are in `calibration`.
+A curve passes `points` (which points count), `features` (of their shape), `refusals` (whether they
+carry an answer), a rule in `rules` (`loss`, `accuracy`, `peers`), `seeds` (several curves) and
+`result`. The fitted numbers are in `calibration`.
 """
 
 from .kinds import KINDS as KINDS

@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..curve import Curve
 
-# A ramp of fewer epochs is not what the paper means by several.
+# The paper asks for several epochs; a ramp of fewer gets a warning.
 SEVERAL_EPOCHS = 2.0
 # Bounds of loss and accuracy that are further apart than this factor deserve a warning.
 DISAGREE = 3.0
@@ -37,7 +37,7 @@ def accuracy_rule(curve: Curve) -> Answer:
         if fall.end_seen and limit < top:
             top = limit
             reasons.append(
-                f"The loss is lost again around {10**fall.end:.3g} and asks for a lower max_lr, "
+                f"The loss rises again around {10**fall.end:.3g} and asks for a lower max_lr, "
                 f"{10**top:.3g}, which is taken."
             )
         if top > limit + fitted("late") and 10 ** (top - limit) > DISAGREE:
@@ -56,7 +56,7 @@ def accuracy_rule(curve: Curve) -> Answer:
         base = top - QUARTER
         warnings["metrics_disagree"] = (
             "loss and accuracy disagree: the loss asks for rates below those at which accuracy "
-            "rises; base_lr is max_lr / 4 instead; look at the curve"
+            "rises; base_lr is max_lr / 4 instead; inspect the curve"
         )
     if lr < base:
         # A rate that is good for all of a training is worth more than where a ramp shows a rise.
@@ -91,7 +91,7 @@ def max_rate(rise: Features, fall: Features | None) -> tuple[float, list[str]]:
     """Log10 of max_lr by the accuracy, and why."""
     last = rise.edges[1] - fitted("late")
     if not rise.points.linear:
-        # Accuracy falls so late there that half way to where its rise is lost is nearer.
+        # Accuracy falls late there: the limit lies about half way from its peak to its fall.
         top = 0.5 * (rise.centre + rise.end) - TWICE
         why = (
             f"Accuracy is highest around {10**rise.centre:.3g} and loses its rise around "
@@ -129,7 +129,7 @@ def base_rate(rise: Features, top: float) -> tuple[float, str]:
 
 
 def _ramp_warnings(curve: Curve) -> dict[str, str]:
-    """What about the ramp is not as the rule wants it, and what base_lr depends on."""
+    """Warnings of a ramp that does not suit the rule, and of base_lr's dependence on the ramp."""
     updates, epoch = curve.num_updates, curve.steps_per_epoch
     length = f"{updates} updates"
     if epoch is not None:
@@ -143,7 +143,9 @@ def _ramp_warnings(curve: Curve) -> dict[str, str]:
             f"the accuracy rule is meant for ramps of several epochs, and this ramp has {length}"
         )
     elif curve.sweep != "linear":
-        found["ramp_shape"] = "the accuracy rule is meant for a linear ramp, and this is none"
+        found["ramp_shape"] = (
+            "the accuracy rule is meant for a linear ramp, and this sweep is not linear"
+        )
     if not curve.held_out:
         known = "is of the training data" if curve.held_out is False else "may be of training data"
         found["not_held_out"] = f"the accuracy {known}, and the rule is meant for held-out data"

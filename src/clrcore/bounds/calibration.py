@@ -16,8 +16,8 @@ class Number(NamedTuple):
         value: The value in use.
         meaning: What it means, with its unit.
         tried: The smallest and the largest value tried.
-        halved: Points lost with half the value, of good rates or of coverage, in percent.
-        doubled: Points lost with twice the value.
+        halved: Drop of the score with half the value, in percentage points of good rates or coverage.
+        doubled: Drop of the score with twice the value.
     """
 
     value: float
@@ -57,15 +57,15 @@ NUMBERS = {
     ),
     "end_weight": Number(
         30.0,
-        "times the square of decades per update: the weight of where the fall is lost again, "
-        "beside the centre",
+        "times the square of decades per update: the weight of the rate at which the loss rises "
+        "again, against the centre",
         (0.0, 100.0),
         1.1,
         2.4,
     ),
     "plateau": Number(
         0.9,
-        "decades above 80 % of the fall after which a plateau says no more about the best rate",
+        "decades above 80 % of the fall beyond which a plateau does not depend on the best rate",
         (0.3, 3.0),
         0.2,
         1.2,
@@ -97,7 +97,7 @@ NUMBERS = {
     ),
     "trains_below": Number(
         0.65,
-        "decades from where the fall is lost down to the largest rate that trains, in 19 of 20",
+        "decades from where the loss rises again down to the largest rate that trains, 19 of 20",
         (0.2, 1.5),
         25.3,
         -10.7,

@@ -1,4 +1,4 @@
-"""Features of a curve: where its metric falls most, where the fall is lost, and the noise.
+"""Features of a curve: where its metric falls, where it rises again, and its noise.
 
 Heights are fractions of the metric's own fall, so its scale and offset do not matter.
 """
@@ -29,16 +29,16 @@ BASELINE_LINEAR, SPARSE = 3, 30
 WINDOWS = {"loss": (0.06, 5), "accuracy": (0.12, 7)}
 # Values above the start count up to this many falls, so that the height of a blow-up does not.
 HIGHEST = 0.5
-# Where less than this share of the fall is left, all of it is lost.
+# A rise that leaves less than this fraction of the fall counts as a whole rise.
 ALL_LOST = 0.1
 # A metric has risen above its start where its last two values are above it by this many times
 # the noise.
 RISEN = 3.0
 # The fall begins where this fraction of it is reached.
 BEGUN = 0.1
-# How much neighbours are alike counts from this many standard errors on.
+# A correlation of neighbours counts from this many standard errors on.
 SURE = 2.0
-# Steps of noise are what is left of this many after their median, cut at this many times its size.
+# Noise is each step less the median of this many steps, cut at this many times its size.
 # Steps below the last number, as a fraction of the values, are rounding.
 TREND_STEPS, OUTLIER, ROUNDING = 11, 4.0, 1e-6
 # Every other step of noise turns back; where fewer than this share do, the curve is smooth.
@@ -47,7 +47,7 @@ TINY = 1e-200
 
 
 class Features:
-    """What the rules and the diagnosis read off one metric of one curve.
+    """The features of a metric of a curve, for the rules and the diagnosis.
 
     Attributes:
         points: The points that count.
@@ -87,7 +87,7 @@ class Features:
         return max(FIRST, round(BASELINE * n)), max(FEWEST, round(LONGER * n))
 
     def _smooth(self) -> None:
-        """Set what follows from the smoothed metric."""
+        """Smooth the metric and find its bottom, depth and fraction."""
         raw, start = self.raw, self.start
         window = WINDOWS[self.metric]
         # A single low value is nobody's fall, the first value neither; a high one is cut below.
@@ -104,14 +104,14 @@ class Features:
 
     @property
     def share(self) -> float | None:
-        """The fall as a share of the start; None for accuracy and for losses below 0."""
+        """The fall as a fraction of the start; None for accuracy and for losses below 0."""
         if self.metric == "accuracy" or self.start - self.depth < 0.0:
             return None
         return self.depth / self.start if self.start > 0.0 else None
 
     @property
     def end_seen(self) -> bool:
-        """Whether half of the fall was lost again, or the run diverged."""
+        """Whether the metric rose again by half of its fall, or the run diverged."""
         return self.points.lost or self.loses(0.5)
 
     @property
@@ -128,10 +128,10 @@ class Features:
 
     @property
     def end(self) -> float:
-        """Log10 rate at which the fall is lost again, on average over its levels.
+        """Log10 rate at which the metric rises again, on average over its levels.
 
-        The levels go from the bottom to as far above the start as values count. Levels that are
-        not reached again are lost at the last rate, or with all of the fall, where it is lost.
+        The levels go from the bottom up to the highest counted value. A level that is not reached
+        again counts at the last rate, or at the rate of a whole rise.
         """
         kept = np.minimum.accumulate(self.fraction[self.bottom :])
         if kept[-1] < ALL_LOST:  # however long it then stays where it began
@@ -178,7 +178,7 @@ class Features:
         noise = max(value_noise(before), value_noise(before[-width:]))
         if self.metric == "accuracy":
             return noise
-        # A run that blew up is no noise, but its values grow more alike.
+        # Values of a run that blew up grow correlated, but they are not noise.
         alike, pairs = likeness(before if self.points.lost else values)
         surely = max(min(alike, 1.0) - SURE * 2.0 / math.sqrt(max(pairs, 1)), 0.0)
         return noise * math.sqrt(1.0 + surely) / (1.0 - surely)
@@ -204,10 +204,10 @@ def value_noise(y: Floats) -> float:
 
 
 def likeness(y: Floats) -> tuple[float, int]:
-    """How much the noise of neighbours is alike, and the number of pairs that say so.
+    """The correlation of the noise of neighbours, and the number of pairs it comes from.
 
     0 for independent values, near 1 for a running average. From the correlation of neighbouring
-    steps, which is -(1 - likeness) / 2, where there is no trend to be seen.
+    steps, which is -(1 - likeness) / 2, in places without a trend.
     """
     if y.size < 2 * TREND_STEPS:
         return 0.0, 0

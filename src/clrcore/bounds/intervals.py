@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from .features import Features
 
-# A curve that goes on for so many decades after it has diverged was not ended by that.
+# A curve that continues for this many decades after it diverged did not end because of that.
 SOON = 0.3
 # With any of these warnings the best rate may be further below.
 UNSURE = frozenset({"few_points", "slow_start", "start_not_seen"})

@@ -1,9 +1,8 @@
-"""The loss rule: the centre of where the loss falls most, and where the fall is lost again.
+"""The loss rule: the centre of the region of low loss, and the rate at which the loss rises again.
 
-The centre is steadier than the lowest point, and lies above the best constant rate: a sweep
-moves on before the loss has answered to a rate, and arrives with a network already trained. The
-faster the sweep, the less of a plateau there is to see, and the more does the place where the
-fall is lost again say.
+The centre is steadier than the lowest point, and lies above the best constant rate: the loss
+responds late to a rate, and the smaller rates have already trained the network. A fast sweep shows
+little plateau, so there the rise counts more.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from ..curve import Curve
     from .features import Features
 
-# A plateau is measured from where this share of the fall is reached.
+# A plateau starts where this fraction of the fall is reached.
 REACHED = 0.8
 # Decades of a factor of 2: a cycle passes its peak only briefly and stands twice the rate. The lr
 # of a fast sweep is less sure, and its decades per update are taken off.
@@ -71,7 +70,7 @@ def constant_rate(fall: Features) -> float:
 
 
 def top_rate(fall: Features, lr: float) -> float:
-    """Log10 of max_lr: twice the constant rate, at most half of where the fall is lost again."""
+    """Log10 of max_lr: twice the constant rate, at most half of where the loss rises again."""
     return max(lr, min(lr + TWICE - _speed(fall), fall.end - TWICE))
 
 
@@ -84,7 +83,7 @@ def rate_reasons(fall: Features) -> list[str]:
     lost = ""
     if weight > 0.1:
         lost = (
-            f", and that is lost again around {10**end:.3g}, which counts for {weight:.0%} in so "
+            f", and rises again around {10**end:.3g}, which counts for {weight:.0%} in so "
             "fast a sweep"
         )
     found = [
@@ -93,7 +92,7 @@ def rate_reasons(fall: Features) -> list[str]:
     ]
     if centre < fall.centre:
         found.append(
-            "The plateau goes on to larger rates; rates of more than "
+            "The plateau extends to larger rates; rates of more than "
             f"{10 ** fitted('plateau'):.2g} times that where {REACHED:.0%} of the change is "
             "reached do not count."
         )
@@ -110,15 +109,15 @@ def lag(fall: Features) -> float:
 def _marks(fall: Features) -> tuple[float, float]:
     """The centre of the plateau and its end, as far as they depend on the best rate.
 
-    A plateau goes on for longer where a network has nothing left to learn, or its layers are
-    normalised: how far says nothing about the best rate.
+    The plateau is longer for a network that has nothing left to learn, or that is normalised; its
+    length does not depend on the best rate.
     """
     centre = min(fall.centre, fall.before(REACHED) + fitted("plateau"))
     return centre, min(fall.end, centre + fitted("plateau"))
 
 
 def _end_weight(fall: Features) -> float:
-    """How much the place where the fall is lost again counts in `constant_rate`."""
+    """The weight in `constant_rate` of the rate at which the loss rises again."""
     return min(1.0, fitted("end_weight") * _speed(fall) ** 2)
 
 
@@ -129,7 +128,7 @@ def _speed(fall: Features) -> float:
 
 def _top_reason(fall: Features, lr: float, top: float) -> str:
     if top == fall.end - TWICE:
-        mark = "the rate at which the fall of the loss is lost again" if fall.end_seen else ""
+        mark = "the rate at which the loss rises again" if fall.end_seen else ""
         return f"max_lr is half of {mark or 'the last rate of use'}, {10**fall.end:.3g}."
-    less = "" if top > lr + 0.99 * TWICE else ", less what so fast a sweep leaves unsure"
+    less = "" if top > lr + 0.99 * TWICE else ", less a margin for so fast a sweep"
     return f"max_lr is twice lr{less}: a cycle passes its peak only briefly."

@@ -2,7 +2,7 @@
 
 Each is written from its definition: how it smooths the loss, where its test would have stopped,
 which points it skips, and which point it takes. They smooth by an exponential mean of the past,
-which moves every feature to larger rates; the rules were made for that.
+which moves every feature to larger rates; the rules rely on it.
 """
 
 from __future__ import annotations
@@ -198,7 +198,7 @@ def single_rate(lr: Floats, rate: float, why: str) -> Answer:
     edges = (float(lr[0]), float(lr[-1]))
     if not edges[0] < rate < edges[1]:
         warnings["interval_at_edge"] = (
-            f"the rate is at the edge of what this rule sees, lr={edges[0]:.3g} to "
+            f"the rate is at the edge of the points that this rule reads, lr={edges[0]:.3g} to "
             f"{edges[1]:.3g}: widen the sweep"
         )
     return Answer(

@@ -22,7 +22,7 @@ FEWEST = 10
 FIRST = 5
 # A fall counts as learning, so that its loss is a divergence, from this many times the noise on.
 LEARNED = 4.0
-# Values are cut at this many times the usual one; their squares are still finite.
+# Values are cut at this many times the typical value, so that their squares stay finite.
 HUGE = 1e100
 
 
@@ -36,8 +36,8 @@ class Points(NamedTuple):
         y: Their values; accuracies are turned over, so that both metrics fall while the network
             learns and rise where the rate is too large.
         scale: What the values were divided by, so that their squares neither vanish nor overflow.
-        updates: The updates made before each.
-        lost: Whether the run diverged after the last of them.
+        updates: The updates before each point.
+        lost: Whether the run diverged after the last point.
     """
 
     curve: Curve

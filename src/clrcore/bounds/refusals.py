@@ -1,4 +1,4 @@
-"""Whether a curve carries an answer, and what is wrong with it, in words that are true."""
+"""Refusals and warnings: whether a curve carries an answer, and the true diagnosis."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ NARROW = 1.5
 CLEAR = 1.5
 # Falls below this fraction of the values are rounding.
 ROUNDING = 1e-12
-# A rise within this share of the points is a sweep that starts at too large rates.
+# A rise within this fraction of the points is a sweep that starts at too large rates.
 EARLY = 0.25
 # A curve that begins this fraction of its fall from its baseline was moving from the start.
 MOVING = 0.15
-# Where the first values stand above the baseline by this share of the whole fall, and by so many
+# Where the first values stand above the baseline by this fraction of the whole fall, and by so many
 # times the noise, the fall was over before the rate had moved.
 # It has moved by so many decades.
 OVER, SUDDEN, MOVED = 0.5, 4.0, 1.0
-# A loss that falls by less than this share of its start may only settle after a bad start:
+# A loss that falls by less than this fraction of its start may only settle after a bad start:
 # of such answers 13 % (200 updates) to 47 % (long trainings) were good, of others 80 %.
 SLOW = 0.15
 # A sweep of more updates than this is not short, and more updates are no advice.
 LONG = 1000
-# Neighbours that are this much alike before the fall, by so many standard errors, are those of a
+# Neighbours with this correlation before the fall, by so many standard errors, are those of a
 # running average. Of 456 measured curves none is above 0.6; of their averages 80 % are.
 ALIKE, SURELY = 0.6, 3.5
 # The same of all values of a run that does not blow up, from so many pairs of them; of 72
@@ -130,16 +130,16 @@ def _check_running_average(features: Features) -> None:
     if halved or _is_alike(features):
         begins = ", from half of its first value on," if halved else ""
         raise NoBoundsError(
-            f"the values look like a running average{begins} and not like the loss of each "
+            f"the values resemble a running average{begins} rather than the loss of each "
             "update: an average lags behind the rate by many updates; record the loss itself",
             "running_average",
         )
 
 
 def _is_alike(features: Features) -> bool:
-    """Whether neighbours are as much alike as those of a running average.
+    """Whether neighbours are as correlated as those of a running average.
 
-    A linear sweep has too few values before the fall. What blows up is more alike by that.
+    A linear sweep has too few values before the fall. Values that blow up are correlated anyway.
     """
     if features.points.linear:
         return False
@@ -174,7 +174,7 @@ def _check_fall_over(features: Features) -> None:
 def least_fall(features: Features) -> float:
     """The smallest fall that is not the work of the noise."""
     noise = features.noise
-    # A median is worth two thirds of its points, a window's line as much of its own.
+    # A median is worth two thirds of its points, a window's line the same of its points.
     window = max(smoothing.FEWEST, smoothing.SPAN * features.x.size)
     error = noise * math.sqrt(1.5 / features.lead + 1.5 / window)
     least = max(noise, STANDARD_ERRORS * error)
@@ -210,7 +210,7 @@ def _check_depth(features: Features) -> None:
         _refuse_diverged(features)
     more = "" if features.num_updates > LONG else "take more updates for the sweep, or "
     raise NoBoundsError(
-        f"no {better} of the {metric} seen before it was lost at lr={10 ** features.x[worse]:.3g}: "
+        f"no {better} of the {metric} seen before it diverged at lr={10 ** features.x[worse]:.3g}: "
         f"{small}; {more}{larger}",
         "noise",
     )

@@ -145,7 +145,7 @@ class Bounds(Value):
 
         Raises:
             TypeError: Where neither or both of step_size and total_steps are given.
-            ValueError: For an unknown kind, and what the constructor raises.
+            ValueError: For an unknown kind, and as the constructor raises.
         """
         if (step_size is None) == (total_steps is None):
             got = "neither" if step_size is None else "both"
@@ -186,7 +186,7 @@ class Bounds(Value):
 
         Raises:
             TypeError: For data of the wrong type.
-            ValueError: For another version, missing or unknown keys, and what `Bounds` refuses.
+            ValueError: For another version, missing or unknown keys, or values refused by `Bounds`.
         """
         check_keys("data", data, ["version", "warning_kinds", *cls.__slots__])
         check_version("data", data["version"], VERSION)

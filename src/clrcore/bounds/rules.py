@@ -1,4 +1,4 @@
-"""The table of rules: what `suggest_bounds` knows by name, one line each."""
+"""The table of the rules that `suggest_bounds` knows by name."""
 
 from __future__ import annotations
 

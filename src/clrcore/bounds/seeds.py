@@ -84,7 +84,7 @@ def _median(values: Sequence[float]) -> float:
 def _span(rates: Sequence[float], spans: Sequence[tuple[float, float]]) -> tuple[float, float]:
     """The median interval around the median rate, wider by the distance of the farthest seed.
 
-    The two are independent: what the method gets wrong for all seeds, and what a seed does.
+    The method's own error and the scatter of the seeds are independent.
     """
     centre = _median(rates)
     below = centre - _median([low for low, _ in spans])

@@ -25,17 +25,17 @@ def suggest_bounds(curves: Curve | Sequence[Curve], *, rule: str = "auto") -> Bo
 
     Args:
         curves: One Curve, or a list of them, one per seed of the same setting; their order has no
-            influence. Several curves say more about how sure the answer is.
+            influence. Several curves make the intervals more reliable.
         rule: Name of a rule in `bound_rules()`, or "auto": the paper's accuracy rule where every
             curve has held-out accuracy of a linear ramp (of two epochs or more, where that is
-            known), otherwise the loss rule, otherwise accuracy as it is.
+            known), otherwise the loss rule, otherwise the accuracy.
 
     Returns:
         Bounds, with reasons and warnings in words. With several curves each rate is the median in
         log rate, and curves without an answer are left out as long as half have one.
 
     Raises:
-        NoBoundsError: Where the curves carry no answer, with the diagnosis, its `kind`, and what
+        NoBoundsError: The curves carry no answer; the error has the diagnosis, its `kind`, and what
             to do next.
         TypeError: For anything but curves, or a rule that is not a name.
         ValueError: For an unknown rule, and curves without the metric that it needs.
@@ -145,7 +145,7 @@ def _check_metric(curves: Sequence[Curve], rule: str) -> None:
 
 
 def _is_papers_ramp(curve: Curve) -> bool:
-    """Whether the curve is what the paper's rule wants: held-out accuracy, linear, epochs."""
+    """Whether the curve suits the paper's rule: held-out accuracy, linear, several epochs."""
     if curve.accuracy is None or not curve.held_out or curve.sweep != "linear":
         return False
     epoch = curve.steps_per_epoch
