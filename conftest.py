@@ -30,7 +30,7 @@ NEEDS = {
         "docs/keras.md",
         "docs/start-keras.md",
     ],
-    "jax": ["src/clr_adapters/jax/*", "tests/adapters/test_jax_driver_cases.py"],
+    "jax": ["src/clr_adapters/jax/*", "tests/adapters/test_jax_*.py"],
     "optax": ["tests/adapters/test_jax_start.py", "docs/start-jax.md"],  # which need jax
     "flax": ["tests/adapters/test_jax.py", "docs/jax.md"],  # which needs optax and jax
     "lightning": ["src/clr_adapters/lightning.py", "tests/adapters/test_lightning.py"],
