@@ -21,12 +21,20 @@ from torch import nn
 from torch.optim import Optimizer
 
 import clrcore
-from clrcore.arguments import check_bool, check_seeds, refuse
+from clrcore.arguments import check_seeds, refuse
 
 from .torch import PolicyLR
-from .torch._progress import progress_bar
+from .torch._groups import initial_rate
 from .torch._snapshot import Snapshot
-from .torch.trainers import CycleJudge, TrainerSweep, curves_of
+from .torch.trainers import (
+    CycleJudge,
+    Facts,
+    Known,
+    Train,
+    TrainerSweep,
+    run_find_bounds,
+    run_range_test,
+)
 
 PACKAGES = ["lightning.pytorch", "pytorch_lightning"]
 
@@ -209,41 +217,107 @@ def range_test(
     Source: Smith, "Cyclical Learning Rates for Training Neural Networks", arXiv 1506.01186,
     section 3.3.
     """
+    train = _checked(trainer, module, train_dataloaders, datamodule, seeds)
+    return run_range_test(
+        train,
+        sweep=sweep,
+        steps_per_epoch=steps_per_epoch,
+        stop=stop,
+        progress=progress,
+        seeds=seeds,
+    )
+
+
+def find_bounds(
+    trainer: Any,
+    module: Any,
+    train_dataloaders: Any = None,
+    *,
+    datamodule: Any = None,
+    sweep: clrcore.Policy | None = None,
+    max_updates: int = 1500,
+    total_steps: int | None = None,
+    kind: str = "constant",
+    steps_per_epoch: float | None = None,
+    progress: bool = True,
+    seeds: int | Sequence[int] | None = None,
+) -> clrcore.Bounds:
+    """Find the rates to train with: a range test, its suggestion, and trials that confirm it.
+
+    Each run is a `fit` of the trainer, as in `range_test`, from the same weights, and
+    everything is put back.
+
+    Args:
+        trainer: As in `range_test`.
+        module: As in `range_test`.
+        train_dataloaders: As in `range_test`; data that can be iterated over again.
+        datamodule: As in `range_test`.
+        sweep: Rates of the range test; by default 300 updates from 1e-6 to 10, fewer where a
+            quarter of max_updates does not hold them.
+        max_updates: The most updates of all runs together.
+        total_steps: Updates of the planned training, if known.
+        kind: "constant", or the schedule of the planned training, which the trials rehearse.
+        steps_per_epoch: As in `range_test`.
+        progress: Whether to show a progress bar.
+        seeds: As in `range_test`; the trials use the first.
+
+    Returns:
+        The bounds that held; `bounds.trials` has the trials.
+
+    Raises:
+        TypeError: An argument has a wrong type.
+        ValueError: An argument has a wrong value.
+        NoBoundsError: Neither the range test nor a trial gives an answer.
+    """
+    return run_find_bounds(
+        _checked(trainer, module, train_dataloaders, datamodule, [0, 1]),
+        sweep=sweep,
+        max_updates=max_updates,
+        total_steps=total_steps,
+        kind=kind,
+        steps_per_epoch=steps_per_epoch,
+        progress=progress,
+        seeds=seeds,
+    )
+
+
+def _checked(trainer: Any, module: Any, data: Any, datamodule: Any, seeds: Any) -> Train:
+    """What trains without a trace; refuses wrong arguments."""
     if not hasattr(trainer, "fit_loop"):
         refuse(TypeError, "trainer", "a Trainer of Lightning", trainer)
-    options = {"steps_per_epoch": steps_per_epoch, "stop_diverged": check_bool("stop", stop)}
-    test = clrcore.RangeTest(sweep, **options)  # type: ignore[arg-type]
-    test.check_data("train_dataloaders", train_dataloaders, check_seeds("seeds", seeds))
-    shown = check_bool("progress", progress) and trainer.is_global_zero
     launcher = trainer.strategy.launcher
     if launcher is not None and "Subprocess" not in type(launcher).__name__:
         refuse(ValueError, "trainer", "a Trainer that starts no processes in fit", launcher)
+    clrcore.RangeTest.check_data("train_dataloaders", data, check_seeds("seeds", seeds))
 
-    def run(name: str) -> clrcore.Curve:
-        with (
-            progress_bar(test.total_steps, name, show=shown) as bar,
-            _no_trace(trainer, module, train_dataloaders, datamodule),
-        ):
-            recorder = _Recorder(trainer, test.sweep, options, bar)
+    def train(test: clrcore.RangeTest | clrcore.Trial | None, bar: Any) -> Facts:
+        if test is None and hasattr(data, "__next__"):  # no batch to spare to find them out
+            return Facts(math.nan, None, trainer.global_rank)
+        with _no_trace(trainer, module, data, datamodule):
+            recorder = _Recorder(trainer, test, bar)
             try:
-                trainer.fit(module, train_dataloaders, datamodule=datamodule)
+                trainer.fit(module, data, datamodule=datamodule)
+            except Known:
+                return recorder.facts
             except SystemExit as end:  # the trainer turns a Ctrl-C into it
                 raise recorder.failure or end from None
-            return recorder.run.finish(test.data_end("train_dataloaders"))
+            recorder.run.finish("train_dataloaders")
+            return recorder.facts
 
-    return curves_of(seeds, trainer.global_rank, run)
+    return train
 
 
 class _Recorder(lightning.Callback):  # type: ignore[misc,name-defined]
     """The only callback during a range test: it sets the rates and takes the losses."""
 
     run: TrainerSweep
+    facts: Facts
     failure: BaseException | None = None
 
     def __init__(
-        self, trainer: Any, sweep: clrcore.Policy, options: dict[str, Any], bar: Any
+        self, trainer: Any, test: clrcore.RangeTest | clrcore.Trial | None, bar: Any
     ) -> None:
-        self._sweep, self._options, self._bar = sweep, options, bar
+        self._test, self._bar = test, bar
         loop = trainer.fit_loop
         # New loops: the progress of the old loops is not touched.
         trainer.fit_loop = type(loop)(trainer, max_epochs=loop.max_epochs)
@@ -262,12 +336,15 @@ class _Recorder(lightning.Callback):  # type: ignore[misc,name-defined]
         # Only now: the module may have asked for the length of the training to make them.
         trainer.strategy.lr_scheduler_configs = []
         trainer.fit_loop.max_epochs = trainer.fit_loop.epoch_loop.max_steps = -1
-        batches, options = trainer.num_training_batches, dict(self._options)
-        if options["steps_per_epoch"] is None and batches < float("inf"):
-            options["steps_per_epoch"] = math.ceil(batches / trainer.accumulate_grad_batches)
+        batches = trainer.num_training_batches / trainer.accumulate_grad_batches
+        length = math.ceil(batches) if batches < math.inf else None
+        lr = initial_rate(0, trainer.optimizers[0].param_groups[0])
+        self.facts = Facts(lr, length, trainer.global_rank)
+        if self._test is None:
+            raise Known(self.facts)
         self._updates = 0
         self.run = TrainerSweep(
-            clrcore.RangeTest(self._sweep, **options),
+            self._test,
             trainer.optimizers[0],
             mean=lambda losses: trainer.strategy.reduce(losses, reduce_op="mean"),
             bar=self._bar,

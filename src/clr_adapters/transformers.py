@@ -22,9 +22,17 @@ except ImportError as error:
     ) from error
 
 from .torch import PolicyLR
-from .torch._progress import progress_bar
+from .torch._groups import initial_rate
 from .torch._snapshot import Snapshot
-from .torch.trainers import CycleJudge, TrainerSweep, curves_of
+from .torch.trainers import (
+    CycleJudge,
+    Facts,
+    Known,
+    Train,
+    TrainerSweep,
+    run_find_bounds,
+    run_range_test,
+)
 
 # Where a checkpoint keeps the state of CycleEnds.
 STATE = "clrcore.CycleEnds"
@@ -176,56 +184,117 @@ def range_test(
     Source: Smith, "Cyclical Learning Rates for Training Neural Networks", arXiv 1506.01186,
     section 3.3.
     """
+    return run_range_test(
+        _checked(trainer),
+        sweep=sweep,
+        steps_per_epoch=steps_per_epoch,
+        stop=stop,
+        progress=progress,
+        seeds=seeds,
+    )
+
+
+def find_bounds(
+    trainer: transformers.Trainer,
+    *,
+    sweep: clrcore.Policy | None = None,
+    max_updates: int = 1500,
+    total_steps: int | None = None,
+    kind: str = "constant",
+    steps_per_epoch: float | None = None,
+    progress: bool = True,
+    seeds: int | Sequence[int] | None = None,
+) -> clrcore.Bounds:
+    """Find the rates to train with: a range test, its suggestion, and trials that confirm it.
+
+    Each run is a `train` of the trainer, as in `range_test`, from the same weights, and
+    everything is put back.
+
+    Args:
+        trainer: The Trainer.
+        sweep: Rates of the range test; by default 300 updates from 1e-6 to 10, fewer where a
+            quarter of max_updates does not hold them.
+        max_updates: The most updates of all runs together.
+        total_steps: Updates of the planned training, if known.
+        kind: "constant", or the schedule of the planned training, which the trials rehearse.
+        steps_per_epoch: As in `range_test`.
+        progress: Whether to show a progress bar.
+        seeds: As in `range_test`; the trials use the first.
+
+    Returns:
+        The bounds that held; `bounds.trials` has the trials.
+
+    Raises:
+        TypeError: An argument has a wrong type.
+        ValueError: An argument has a wrong value.
+        NoBoundsError: Neither the range test nor a trial gives an answer.
+    """
+    return run_find_bounds(
+        _checked(trainer),
+        sweep=sweep,
+        max_updates=max_updates,
+        total_steps=total_steps,
+        kind=kind,
+        steps_per_epoch=steps_per_epoch,
+        progress=progress,
+        seeds=seeds,
+    )
+
+
+def _checked(trainer: Any) -> Train:
+    """What trains without a trace; refuses other things than a Trainer."""
     if not isinstance(trainer, transformers.Trainer):
         refuse(TypeError, "trainer", "a transformers.Trainer", trainer)
-    shown = check_bool("progress", progress) and trainer.is_world_process_zero()
-    options = {"steps_per_epoch": steps_per_epoch, "stop_diverged": check_bool("stop", stop)}
-    test = clrcore.RangeTest(sweep, **options)  # type: ignore[arg-type]
 
-    def run(name: str) -> clrcore.Curve:
-        with progress_bar(test.total_steps, name, show=shown) as bar, _no_trace(trainer):
-            recorder = _Recorder(trainer, test.sweep, options, bar)
-            trainer.train()
-            return recorder.curve()
+    def train(test: clrcore.RangeTest | clrcore.Trial | None, bar: Any) -> Facts:
+        with _no_trace(trainer):
+            recorder = _Recorder(trainer, test, bar)
+            try:
+                trainer.train()
+            except Known as known:
+                return known.facts
+            recorder.run.finish("the Trainer's train_dataset")
+            return recorder.facts
 
-    return curves_of(seeds, trainer.args.process_index, run)
+    return train
 
 
 class _Recorder(transformers.TrainerCallback):  # type: ignore[misc]
     """The only callback during a range test: it sets the rates and takes the losses."""
 
-    _run: TrainerSweep
+    run: TrainerSweep
+    facts: Facts
 
     def __init__(
-        self, trainer: Any, sweep: clrcore.Policy, options: dict[str, Any], bar: Any
+        self, trainer: Any, test: clrcore.RangeTest | clrcore.Trial | None, bar: Any
     ) -> None:
-        self._trainer, self._sweep, self._options, self._bar = trainer, sweep, options, bar
+        self._trainer, self._test, self._bar = trainer, test, bar
         self._training_step = trainer.training_step
-        handler, flow = (
-            trainer.callback_handler,
-            transformers.trainer_callback.DefaultFlowCallback(),
-        )
-        trainer.callback_handler = type(handler)(
-            [flow, self], trainer.model, trainer.processing_class, trainer.optimizer, None
+        callbacks = [transformers.trainer_callback.DefaultFlowCallback(), self]
+        trainer.callback_handler = type(trainer.callback_handler)(
+            callbacks, trainer.model, trainer.processing_class, trainer.optimizer, None
         )
         trainer.control, trainer.args = type(trainer.control)(), copy.copy(trainer.args)
         trainer.create_scheduler, trainer.training_step = self.create_scheduler, self.training_step
         none = dict.fromkeys(["eval_strategy", "save_strategy", "logging_strategy"], "no")
         flags = dict.fromkeys(["load_best_model_at_end", "eval_on_start"], False)
-        vars(trainer.args).update(none | flags, max_steps=sweep.total_steps)
+        steps = 1 if test is None else test.total_steps
+        vars(trainer.args).update(none | flags, max_steps=steps)
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> None:
         # The Trainer steps a scheduler after each update; the rate is set before the next update.
         self._trainer.lr_scheduler = LambdaLR(self._trainer.optimizer, lambda step: 1.0)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **others: Any) -> None:
-        if self._options["steps_per_epoch"] is None:
-            length = clrcore.RangeTest.epoch_length(
-                others["train_dataloader"], args.gradient_accumulation_steps
-            )
-            self._options["steps_per_epoch"] = length and math.ceil(length)
-        self._run = TrainerSweep(
-            clrcore.RangeTest(self._sweep, **self._options),
+        length = clrcore.RangeTest.epoch_length(
+            others["train_dataloader"], args.gradient_accumulation_steps
+        )
+        lr = initial_rate(0, self._trainer.optimizer.param_groups[0])
+        self.facts = Facts(lr, length and math.ceil(length), args.process_index)
+        if self._test is None:
+            raise Known(self.facts)
+        self.run = TrainerSweep(
+            self._test,
             self._trainer.optimizer,
             mean=lambda losses: self._trainer.accelerator.reduce(losses, "mean"),
             bar=self._bar,
@@ -234,17 +303,14 @@ class _Recorder(transformers.TrainerCallback):  # type: ignore[misc]
     def training_step(self, *args: Any, **options: Any) -> torch.Tensor:
         loss: torch.Tensor = self._training_step(*args, **options)
         # It is divided by the number of micro-batches.
-        self._run.add_loss(loss * self._trainer.current_gradient_accumulation_steps)
+        self.run.add_loss(loss * self._trainer.current_gradient_accumulation_steps)
         return loss
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **others: Any) -> None:
-        self._run.set_rate()
+        self.run.set_rate()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:
-        control.should_training_stop = self._run.count_update()
-
-    def curve(self) -> clrcore.Curve:
-        return self._run.finish(clrcore.RangeTest.data_end("the Trainer's train_dataset"))
+        control.should_training_stop = self.run.count_update()
 
 
 @contextmanager

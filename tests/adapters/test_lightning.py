@@ -244,6 +244,17 @@ def test_seeds_give_curves_that_repeat(tmp_path):
     assert first[0].loss.tolist() != first[1].loss.tolist()
 
 
+def test_find_bounds_leaves_nothing_behind(tmp_path):
+    trainer = make_trainer(tmp_path, callbacks=[Forbidden()])
+    net, data = Net(callbacks=[Forbidden()]), loader()
+    before = state_of(trainer, net, data)
+    options = {"max_updates": 200, "progress": False}
+    bounds = adapter.find_bounds(trainer, net, data, **options)
+    assert_same(before, state_of(trainer, net, data))
+    assert bounds.trials
+    assert bounds == adapter.find_bounds(trainer, net, data, **options)
+
+
 class Data(pl.LightningDataModule):
     def setup(self, stage):
         self.loader = loader()

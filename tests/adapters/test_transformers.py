@@ -191,6 +191,18 @@ def test_seeds_give_curves_that_repeat(tmp_path):
     assert first[0].loss.tolist() != first[1].loss.tolist()
 
 
+def test_find_bounds_leaves_nothing_behind(tmp_path):
+    seen = Seen()
+    trainer = make(tmp_path, seen)
+    before = state_of(trainer)
+    options = {"max_updates": 200, "progress": False}
+    bounds = adapter.find_bounds(trainer, **options)
+    assert_same(before, state_of(trainer))
+    assert bounds.trials
+    assert seen.groups == []
+    assert bounds == adapter.find_bounds(trainer, **options)
+
+
 @pytest.mark.parametrize("failure", [ValueError("broken"), KeyboardInterrupt()])
 def test_a_range_test_that_fails_leaves_nothing_behind(tmp_path, failure):
     class Failing(hugging.Trainer):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import nn
@@ -23,7 +24,7 @@ from clrcore.arguments import (
 
 from ._generators import keep_global_states, seed_global
 from ._groups import set_rates
-from ._progress import advance
+from ._progress import advance, check_progress, progress_bar
 from ._training import group_ratios
 from .policy_lr import PolicyLR
 
@@ -32,11 +33,95 @@ VERSION = 1
 BLOCK = 20
 
 
+class Facts(NamedTuple):
+    """What a trainer knows once it has made its optimizer.
+
+    Attributes:
+        default_lr: The optimizer's own rate.
+        steps_per_epoch: Updates in an epoch, None where the data have no length.
+        rank: Number of the process.
+    """
+
+    default_lr: float
+    steps_per_epoch: float | None
+    rank: int
+
+
+class Known(Exception):
+    """Ends a training before its first update; it carries the facts."""
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__()
+        self.facts = facts
+
+
+# Trains at the rates of a test and leaves no trace; without a test it only returns the facts.
+Train: TypeAlias = Callable[["clrcore.RangeTest | clrcore.Trial | None", Any], Facts]
+
+
+def run_range_test(
+    train: Train,
+    *,
+    sweep: clrcore.Policy | None,
+    steps_per_epoch: float | None,
+    stop: bool,
+    progress: bool,
+    seeds: int | Sequence[int] | None,
+) -> clrcore.Curve | list[clrcore.Curve]:
+    """The range test of a trainer; the arguments are those of its `range_test`."""
+    checked, show = check_seeds("seeds", seeds), check_progress(progress)
+    stop = check_bool("stop", stop)
+
+    def make(length: float | None) -> clrcore.RangeTest:
+        return clrcore.RangeTest(sweep, steps_per_epoch=length, stop_diverged=stop)
+
+    make(steps_per_epoch)  # raises before anything runs
+    facts = train(None, None)
+    curves = []
+    for seed in [None] if checked is None else checked:
+        test = make(facts.steps_per_epoch if steps_per_epoch is None else steps_per_epoch)
+        name = "range test" if seed is None else f"range test, seed {seed}"
+        shown = show and facts.rank == 0
+        with _seeded(seed, facts.rank), progress_bar(test.total_steps, name, show=shown) as bar:
+            train(test, bar)
+        curves.append(test.curve)
+    return curves[0] if checked is None else curves
+
+
+def run_find_bounds(
+    train: Train, *, steps_per_epoch: float | None, progress: bool, **plan: Any
+) -> clrcore.Bounds:
+    """The search of a trainer for its bounds; the arguments are those of its `find_bounds`."""
+    show, facts = check_progress(progress), train(None, None)
+    length = facts.steps_per_epoch if steps_per_epoch is None else steps_per_epoch
+    search = clrcore.BoundsSearch(facts.default_lr, steps_per_epoch=length, **plan)
+    with progress_bar(search.most_updates, "find_bounds", show=show and facts.rank == 0) as bar:
+        for test in search:
+            if bar is not None:
+                bar.set_description(search.stage)
+            with _seeded(search.seed, facts.rank):
+                train(test, bar)
+    return search.bounds
+
+
+@contextmanager
+def _seeded(seed: int | None, rank: int) -> Iterator[None]:
+    """Global generators that start from a seed; at the end they are as they were."""
+    states = keep_global_states()
+    try:
+        if seed is not None:
+            seed_global(seed + rank)
+        yield
+    finally:
+        for put_back in states:
+            put_back()
+
+
 class TrainerSweep:
-    """A range test whose updates are made by a trainer.
+    """A range test or a trial whose updates are made by a trainer.
 
     Args:
-        test: The range test.
+        test: Hands out the rates and takes the losses.
         optimizer: Its rates are set; groups keep the ratio to the first group's initial rate.
         mean: The mean of a tensor over all processes.
         bar: Progress bar, or None.
@@ -44,7 +129,7 @@ class TrainerSweep:
 
     def __init__(
         self,
-        test: clrcore.RangeTest,
+        test: clrcore.RangeTest | clrcore.Trial,
         optimizer: Optimizer,
         *,
         mean: Callable[[torch.Tensor], torch.Tensor],
@@ -78,36 +163,16 @@ class TrainerSweep:
                 self._record(lr)
         return self.test.reason is not None
 
-    def finish(self, cause: str) -> clrcore.Curve:
-        """The curve; `cause` says why the trainer has ended before the test was over."""
+    def finish(self, data: str) -> None:
+        """End the test; it is over, or the data named `data` have ended."""
         if self._losses:
             self._record(0.0)
-        self.test.end_early(cause)
-        return self.test.curve
+        self.test.end_early(clrcore.RangeTest.data_end(data))
 
     def _record(self, lr: float) -> None:
         losses = self._mean(torch.stack(self._losses)).tolist()
         self._losses.clear()
         advance(self._bar, self.test.record_block(losses), lr, self.test.smoothed_loss)
-
-
-def curves_of(
-    seeds: int | Sequence[int] | None, rank: int, run: Callable[[str], clrcore.Curve]
-) -> clrcore.Curve | list[clrcore.Curve]:
-    """The curve of `run`, called with a name for its progress bar, or a list with one per seed."""
-    checked = check_seeds("seeds", seeds)
-    if checked is None:
-        return run("range test")
-    curves = []
-    for seed in checked:
-        states = keep_global_states()
-        seed_global(seed + rank)
-        try:
-            curves.append(run(f"range test, seed {seed}"))
-        finally:
-            for put_back in states:
-                put_back()
-    return curves
 
 
 class CycleJudge:
