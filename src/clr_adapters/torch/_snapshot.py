@@ -93,7 +93,11 @@ class Snapshot:
                 _private.detach_iterator(owner)
         self._take_all(generators_of(loader))
         if hasattr(loader, "load_state_dict"):
-            self._undo.append(partial(loader.load_state_dict, copy.deepcopy(loader.state_dict())))
+            try:
+                state = copy.deepcopy(loader.state_dict())
+            except AttributeError:  # Accelerate's loader has the method, but often no state
+                return
+            self._undo.append(partial(loader.load_state_dict, state))
 
     def _take_attributes(self, owner: Any, but: Container[str] = ()) -> None:
         """The attributes of an object, and the values in them but for some names."""
