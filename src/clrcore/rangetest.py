@@ -19,6 +19,7 @@ from .arguments import (
     check_version,
     float_from_scalar,
     refuse,
+    shown,
 )
 from .policies import exponential_sweep
 from .policy import Policy, check_policy
@@ -392,18 +393,19 @@ class RangeTest:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go to a state that `state_dict` described; a refused one changes nothing.
+        """Go to a state that `state_dict` described; a refused state changes nothing.
 
-        Raises TypeError or ValueError for another version, another sweep, missing or unknown
-        keys, and metrics that are not numbers.
+        Raises:
+            TypeError: For data of the wrong type.
+            ValueError: For another version, another sweep, missing or unknown keys, and metrics
+                that no test can have recorded.
         """
         check_keys("state", state, ["version", "sweep", "loss", "accuracy"])
         check_version("state", state["version"], VERSION)
         if state["sweep"] != self._sweep.to_dict():
-            raise ValueError(
-                f"state is of another sweep, {state['sweep']!r}; make the RangeTest with that "
-                f"sweep instead of {self._sweep!r}"
-            )
+            allowed = f"that of this RangeTest, {shown(self._sweep)}"
+            advice = "make the RangeTest with the sweep of the state"
+            refuse(ValueError, "state['sweep']", allowed, state["sweep"], advice=advice)
         columns = []
         for name in ("loss", "accuracy"):
             values = state[name]
@@ -412,16 +414,16 @@ class RangeTest:
             columns.append([from_plain(f"state[{name!r}][{i}]", x) for i, x in enumerate(values)])
         losses, accuracies = columns
         if len(losses) != len(accuracies) or len(losses) > self._num_steps:
-            raise ValueError(
-                f"state has {len(losses)} losses and {len(accuracies)} accuracies; it must have "
-                f"the same number of both, at most {self._num_steps}"
-            )
-        for i, point in enumerate(zip(losses, accuracies, strict=True), start=1):
+            allowed = f"as long as state['loss'], at most {self._num_steps}"
+            refuse(ValueError, "state['accuracy']", allowed, accuracies)
+        for i, point in enumerate(zip(losses, accuracies, strict=True)):
             values = [value for value in point if value is not None]
             if not values:
-                raise ValueError(f"state has neither loss nor accuracy for update {i}")
-            if i < len(losses) and not all(map(math.isfinite, values)):
-                raise ValueError(f"state goes on after update {i}, whose metrics are not finite")
+                allowed = "a loss or an accuracy for every update"
+                refuse(ValueError, f"state['loss'][{i}]", allowed, None)
+            if i + 1 < len(losses) and not all(map(math.isfinite, values)):
+                allowed = "finite, as further updates follow"
+                refuse(ValueError, f"state, update {i},", allowed, point)
         self._start()
         for point in zip(losses, accuracies, strict=True):
             self._take(point)

@@ -726,5 +726,5 @@ def test_a_snapshot_restores_extra_state_and_scripted_modules():
 def test_a_model_that_waits_for_its_first_batch_is_refused():
     model = nn.Sequential(nn.LazyLinear(4), nn.Linear(4, 3))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    with pytest.raises(ValueError, match="run one batch through the model first"):
+    with pytest.raises(ValueError, match="run a batch through the model first"):
         swept(model, optimizer, loader())

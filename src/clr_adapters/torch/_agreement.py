@@ -1,8 +1,8 @@
-"""What the processes of a job agree on: where to end, their mean metrics, and failures.
+"""What the ranks of a `torch.distributed` job agree on: where to end, mean metrics, failures.
 
-In a `torch.distributed` job the ranks talk over a group of their own on the host, apart from the
-group that averages gradients. Before each of its collectives, a rank waits until all ranks have
-come as far; a rank that cannot go on leaves the others waiting for nothing.
+The ranks have a process group of their own on the host, beside the group that averages gradients.
+Before a step that may communicate, each rank waits until all are ready for it. So no rank waits in
+a collective for a rank that has failed or has no batch.
 """
 
 from __future__ import annotations
@@ -29,11 +29,12 @@ LONGEST_REASON = 300
 
 
 class Outcome(NamedTuple):
-    """What came of a block of updates.
+    """The result of a block of updates.
 
-    points: of the updates.
-    cause: why there can be no further update, such as the end of the data; None if there can.
-    failure: the exception that ended the block, or None.
+    Attributes:
+        points: The points of the updates.
+        cause: Why no further update can be made, such as the end of the data, or None.
+        failure: The exception that ended the block, or None.
     """
 
     points: Sequence[Point]
@@ -42,7 +43,7 @@ class Outcome(NamedTuple):
 
 
 class StoppedElsewhere(Exception):
-    """Another rank cannot go on; `settle` tells why."""
+    """Another rank cannot go on; `combine` returns why."""
 
 
 class Ranks:
@@ -60,11 +61,11 @@ class Ranks:
         self.size = 1 if group is None else distributed.get_world_size()
         self._stopped_elsewhere = False
 
-    def go_on(self, flag: bool) -> bool:
-        """Wait until every rank has come as far; whether any rank has raised its flag.
+    def wait_for_all(self, flag: bool) -> bool:
+        """Wait until every rank is ready; whether any rank has raised its flag.
 
         Raises:
-            StoppedElsewhere: Where a rank cannot go on.
+            StoppedElsewhere: Where another rank cannot go on.
         """
         answer = self._largest(FLAG if flag else 0)
         self._stopped_elsewhere = answer == STOPPED
@@ -72,20 +73,20 @@ class Ranks:
             raise StoppedElsewhere
         return answer == FLAG
 
-    def settle(self, outcome: Outcome) -> Outcome:
-        """The mean points that all ranks have, and why to end, if any rank has to."""
+    def combine(self, outcome: Outcome) -> Outcome:
+        """The outcome for all ranks: mean points, and why to end if any rank has to."""
         if self._group is None:
             return outcome
         own = outcome.failure
         failure = own and (time.time(), self.rank, f"{type(own).__name__}: {own}"[:LONGEST_REASON])
         try:
-            # Others may be waiting in go_on(). Whoever left it because of them has answered.
+            # The others may wait in wait_for_all(). A rank that was stopped there has answered.
             if not self._stopped_elsewhere:
                 self._largest(STOPPED if own or outcome.cause else 0)
             self._stopped_elsewhere = False
             reports = self._gather((list(outcome.points), outcome.cause, failure))
-        except RuntimeError as unheard:  # the others are gone, or wait elsewhere until the timeout
-            return Outcome([], None, own or unheard)
+        except RuntimeError as error:  # the other ranks are gone, or the timeout is over
+            return Outcome([], None, own or error)
         columns, causes, failures = zip(*reports, strict=True)
         points = [_mean(row) for row in zip(*columns, strict=False)]
         cause = next((f"on rank {i}, {text}" for i, text in enumerate(causes) if text), None)
@@ -148,15 +149,15 @@ def agreement() -> Iterator[Ranks]:
 
 
 @contextmanager
-def refused_together(ranks: Ranks) -> Iterator[None]:
-    """Where a rank checks its arguments: all ranks raise if one does."""
+def raise_together(ranks: Ranks) -> Iterator[None]:
+    """In this block, all ranks raise if any rank does."""
     failure: BaseException | None = None
     try:
         try:
             yield
         except BaseException as error:
             failure = error
-        failure = ranks.settle(Outcome([], None, failure)).failure
+        failure = ranks.combine(Outcome([], None, failure)).failure
         if failure is not None:
             raise failure
     finally:

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from clrcore.arguments import refuse
+
 # What a function returns for a batch whose items it wants one by one.
 ITEMS = object()
 
@@ -80,7 +82,7 @@ def split(batch: Any, name: str, instead: str) -> tuple[Sequence[Any], Any]:
     """The inputs of a batch and its targets, which come last."""
     if isinstance(batch, list | tuple) and len(batch) >= 2:
         return batch[:-1], batch[-1]
-    raise TypeError(
-        f"with {name}, a batch must be a tuple or list (inputs..., targets), got "
-        f"{type(batch).__name__}; for other batches pass {instead}"
-    )
+    allowed = "a tuple or list (inputs..., targets)"
+    message = f"with {name}, a batch must be {allowed}, got {type(batch).__name__}"
+    advice = f"for other batches pass {instead}"
+    refuse(TypeError, "a batch", allowed, batch, message=message, advice=advice)

@@ -25,7 +25,7 @@ def record(test: Test, run: Run, bar: Any) -> None:
     outcome = Outcome([])
     try:
         while rates := test.next_rates(run.block_size):
-            outcome = run.ranks.settle(_make_block(test, run, rates))
+            outcome = run.ranks.combine(_make_block(test, run, rates))
             losses = [loss for loss, _ in outcome.points]
             count = test.record_block(losses, [accuracy for _, accuracy in outcome.points])
             advance(bar, count, rates[max(0, count - 1)], test.smoothed_loss)

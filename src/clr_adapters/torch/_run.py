@@ -15,7 +15,7 @@ import clrcore
 from clrcore.arguments import refuse
 
 from .._interrupts import Interrupts
-from ._agreement import Ranks, refused_together
+from ._agreement import Ranks, raise_together
 from ._batches import clone
 from ._generators import reseed, seed_global
 from ._groups import initial_rate, set_rates
@@ -27,9 +27,9 @@ from ._training import Training, group_ratios
 BLOCK = 20
 # A scaler halves its scale when it skips; so many skips in a row pass all the scales there are.
 MOST_SKIPS = 64
-# More epochs than a range test has, so that no two seeds share the order of an epoch.
+# Between the epochs of two seeds; more than a range test has, so that no two seeds share an epoch.
 BETWEEN_EPOCHS = 1009
-# Apart, so that the ranks of a job draw other dropout and other orders from one seed.
+# Between the seeds of two ranks, so that they draw different dropout and orders.
 BETWEEN_RANKS = 7919
 
 # What stands for the end of the batches; a batch may be None.
@@ -37,7 +37,7 @@ END = object()
 
 
 class NoMoreUpdates(Exception):
-    """No further update can be made; the text says why."""
+    """No further update can be made; the message has the reason."""
 
 
 @contextmanager
@@ -56,7 +56,7 @@ def started(
     snapshot = Snapshot(on_host=training.snapshot == "host")
     with Interrupts() as interrupts, torch.inference_mode(False), torch.enable_grad():
         try:
-            with refused_together(ranks):
+            with raise_together(ranks):
                 _take(snapshot, training)
                 interrupts.let_through(_draw_held_out, training)
                 run = interrupts.let_through(Run, training, seed, ranks, interrupts, is_trial)
@@ -91,7 +91,7 @@ def _draw_held_out(training: Training) -> None:
 class Run:
     """Makes updates, and draws as many batches as they need.
 
-    The arguments are those of `started`, and a Ctrl-C is held back while ranks agree.
+    The arguments are those of `started`. A Ctrl-C is held back while ranks wait for each other.
     """
 
     def __init__(
@@ -156,7 +156,9 @@ class Run:
             # Inside an autocast of the user's, it would keep the weights of the first update.
             torch.clear_autocast_cache()
             # Where the loss itself is not finite, no scale helps.
-            if self._training.scaler is None or not self._go_on(skipped and _is_finite(loss)):
+            if self._training.scaler is None or not self._wait_for_all(
+                skipped and _is_finite(loss)
+            ):
                 evaluates = validate and self.measures.can_evaluate
                 return loss, self.measures.evaluate() if evaluates else accuracy
         raise NoMoreUpdates(f"the scaler skipped {MOST_SKIPS} updates in a row at lr={lr:g}")
@@ -169,14 +171,14 @@ class Run:
             batch = next(self._batches, END)
             if batch is END:
                 raise NoMoreUpdates(clrcore.RangeTest.data_end("train_loader"))
-            self._go_on()
+            self._wait_for_all()
             # Data-parallel models average gradients only after the last micro-batch.
             no_sync = getattr(self._model, "no_sync", nullcontext)
             with no_sync() if left else nullcontext():
                 watched = self._watched() if self._is_first else nullcontext()
                 with self.measures.forward_context(), watched:
                     loss, accuracy = self.measures.measure(batch)
-                self._go_on()
+                self._wait_for_all()
                 self._backward(loss)
             measured.append((loss.detach().reshape(()), accuracy))
         if len(measured) == 1:
@@ -230,8 +232,8 @@ class Run:
     def _parameters(self) -> list[nn.Parameter]:
         return [p for group in self._optimizer.param_groups for p in group["params"]]
 
-    def _go_on(self, flag: bool = False) -> bool:
-        return self.interrupts.hold_back(self.ranks.go_on, flag)
+    def _wait_for_all(self, flag: bool = False) -> bool:
+        return self.interrupts.hold_back(self.ranks.wait_for_all, flag)
 
 
 def _is_finite(loss: torch.Tensor) -> bool:

@@ -152,10 +152,9 @@ class Snapshot:
 
     def _take_tensor(self, tensor: torch.Tensor) -> None:
         if isinstance(tensor, UninitializedParameter | UninitializedBuffer):
-            raise ValueError(
-                "the model must have all its parameters, got one that waits for its first batch: "
-                "run one batch through the model first"
-            )
+            allowed = "a model whose parameters all have a shape"
+            advice = "run a batch through the model first"
+            refuse(ValueError, "model", allowed, tensor, advice=advice)
         # The same memory, type and shape as now, whatever happens to the tensor.
         old = tensor.detach()
         values = old.to("cpu", copy=True) if self._on_host else old.clone()

@@ -100,7 +100,7 @@ class Training:
             check_optimizer("optimizer", self.optimizer, self.model)
             return
         if not callable(self.model):
-            allowed = "a torch.nn.Module, or a function that makes one"
+            allowed = "a torch.nn.Module, or a function that makes a module"
             refuse(TypeError, "model", allowed, self.model)
         if isinstance(self.optimizer, Optimizer) or not callable(self.optimizer):
             allowed = "a function that makes the optimizer of a model, as model is a function"

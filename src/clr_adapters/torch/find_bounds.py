@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 import clrcore
 from clrcore.arguments import check_seeds, hint_at
 
-from ._agreement import agreement, refused_together
+from ._agreement import agreement, raise_together
 from ._progress import check_progress, progress_bar
 from ._record import record
 from ._run import started
@@ -86,7 +86,7 @@ def find_bounds(
         True
     """
     with agreement() as ranks:
-        with refused_together(ranks):
+        with raise_together(ranks):
             training = Training(model, optimizer, train_loader, loss_fn, **options)
             clrcore.RangeTest.check_data("train_loader", train_loader, [0, 1])
             show = check_progress(progress) and ranks.rank == 0
@@ -94,7 +94,7 @@ def find_bounds(
         with started(training, None, ranks) as run:
             default_lr = run.default_lr
         plan = {"max_updates": max_updates, "total_steps": total_steps, "kind": kind}
-        with refused_together(ranks):
+        with raise_together(ranks):
             search = clrcore.BoundsSearch(
                 default_lr,
                 sweep=sweep,

@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 import clrcore
 from clrcore.arguments import check_bool, check_seeds, hint_at
 
-from ._agreement import agreement, refused_together
+from ._agreement import agreement, raise_together
 from ._progress import check_progress, progress_bar
 from ._record import record
 from ._run import started
@@ -51,21 +51,21 @@ def range_test(
     Parameters, buffers and gradients of the model, optimizer, scaler, the loaders' samplers and
     generators, modes, and the random state of Python, NumPy and torch are bit for bit as before,
     also after an exception or Ctrl-C. So is everything in `preserve`. Batches drawn from a
-    one-shot iterator are gone, and what data sets, modules and optimizers keep in plain objects is
-    not seen.
+    one-shot iterator, and the state of plain objects in data sets, modules and optimizers, are not
+    put back.
 
     In a torch.distributed job every rank calls this with the same arguments and its own data.
     Losses are averaged over the ranks, all end at the same update, and if one fails all raise.
 
     Args:
-        model: The model to train, on its device; or a function that makes one, called once per
-            seed after seeding.
+        model: The model to train, on its device; or a function that makes the model, called once
+            per seed after seeding.
         optimizer: The model's optimizer; or, with a function for the model, a function that makes
             the optimizer of the model it is given. Groups keep the ratio of their initial rates
             (`initial_lr` where a scheduler has left it) to the first group's, and are multiplied
             by their `lr_scale`.
-        train_loader: Batches, iterated over as often as needed. A one-shot iterator serves until
-            it ends; a warning says so.
+        train_loader: Batches, iterated over as often as needed. Where a one-shot iterator ends
+            before the sweep, the curve ends there, with a warning.
         loss_fn: Takes outputs and targets of a batch (inputs..., targets), returns the mean loss.
         sweep: The rates, a policy with an end; by default 300 updates from 1e-6 to 10.
         validate_every: Updates from one evaluation of held-out accuracy to the next, >= 1; by
@@ -92,7 +92,7 @@ def range_test(
         device: Where batches are moved; by default to the model's first parameter.
         steps_per_epoch: Updates in an epoch, > 0; by default from the length of train_loader.
         preserve: Further objects to put back: a second optimizer, the average of a model, a
-            sampler or generator of one's own, anything with state_dict and load_state_dict.
+            sampler or generator of your own, anything with state_dict and load_state_dict.
             Generators in it are seeded too.
         snapshot: "device" (the default) or "host": where copies of the tensors are kept meanwhile.
         block_size: Updates whose losses are read together, >= 1; by default 20 on an accelerator,
@@ -106,7 +106,7 @@ def range_test(
 
     Raises:
         TypeError: For an argument of the wrong type; the message names it.
-        ValueError: For a value that is not allowed; where the data do not make one update.
+        ValueError: For a value that is not allowed; where the data do not make an update.
         RuntimeError: On the other ranks of a rank that failed, with its reason.
         Exception: Whatever the model, the loss or the data raise.
 
@@ -128,10 +128,10 @@ def range_test(
         (50, 0.1)
     """
     with agreement() as ranks:
-        with refused_together(ranks):
+        with raise_together(ranks):
             training = Training(model, optimizer, train_loader, loss_fn, **options)
         training.steps_per_epoch = ranks.of_first(training.steps_per_epoch)
-        with refused_together(ranks):
+        with raise_together(ranks):
             template = clrcore.RangeTest(
                 sweep,
                 validate_every=validate_every,
