@@ -5,7 +5,6 @@ Imports no framework, and NumPy only when arrays or curves are asked for.
 
 import sys
 from importlib import import_module
-from importlib.util import find_spec
 
 from .budget import Budget as Budget
 from .budget import step_size_from_epochs as step_size_from_epochs
@@ -114,8 +113,11 @@ def __getattr__(name: str) -> object:
     hint = "" if name.startswith("_") else name_hint(name, __all__)
     message = f"module {__name__!r} has no attribute {name!r}" + (f"; {hint}" if hint else "")
     # `from clrcore import ...` drops the message of an AttributeError and of a missing module.
-    if hint and _in_from_import() and find_spec(f"{__name__}.{name}") is None:
-        raise ImportError(message, name=__name__)
+    if hint and _in_from_import():
+        from importlib.util import find_spec  # here, as it takes 3 ms to import
+
+        if find_spec(f"{__name__}.{name}") is None:
+            raise ImportError(message, name=__name__)
     raise AttributeError(message, name=name)
 
 
