@@ -11,10 +11,10 @@ from typing import IO
 
 
 def write(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
-    """Write the file at `path` by `fill`, in place of what is there; make missing folders.
+    """Write the file at `path` by `fill`, replacing an old file; create missing folders.
 
-    Where `path` is a link, the file it points to is replaced. Raises what `fill` raises, and
-    OSError that names the file; then nothing has changed but for the folders.
+    If `path` is a link, its target is replaced. Raises the exceptions of `fill`, and an OSError
+    that names the file; then nothing has changed except the folders.
     """
     target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)

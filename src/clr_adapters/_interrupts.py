@@ -1,4 +1,4 @@
-"""Ctrl-C, let through only where what it leaves behind is put back."""
+"""Ctrl-C, delayed to places where everything is put back afterwards."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Interrupts:
             self._open = False
 
     def hold_back(self, work: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
-        """Do the work within what is let through; a Ctrl-C waits until it is done."""
+        """Do the work without interruption; a Ctrl-C waits until it is over."""
         is_open, self._open = self._open, False
         try:
             result = work(*arguments, **options)
@@ -68,7 +68,7 @@ class Interrupts:
         self._open = False  # while the exception is on its way
         assert self._handler is not None
         self._handler(number, frame)
-        self._open = True  # a handler of the user's may let things go on
+        self._open = True  # a user's handler may continue
 
     def _act(self) -> None:
         if self._waiting and self._handler is not None:

@@ -42,7 +42,7 @@ def policy_lr(
         proportional: As in `PolicyLR`.
 
     Raises:
-        TypeError: `accelerator` is none, or as `PolicyLR` does.
+        TypeError: `accelerator` is not an Accelerator, or as `PolicyLR` raises.
         ValueError: As `PolicyLR` does.
     """
     if not isinstance(accelerator, accelerate.Accelerator):
@@ -56,7 +56,7 @@ def policy_lr(
 
 
 class _SynchronizedPolicyLR(PolicyLR):
-    """Steps only where the optimizer has made an update."""
+    """Steps only after an update of the optimizer."""
 
     accelerator: Any = None  # None during the first step, which the constructor makes
 

@@ -201,11 +201,11 @@ def range_test(
         train_dataloaders: As for `fit`.
         datamodule: As for `fit`.
         sweep: The rates, a policy with an end; by default 300 updates from 1e-6 to 10.
-        steps_per_epoch: Updates in an epoch; by default what the trainer counts.
+        steps_per_epoch: Updates in an epoch; by default the trainer's count.
         stop: Whether to end once the loss has diverged.
         progress: Whether to show a progress bar.
-        seeds: A number of seeds or a sequence; each gives data order and dropout anew, from the
-            same weights, and a curve of its own.
+        seeds: A number of seeds or a sequence; each gives another data order and dropout
+            from the same weights, and a curve.
 
     Returns:
         The curve with the losses before each update, or a list with a curve for each seed.
@@ -377,7 +377,7 @@ class _Recorder(lightning.Callback):  # type: ignore[misc,name-defined]
 
 @contextmanager
 def _no_trace(trainer: Any, module: Any, data: Any, datamodule: Any) -> Iterator[None]:
-    """At the end, the trainer and what it trains are as they were."""
+    """Put the trainer, the module and the data back at the end."""
     snapshot = Snapshot()
     snapshot.take_generators()
     snapshot.take(module)
@@ -400,7 +400,7 @@ def _no_trace(trainer: Any, module: Any, data: Any, datamodule: Any) -> Iterator
 def _parts(trainer: Any) -> list[Any]:
     """The trainer and its parts: loops, connectors, strategy, precision, state."""
     found, names = [trainer], ("lightning", "pytorch_lightning")
-    for part in found:  # it grows meanwhile
+    for part in found:  # it grows during the loop
         for value in vars(part).values():
             is_part = type(value).__module__.startswith(names) and not isinstance(value, str)
             if is_part and hasattr(value, "__dict__") and all(value is not each for each in found):
@@ -409,7 +409,7 @@ def _parts(trainer: Any) -> list[Any]:
 
 
 def _loaders(data: Any) -> list[Any]:
-    """The loaders in what `fit` takes as its data."""
+    """The loaders in the data of `fit`."""
     if isinstance(data, dict):
         data = list(data.values())
     data = getattr(data, "flattened", data)

@@ -30,7 +30,7 @@ DIGITS = 9
 
 
 def read_log(source: Any, **arguments: Any) -> clrcore.Curve:
-    """The range-test curve in what another tool recorded.
+    """The range-test curve in the log of another tool.
 
     Args:
         source: A path or the object itself. A table with commas, semicolons, tabs or spaces
@@ -194,7 +194,7 @@ def _names_metrics(header: Iterable[object]) -> bool:
 
 
 def _by_metric(records: Any) -> Any:
-    """Such records with a column per metric; others as they are."""
+    """Such records with a column per metric; others unchanged."""
     if not isinstance(records, list) or not records or not isinstance(records[0], Mapping):
         return records
     if not _names_metrics(records[0]):

@@ -117,7 +117,7 @@ class CycleEnds(transformers.TrainerCallback):  # type: ignore[misc]
         self.ends = self._judge.ends
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **others: Any) -> None:
-        """Refuse other schedulers, and go to the state of a checkpoint."""
+        """Refuse other schedulers, and load the state of a checkpoint."""
         if STATE in state.stateful_callbacks:
             self._judge.load_state_dict(state.stateful_callbacks[STATE])
         scheduler = self._judge.start(others["lr_scheduler"])
@@ -168,11 +168,11 @@ def range_test(
     Args:
         trainer: The Trainer.
         sweep: The rates, a policy with an end; by default 300 updates from 1e-6 to 10.
-        steps_per_epoch: Updates in an epoch; by default what the Trainer counts.
+        steps_per_epoch: Updates in an epoch; by default the Trainer's count.
         stop: Whether to end once the loss has diverged.
         progress: Whether to show a progress bar.
-        seeds: A number of seeds or a sequence; each gives data order and dropout anew, from the
-            same weights, and a curve of its own.
+        seeds: A number of seeds or a sequence; each gives another data order and dropout
+            from the same weights, and a curve.
 
     Returns:
         The curve with the losses before each update, or a list with a curve for each seed.
@@ -315,7 +315,7 @@ class _Recorder(transformers.TrainerCallback):  # type: ignore[misc]
 
 @contextmanager
 def _no_trace(trainer: Any) -> Iterator[None]:
-    """At the end, the Trainer and what it trains are as they were."""
+    """Put the Trainer, the model and the data back at the end."""
     snapshot = Snapshot()
     snapshot.take_generators()
     for value in (trainer.model, trainer.optimizer, trainer.accelerator.scaler):

@@ -49,7 +49,7 @@ def read(file: str, given: Mapping[str, Any], *, lightning: bool = False) -> clr
     if "held_out" in given and curve.accuracy is None:
         flag = "--held-out" if given["held_out"] else "--training"
         raise click.UsageError(
-            f"{flag} tells what an accuracy is of, but {name} has none; name its column with "
+            f"{flag} describes an accuracy, but {name} has none; name its column with "
             "--accuracy, or leave the option out"
         )
     return curve

@@ -54,7 +54,7 @@ def picture(text: str) -> Path:
 
 
 def needs_plot() -> Any:
-    """The module of pictures; where matplotlib is missing, the error names what to install."""
+    """The module of pictures; without matplotlib the error names the package to install."""
     try:
         from clr_adapters import plot
     except ImportError as error:
@@ -86,7 +86,7 @@ def option(argument: str) -> str:
 
 
 def explained(error: Exception, arguments: Collection[str]) -> str:
-    """An error's facts, as they are of the options for `arguments`; other errors in their words."""
+    """An error's facts in terms of the options for `arguments`; other errors in their own words."""
     if not isinstance(error, clrcore.ArgumentError):
         return str(error)
     name, bracket, rest = error.argument.partition("[")

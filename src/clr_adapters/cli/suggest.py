@@ -101,7 +101,7 @@ def suggest(
 
 
 def _suggest(curves: Sequence[clrcore.Curve], rule: str) -> clrcore.Bounds | clrcore.NoBoundsError:
-    """The bounds, or why there are none."""
+    """The bounds, or the reason for a refusal."""
     try:
         return clrcore.suggest_bounds(curves, rule=rule)
     except clrcore.NoBoundsError as error:
@@ -123,7 +123,7 @@ def _check_different(files: Sequence[str]) -> None:
 
 
 def _all_rules(curves: Sequence[clrcore.Curve]) -> dict[str, clrcore.Bounds | str]:
-    """The answer of every rule, or why there is none."""
+    """The answer of every rule, or the reason for a refusal."""
     answers: dict[str, clrcore.Bounds | str] = {}
     for name, (_, needs) in clrcore.bound_rules().items():
         if any(getattr(curve, needs) is None for curve in curves):
@@ -156,7 +156,7 @@ def _print_json(
 
 
 def _line(name: str, answer: clrcore.Bounds | str) -> str:
-    """A rule, its rate, and what it is or why there is none."""
+    """A rule, its rate, and its description or the reason for a refusal."""
     descriptions = clrcore.bound_rules()
     size = max(map(len, descriptions))
     rate, text = ("", answer) if isinstance(answer, str) else (f"{answer.lr:.3g}", "")

@@ -1,6 +1,6 @@
 """JAX: a range test that runs on the device.
 
-A policy needs no binding: it is an optax schedule as it is.
+A policy is an optax schedule and needs no adapter.
 """
 
 try:

@@ -22,7 +22,7 @@ def repeated_batches(batches: Iterable[Any], seeds: int | None = None) -> Iterat
         seeds: Length of every array's first axis, or None for any shape.
 
     Raises:
-        TypeError: For what is not an iterable of arrays.
+        TypeError: The batches are not an iterable of arrays.
         ValueError: When a batch differs from the first.
     """
     if not hasattr(batches, "__iter__") and not hasattr(batches, "__getitem__"):

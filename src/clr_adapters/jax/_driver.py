@@ -55,7 +55,7 @@ class Driver:
         length = -(-total // -(-total // self.block_size))
         source = repeated_batches(batches, self.seeds if self.batch_per_seed else None)
         state = copy_state(state, self.seeds)
-        # A test may go on until the loss is NaN, which is no mistake to debug.
+        # A test may continue until the loss is NaN; jax_debug_nans must not stop it.
         with jax.debug_nans(False), jax.debug_infs(False):
             while running := [test for test in tests if test.reason is None]:
                 leader = running[0]  # all that run are at the same update
@@ -64,7 +64,7 @@ class Driver:
                     for test in running:
                         test.end_early(clrcore.RangeTest.data_end("batches"))
                     break
-                rates, *_ = [test.next_rates(len(taken)) for test in running]  # all alike
+                rates, *_ = [test.next_rates(len(taken)) for test in running]  # all equal
                 due = [leader.validation_due(ahead) for ahead in range(len(taken))]
                 missing = length - len(taken)
                 state, metrics = self._block(

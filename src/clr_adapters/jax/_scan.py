@@ -1,4 +1,4 @@
-"""Many updates in one `lax.scan`, with checks of what the caller's functions return.
+"""Many updates in one `lax.scan`, with checks of the results of the caller's functions.
 
 The checks run while JAX traces the functions, so they cost nothing per update.
 """
@@ -76,7 +76,7 @@ def _checked_update(update: Callable[..., Any], names: Sequence[str]) -> Callabl
     def checked(state: Any, batch: Any, lr: jax.Array) -> tuple[Any, dict[str, jax.Array]]:
         result = update(state, batch, lr)
         if not isinstance(result, tuple) or len(result) != 2:
-            refuse(TypeError, "what update returns", "a pair (state, metrics)", result)
+            refuse(TypeError, "the result of update", "a pair (state, metrics)", result)
         after, metrics = result
         if not isinstance(metrics, Mapping) or "loss" not in metrics:
             allowed = "a dictionary with 'loss' and, if it is known, 'accuracy'"
@@ -90,7 +90,7 @@ def _checked_update(update: Callable[..., Any], names: Sequence[str]) -> Callabl
 
 
 def _checked_validate(validate: Callable[[Any], Any]) -> Callable[[Any], jax.Array]:
-    return lambda state: _scalar("what validate returns", validate(state))
+    return lambda state: _scalar("the result of validate", validate(state))
 
 
 def _check_state(before: Any, after: Any) -> None:

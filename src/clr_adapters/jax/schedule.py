@@ -16,7 +16,7 @@ def policy_schedule(policy: clrcore.Policy) -> Callable[[Any], Any]:
 
     `optax.join_schedules` calls every piece at every count, less the piece's first count, which
     is negative before it begins; outside of `jax.jit` a policy refuses such a count. Everywhere
-    else a policy is an optax schedule as it is, and `clrcore.chain` joins policies.
+    else a policy is an optax schedule, and `clrcore.chain` joins policies.
 
     Args:
         policy: A policy of clrcore.
@@ -25,7 +25,7 @@ def policy_schedule(policy: clrcore.Policy) -> Callable[[Any], Any]:
         A function of the count, an integer or an integer array, that gives the rate.
 
     Raises:
-        TypeError: For what is not a policy.
+        TypeError: `policy` is not a policy.
 
     Example:
         >>> import clrcore, optax

@@ -33,7 +33,7 @@ def check_held_out(data: Any, *, labelled: bool = False) -> None:
     items = data if isinstance(data, tuple | list) else [data]
     if not 1 <= len(items) <= 3:
         refuse(ValueError, "validation_data", "(x, y) or (x, y, sample_weight)", data)
-    # Keras unpacks a tuple and a list alike, so an iterator may be an item of either.
+    # Keras unpacks tuples and lists, so an iterator may be an item of either.
     if any(isinstance(item, Iterator) for item in items):
         advice = "it is iterated over at every evaluation, and an iterator only once"
         refuse(ValueError, "validation_data", allowed, data, advice=advice)
@@ -78,7 +78,7 @@ def pick(metrics: dict[str, Any], name: str | None, default: str, argument: str)
     """The name of the metric wanted: `name`, or the first that ends like `default`.
 
     Raises:
-        ValueError: Where there is none; the message lists the metrics.
+        ValueError: There is no such metric; the message lists the metrics.
     """
     for key in metrics:
         if key == name if name else key.endswith(default):

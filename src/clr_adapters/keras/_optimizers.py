@@ -41,7 +41,7 @@ def to_numpy(variable: Any) -> Any:
 
 
 def updates_made(optimizer: Any) -> int:
-    """Updates made: the most of any simple optimizer, as one without variables makes none."""
+    """Completed updates: the most of any simple optimizer, as some have no variables."""
     return max(int(to_numpy(simple.iterations)) for simple in simple_optimizers(optimizer))
 
 

@@ -47,6 +47,6 @@ def global_seed_generator() -> Any:
 
 
 def set_global_seed_generator(generator: Any) -> None:
-    """Make this the generator of unseeded `keras.random`; None for a new one at its next use."""
+    """Make this the generator of unseeded `keras.random`; None: create it at its next use."""
     if global_state is not None:
         global_state.set_global_attribute(GLOBAL_SEED, generator)

@@ -47,7 +47,7 @@ def restored(model: Any, *data: Any) -> Iterator[None]:
         try:
             yield
         finally:
-            model.reset_metrics()  # for the new ones; the others get their values back
+            model.reset_metrics()  # for the new variables; the others get their values back
             for name in SET_BY_FIT:
                 if name in attributes:
                     setattr(model, name, attributes[name])
@@ -76,7 +76,7 @@ def global_seed_states() -> list[Any]:
 
 @contextmanager
 def _global_seed_restored(model: Any) -> Iterator[None]:
-    """Put Keras's global seed generator back; remove a new one."""
+    """Put Keras's global seed generator back; remove a new generator."""
     generator, before = global_seed_generator(), _bits(global_seed_states())
     with variables_restored(global_seed_states()):
         try:
@@ -157,7 +157,7 @@ def _torch_generators(data: Iterable[Any]) -> list[Any]:
 def _modules_restored(model: Any, tensors: bool) -> Iterator[None]:
     import torch
 
-    # A Ctrl-C at the edge of a `no_grad`, such as the one that Keras evaluates in, leaves it off.
+    # A Ctrl-C at the edge of a `no_grad`, such as Keras's in evaluation, leaves it off.
     grad = torch.is_grad_enabled()
     modes = {module: module.training for module in _modules(model)}
     owned = _tensors(modes) if tensors else []
@@ -166,7 +166,7 @@ def _modules_restored(model: Any, tensors: bool) -> Iterator[None]:
         yield
     finally:
         torch.set_grad_enabled(False)
-        for module in _modules(model):  # some are made with the first batch
+        for module in _modules(model):  # some are created with the first batch
             module.training = modes.get(module, modes[model])
         for tensor, value, gradient in copies:
             tensor.copy_(value)

@@ -1,4 +1,4 @@
-"""Runs of `model.fit` under rates that a range test or a trial hands out, without a trace."""
+"""Runs of `model.fit` under the rates of a range test or a trial, without a trace."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DATA = "arrays, a PyDataset, a DataLoader, a tf.data.Dataset, or an iterable of 
 Run = Any
 # Makes a run, given the number of updates in an epoch, if known.
 Start = Callable[[float | None], Run]
-# (model, logs of the update, whether to evaluate) -> what `record` takes beside the loss.
+# (model, logs of the update, whether to evaluate) -> the arguments of `record` besides the loss.
 Measure = Callable[[Any, dict[str, float], bool], dict[str, Any]]
 
 
@@ -39,7 +39,7 @@ Measure = Callable[[Any, dict[str, float], bool], dict[str, Any]]
 class Training:
     """A model and the data that it is trained with, run after run.
 
-    Checks everything when it is made.
+    The constructor checks everything.
     """
 
     model: Any
@@ -57,7 +57,7 @@ class Training:
     _batches: Any = field(init=False)
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be trained, before anything is built."""
+        """Refuse wrong arguments before anything is built."""
         _check_model(self.model)
         if not is_data(self.x):
             refuse(TypeError, "x", DATA, self.x)
@@ -81,11 +81,11 @@ class Training:
         self._batches = _as_keras_data(self.x)
 
     def run(self, starts: Iterable[tuple[Start, int | None]], measure: Measure) -> list[Run]:
-        """Make runs, each from the model as it is now, and leave it so.
+        """Make runs, each from the present state of the model, and restore it.
 
         Args:
             starts: For each run the function that makes it, and its seed or None.
-            measure: What to record beside the loss.
+            measure: Further metrics to record.
         """
         model, runs = self.model, []
         if not model.optimizer.built:
@@ -119,7 +119,7 @@ class Training:
                 driver.end_early()
 
     def _prepare(self) -> None:
-        """Let `fit` build what it builds on its first batch."""
+        """Let `fit` build everything that needs its first batch."""
         batches = self._batches
         if isinstance(batches, GeneratorType):
             first = next(batches, None)
@@ -175,7 +175,7 @@ class _Driver(keras.callbacks.Callback):  # type: ignore[misc]
         self.epoch_is_empty = True
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        # Through self.model each time: JAX ignores what is done to an optimizer that was kept.
+        # Through self.model each time: JAX ignores changes of a stored reference to the optimizer.
         model = self.model
         if self._lr is None:
             (self._lr,) = self.run.next_rates(1)
@@ -196,7 +196,7 @@ class _Driver(keras.callbacks.Callback):  # type: ignore[misc]
             # Accumulated, or its gradients overflowed at this loss scale: the rate is not used.
             if len(self._logs) >= MOST_SKIPPED * self._accumulated:
                 raise RuntimeError(
-                    f"the optimizer made no update in {len(self._logs)} batches at "
+                    f"the optimizer completed no update in {len(self._logs)} batches at "
                     f"lr={self._lr!r}: are the gradients finite?"
                 )
             return

@@ -28,14 +28,14 @@ class CycleEnds(keras.callbacks.Callback):  # type: ignore[misc]
     For models compiled with `PolicySchedule`. Cycles are counted in updates, by the optimizer,
     and may end within an epoch. With steps_per_execution > 1 they are noticed at the end of the
     execution. Where training goes back to an earlier update, as `BackupAndRestore` does after a
-    crash, the cycles that end after it are judged anew.
+    crash, the cycles that end after it are judged again.
 
     The weights that are judged are those of the model, not the averages that
     `SwapEMAWeights` would put in their place at the end of an epoch.
 
     Args:
         monitor: A `clrcore.CycleMonitor`, which judges the metric. "lower" multiplies the bounds
-            from the next update on (the training step is compiled anew), "stop" ends `fit`. None
+            from the next update on (the training step is compiled again), "stop" ends `fit`. None
             judges nothing.
         validation_data: Held-out data, (x, y), (x, y, sample_weight), or a data set that
             `model.evaluate` takes; needed for a monitor.
@@ -44,7 +44,7 @@ class CycleEnds(keras.callbacks.Callback):  # type: ignore[misc]
         batch_size: Of validation data given as arrays.
         snapshots: Path to save the model to after each cycle, ending in .keras (whole model) or
             .weights.h5; "{cycle}" and "{updates}" in it become numbers. Snapshots hold the
-            bounds that training goes on with.
+            bounds of the further training.
         save_best_only: Whether to save only after a cycle whose metric is the best so far;
             needs a monitor.
         verbose: 1 prints a line per cycle.
@@ -76,7 +76,7 @@ class CycleEnds(keras.callbacks.Callback):  # type: ignore[misc]
         if monitor is not None and validation_data is None:
             raise ValueError(
                 "monitor needs validation_data=(x, y): at the end of a cycle the running means "
-                "of the epoch say little about the model"
+                "of the epoch are not the model's"
             )
         if monitor is None and validation_data is None and snapshots is None:
             raise ValueError("CycleEnds needs monitor, validation_data or snapshots; got none")
@@ -109,7 +109,7 @@ class CycleEnds(keras.callbacks.Callback):  # type: ignore[misc]
         self._metric_checked = self._monitor is None
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Once per `fit`, start at the optimizer's update, and warn of what was not resumed."""
+        """Once per `fit`, start at the optimizer's update, and warn of a run not resumed."""
         self._last_batch = -1
         if self._first:
             # Not in on_train_begin: a BackupAndRestore further back in the list loads there.
@@ -163,7 +163,7 @@ class CycleEnds(keras.callbacks.Callback):  # type: ignore[misc]
         Raises:
             TypeError: For data of the wrong type.
             ValueError: For another version, missing or unknown keys, and the state of a
-                CycleEnds with a monitor where there is none, or without.
+                CycleEnds with a monitor if this has none, or without.
         """
         check_keys("state", state, ["version", "ends", "history"])
         check_version("state", state["version"], VERSION)
@@ -201,7 +201,7 @@ class CycleEnds(keras.callbacks.Callback):  # type: ignore[misc]
             self._monitor.load_state_dict(item["monitor"])
 
     def _most_updates(self) -> int:
-        """The most updates that the batches so far can have made: skipped batches make none."""
+        """The most updates of the batches so far; skipped batches make none."""
         return self._known + -(-self._batches // self._accumulated)
 
     def _start(self, epoch: int) -> None:
@@ -232,7 +232,7 @@ class CycleEnds(keras.callbacks.Callback):  # type: ignore[misc]
         }
 
     def _check_metric(self, logs: dict[str, Any]) -> None:
-        """Refuse in the first batch, not at the end of the first cycle, what is not compiled."""
+        """Refuse a wrong compilation in the first batch, not at the end of the first cycle."""
         self._metric_checked = True
         # A custom step may log other metrics than `evaluate`, which decides in the end.
         kind = type(unsynced_model(self))
@@ -290,7 +290,7 @@ class CycleEnds(keras.callbacks.Callback):  # type: ignore[misc]
             self.model.make_train_function(force=True)
 
     def _warn_of_monitor(self, done: int) -> None:
-        """Warn of a monitor that was made for other cycles, or was not resumed."""
+        """Warn of a monitor of other cycles, or a monitor that was not resumed."""
         if self._monitor is None:
             return
         if _cycles(self._monitor.policy) != _cycles(self._policy):
@@ -339,7 +339,7 @@ def _policy(optimizer: Any) -> clrcore.Policy:
 
 
 def _cycles(policy: clrcore.Policy) -> tuple[Any, ...]:
-    """What tells policies with other cycles apart; lowered bounds change nothing of it."""
+    """The facts that distinguish policies by their cycles; lowered bounds do not change them."""
     return policy.constructor, policy.period, policy.total_steps
 
 

@@ -33,7 +33,7 @@ def range_test(
     progress: bool = True,
     verbose: int | str | None = None,
 ) -> clrcore.Curve | list[clrcore.Curve]:
-    """Train for one sweep of the rate, record what happens, and put everything back.
+    """Train for a sweep of the rate, record the metrics, and put everything back.
 
     However it ends, Ctrl-C included, weights, statistics, metrics, seed generators (Keras's
     global generator included), and the optimizer's slots, counter and rate are bit for bit as
@@ -64,7 +64,7 @@ def range_test(
         stop: Whether to end once the loss has diverged. NaN and infinity end the test in any
             case.
         seeds: A number n for the seeds 0 to n - 1, or the seeds. Each seed gives the order of
-            the batches and dropout anew, from the same weights, and a curve of its own.
+            the batches and dropout, from the same weights, and gives a curve.
         progress: Whether to show Keras's progress bar.
         verbose: In place of `progress`, as for `model.fit`: 0, 1, 2 or "auto".
 

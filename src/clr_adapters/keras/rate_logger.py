@@ -56,7 +56,7 @@ class RateLogger(keras.callbacks.Callback):  # type: ignore[misc]
         self._first = self._fresh = True
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Once per `fit`, count from where the optimizer is, and warn of what was not resumed."""
+        """Once per `fit`, count from the optimizer's update, and warn of a run not resumed."""
         if self._first:
             # Not in on_train_begin: a BackupAndRestore further back in the list loads there.
             self._before = self._counts()
@@ -70,7 +70,7 @@ class RateLogger(keras.callbacks.Callback):  # type: ignore[misc]
         self._sources = optimizers.rate_sources(unsynced_model(self).optimizer)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Log the rate of the update that this batch made."""
+        """Log the rate of this batch's update."""
         if self._per_batch:
             self._log(logs)
 

@@ -1,7 +1,7 @@
 """`PolicySchedule`: a policy as the learning-rate schedule of a Keras optimizer.
 
 The rate is a function of the optimizer's own counter, so it is compiled into the training step,
-costs what Keras's own schedules cost, and is resumed with the optimizer.
+costs as much as Keras's own schedules, and resumes with the optimizer.
 """
 
 from __future__ import annotations

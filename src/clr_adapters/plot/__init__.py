@@ -1,6 +1,6 @@
 """Pictures of policies, range tests and trials; needs matplotlib (extra `plot`).
 
-Every function draws on the Axes it is given, or on a new Figure of its own outside pyplot, and
+Every function draws on the Axes it is given, or on a new Figure outside pyplot, and
 returns the Axes. Save with `ax.figure.savefig(...)`; as the last line of a notebook cell the
 picture appears. Once this module is imported in a notebook, so do those of policies, schedulers,
 curves and confirmed bounds.

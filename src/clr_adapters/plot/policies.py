@@ -14,12 +14,12 @@ from clrcore.arguments import check_steps, refuse
 
 from . import style
 
-# More points than this look the same on any screen, but take long to draw.
+# More points do not show on any screen, but take long to draw.
 MOST_POINTS = 20_000
 # Ends of cycles that are listed from step 0 on, to mark the few of them in the picture.
 MOST_LISTED = 100_000
-# A rate below this fraction of the picture's height looks like 0. Where a line has this fraction
-# of its steps down there, the axis is logarithmic: such as an exponential sweep, but no one cycle.
+# A rate below this fraction of the picture's height shows as 0. If a line has this fraction
+# of its steps there, the axis is logarithmic: for an exponential sweep, but not for one cycle.
 TOO_LOW = 0.05
 TOO_MANY = 0.25
 
@@ -151,7 +151,7 @@ def _default_stop(named: Mapping[str, clrcore.Policy]) -> int:
     lengths = [policy.total_steps for policy in named.values() if policy.total_steps]
     if not lengths:
         lengths = [
-            # A policy of one cycle is drawn with a little of what it holds after it.
+            # A policy of one cycle is drawn with a few steps of its last rate.
             5 * policy.period if policy.repeats else policy.period * 11 // 10
             for policy in named.values()
             if policy.period

@@ -29,7 +29,7 @@ def plot_range_test(
 ) -> Axes:
     """A range test: recorded points, smoothed lines, and the bounds that were read from it.
 
-    The loss is on the left axis and the accuracy on a second one on the right; a metric that was
+    The loss is on the left axis and the accuracy on a second axis on the right; a metric that was
     not recorded is left out. The axis of rates is logarithmic for exponential sweeps. With
     bounds the picture ends a little above the first loss; without bounds it shows all points.
 
@@ -48,7 +48,7 @@ def plot_range_test(
     """
     seeds = _checked(curves)
     if bounds is not None and not isinstance(bounds, clrcore.Bounds):
-        refuse(TypeError, "bounds", "None or what suggest_bounds returns", bounds)
+        refuse(TypeError, "bounds", "None or the result of suggest_bounds", bounds)
     ax = style.axes(ax)
     if all(curve.sweep == "exponential" for curve in seeds):
         ax.set_xscale("log")
@@ -68,7 +68,7 @@ def plot_range_test(
         _name_axis(right, _accuracy_name(accuracies), 1)
     rates = np.concatenate([curve.lr for curve in seeds])
     ax.set_xlabel(style.LR_LABEL)
-    if rates.min() < rates.max():  # else there is no range, and limits are made around the rate
+    if rates.min() < rates.max():  # else there is no range, and the limits are set around the rate
         ax.set_xlim(rates.min(), rates.max())
     if bounds is None:
         style.title(ax, f"Range test: {max(map(len, seeds)):,} updates, all points")

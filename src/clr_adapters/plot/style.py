@@ -1,7 +1,7 @@
 """What all pictures share: size, colours, line styles, labels and legends.
 
-Lines differ by colour (Okabe and Ito's, which the colour-blind can tell apart) and by line style
-or width, so that they can be told apart on a black-and-white printer.
+Lines differ by colour (Okabe and Ito's, which the colour-blind can distinguish) and by line style
+or width, for black-and-white printers.
 """
 
 from __future__ import annotations
@@ -191,7 +191,7 @@ def thousands(ax: Axes) -> None:
 
 
 def percent(ax: Axes, values: Sequence[Floats]) -> float:
-    """Write accuracies in percent, also where they go from 0 to 1; return what 100 % is."""
+    """Write accuracies in percent, also those from 0 to 1; return the value of 100 %."""
     finite = np.concatenate([np.asarray(v).ravel() for v in values])
     finite = finite[np.isfinite(finite)]
     full = 1.0 if finite.size == 0 or finite.max() <= 1 else 100.0

@@ -24,7 +24,7 @@ Point: TypeAlias = tuple[float, float | None]
 
 # What a rank sends to the others before each step, if not 0.
 FLAG, STOPPED = 1, 2
-# Longest reason that one rank sends to the others, in characters.
+# Longest reason that a rank sends to the others, in characters.
 LONGEST_REASON = 300
 
 

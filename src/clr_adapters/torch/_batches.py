@@ -17,19 +17,19 @@ ITEMS = object()
 
 
 def move(batch: Any, device: torch.device | None) -> Any:
-    """The batch with its tensors on `device`, of its own type; None leaves them where they are."""
+    """The batch with its tensors on `device`, of the same type; None moves nothing."""
 
     def moved(item: Any) -> Any:
         if isinstance(item, torch.Tensor):
             return item.to(device, non_blocking=True)
-        # Batches of classes of their own often know how to move.
+        # Batches of user classes often have a method to move.
         return item.to(device) if callable(getattr(item, "to", None)) else ITEMS
 
     return batch if device is None else _change(batch, moved)
 
 
 def clone(batch: Any) -> Any:
-    """The batch with tensors and arrays of its own, as a loader may reuse its memory."""
+    """The batch with copies of its tensors and arrays, as a loader may reuse its memory."""
 
     def cloned(item: Any) -> Any:
         if isinstance(item, np.ndarray):
@@ -66,7 +66,7 @@ def _change(batch: Any, change: Callable[[Any], Any]) -> Any:
 
 
 def count_examples(batch: Any) -> int:
-    """The length of the first tensor in the batch; 1 where there is none."""
+    """The length of the first tensor in the batch; 1 without tensors."""
     if isinstance(batch, torch.Tensor):
         return len(batch) if batch.ndim else 1
     if isinstance(batch, Mapping):

@@ -14,7 +14,7 @@ from torch import Tensor, full_like
 from clrcore.arguments import check_float, float_from_scalar, refuse
 
 Group: TypeAlias = dict[str, Any]
-# The rate of a group, and its momentum, None where that stays as it is.
+# The rate of a group, and its momentum, or None for a constant momentum.
 Values: TypeAlias = tuple[float, float | None]
 
 
@@ -35,7 +35,7 @@ def set_rates(groups: Sequence[Group], rates: Iterable[float]) -> None:
 
 
 def set_momentum(groups: Iterable[Group], momentum: float | None) -> None:
-    """Set the same momentum in all groups, as `set_rate` does; None leaves it as it is."""
+    """Set the same momentum in all groups, as `set_rate` does; None changes nothing."""
     if momentum is None:
         return
     for group in groups:

@@ -21,7 +21,7 @@ Measured: TypeAlias = tuple[torch.Tensor, torch.Tensor | None]
 
 
 def share_of_right_classes(outputs: object, targets: object) -> torch.Tensor | None:
-    """The share of examples whose largest output is the target's.
+    """The fraction of examples whose largest output is the target's.
 
     Args:
         outputs: Floats of shape (batch, classes, ...), of at least two classes.
@@ -161,7 +161,7 @@ def _refuse_metric() -> NoReturn:
 
 
 def _check_loss(loss: Any) -> torch.Tensor:
-    """The loss; refuse what cannot be differentiated."""
+    """The loss; refuse a loss without gradient."""
     if not isinstance(loss, torch.Tensor):
         message = f"the loss must be a tensor, got {type(loss).__name__}"
         refuse(TypeError, "the loss", "a tensor", loss, message=message, advice=_advice(loss))

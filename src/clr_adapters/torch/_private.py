@@ -23,14 +23,14 @@ class Scheduler(LRScheduler):
     """A scheduler of PyTorch in public names: a subclass defines `advance` and `get_lr`."""
 
     def advance(self, epoch: int | None) -> None:
-        """Count one update, or go to `epoch`, and set the values that come next."""
+        """Count one update, or jump to `epoch`, and set the next values."""
         raise NotImplementedError
 
     def step(self, epoch: int | None = None) -> None:
         """Count one update of the optimizer and set the rates of the next update.
 
         Args:
-            epoch: The step to go to instead, as `jump` does; PyTorch has deprecated it.
+            epoch: The step to jump to instead; PyTorch has deprecated it.
         """
         if self._step_count == 1 and not step_was_called(self.optimizer):
             warnings.warn(

@@ -26,7 +26,7 @@ def check_progress(show: object) -> bool:
     """The argument `progress`, refused where it cannot be granted.
 
     Raises:
-        ImportError: Where tqdm is not installed; it names what to install.
+        ImportError: tqdm is not installed; the message names the extra.
     """
     if check_bool("progress", show):
         _tqdm_class()

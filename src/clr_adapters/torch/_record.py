@@ -15,7 +15,7 @@ Test: TypeAlias = clrcore.RangeTest | clrcore.Trial
 
 
 def record(test: Test, run: Run, bar: Any) -> None:
-    """Make the test's updates until it ends, or no further update can be made.
+    """Make the test's updates until it or the data end.
 
     Args:
         test: Hands out the rates.
@@ -56,7 +56,7 @@ def _make_block(test: Test, run: Run, rates: list[float]) -> Outcome:
             failure = error
         try:
             return Outcome(run.measures.read(measured), cause, failure)
-        except Exception as error:  # a device reports only now what failed on it
+        except Exception as error:  # a device reports its failures only now
             return Outcome([], None, failure or error)
     finally:
         del failure  # it would keep itself alive through its traceback

@@ -241,7 +241,7 @@ def _is_finite(loss: torch.Tensor) -> bool:
 
 
 def _repeated(loader: Iterable[Any], seed: int | None) -> Any:
-    """The loader's batches again and again; samplers by epoch are set to a new one each time."""
+    """The loader's batches again and again; samplers by epoch get a new epoch each time."""
     samplers = [o for o in order_of(loader) if hasattr(o, "set_epoch") and hasattr(o, "epoch")]
     firsts = [s.epoch if seed is None else seed * BETWEEN_EPOCHS for s in samplers]
 

@@ -89,7 +89,7 @@ class Snapshot:
                 # A loader may hold large data under any name.
                 self._take_attributes(owner, attributes(owner) if owner is loader else DATA)
             if isinstance(owner, DataLoader):
-                # Its workers go on with its own iterator afterwards.
+                # Its workers continue with its own iterator afterwards.
                 _private.detach_iterator(owner)
         self._take_all(generators_of(loader))
         if hasattr(loader, "load_state_dict"):
@@ -100,7 +100,7 @@ class Snapshot:
             self._undo.append(partial(loader.load_state_dict, state))
 
     def _take_attributes(self, owner: Any, but: Container[str] = ()) -> None:
-        """The attributes of an object, and the values in them but for some names."""
+        """The attributes of an object, and their values, except for some names."""
         held = attributes(owner)
         self._undo.append(partial(_set_attributes, owner, held))
         self._take_all(value for name, value in held.items() if name not in but)
@@ -166,9 +166,9 @@ class Snapshot:
 
 
 def order_of(loader: Any) -> list[Any]:
-    """A loader and what it draws its order with: samplers and generators."""
+    """A loader with the samplers and generators of its order."""
     found = [loader]
-    for owner in found:  # it grows meanwhile
+    for owner in found:  # it grows during the loop
         for name in ORDER:
             value = getattr(owner, name, None)
             if value is not None and not any(value is known for known in found):

@@ -25,7 +25,7 @@ Metric: TypeAlias = Callable[[Any, Any], Any]
 
 
 class Options(TypedDict, total=False):
-    """Arguments of `range_test` and `find_bounds` that say how an update is made."""
+    """Arguments of `range_test` and `find_bounds` that define an update."""
 
     train_step: Callable[[Any], torch.Tensor] | None
     val_loader: Iterable[Any] | None
@@ -45,7 +45,7 @@ class Options(TypedDict, total=False):
 
 @dataclass
 class Training:
-    """The arguments that say how an update is made, checked; their defaults are here.
+    """The arguments that define an update, checked; their defaults are here.
 
     Raises:
         TypeError: For an argument of the wrong type; the message names it.
@@ -141,14 +141,14 @@ class Training:
         }
 
     def make_pair(self) -> tuple[nn.Module, Optimizer]:
-        """The model and its optimizer, made where they are to be."""
+        """The model and its optimizer on their device."""
         if isinstance(self.model, nn.Module):
             return self.model, self.optimizer  # type: ignore[return-value]
         model = self.model()
         if not isinstance(model, nn.Module):
-            refuse(TypeError, "what model() returns", "a torch.nn.Module", model)
+            refuse(TypeError, "the result of model()", "a torch.nn.Module", model)
         optimizer = self.optimizer(model)  # type: ignore[operator]
-        check_optimizer("what optimizer(model) returns", optimizer, model)
+        check_optimizer("the result of optimizer(model)", optimizer, model)
         return model, optimizer
 
     def device_of(self, model: nn.Module) -> torch.device | None:

@@ -101,7 +101,7 @@ class GroupValues:
     Args:
         groups: The parameter groups.
         policy: What sets the rates.
-        momentum: What sets the momenta, None where they stay as they are.
+        momentum: Sets the momenta; None for constant momenta.
         reference: The initial rate that has the ratio 1, None where all ratios are 1.
     """
 

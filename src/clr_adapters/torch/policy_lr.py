@@ -53,7 +53,7 @@ class PolicyLR(Scheduler):
     Args:
         optimizer: Any torch.optim.Optimizer.
         policy: A policy for all groups, or a list with a policy for each group.
-        momentum: None leaves momentum as it is. A pair (base, max) moves it against the rate, as
+        momentum: None leaves momentum constant. A pair (base, max) moves it against the rate, as
             `policy.opposed(base, max)` does. A policy sets it. A list holds a pair, a policy or
             None for each group. It sets the group's `momentum`, or the first of its `betas`;
             values are in [0, 1).
@@ -138,7 +138,7 @@ class PolicyLR(Scheduler):
     def lower(self, factor: float) -> None:
         """Multiply all rates by `factor` from now on, as the verdict of a `CycleMonitor` asks.
 
-        The state of the scheduler does not hold it: a run that goes on needs it again.
+        The state of the scheduler does not hold it: a resumed run needs it again.
 
         Args:
             factor: Factor of every rate, in (0, 1].
@@ -183,7 +183,7 @@ class PolicyLR(Scheduler):
             `version`; `last_epoch`, -1 before the scheduler's turn in a sequence; the number of
             `groups`; `first_ratio`, with proportional=True the ratio of the first group to the
             group that was first when the run began, else None; `applied`, whether the groups hold
-            the scheduler's values now. Policies are code and belong where the scheduler is made.
+            the scheduler's values now. Policies belong where the scheduler is constructed.
         """
         groups = self.optimizer.param_groups
         return {
@@ -195,7 +195,7 @@ class PolicyLR(Scheduler):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go to the step of a state, and set the rates of its own policy if they were applied.
+        """Go to the step of a state, and set the policy's rates if they were applied.
 
         The state of the optimizer may be loaded before or after.
 
@@ -250,12 +250,12 @@ class PolicyLR(Scheduler):
 
     def _set_again(self) -> None:
         """Set the values of the same step after the optimizer has loaded others over them."""
-        if not self._is_applied():  # the old groups say so; the optimizer has made new groups
+        if not self._is_applied():  # as in the old groups; the optimizer has new groups
             return
         groups = self.optimizer.param_groups
         try:
             values = self._values_for(groups)
-        except (TypeError, ValueError):  # groups that it cannot set: the next step says why
+        except (TypeError, ValueError):  # groups that it cannot set: the next step refuses them
             return
         loaded = _groups.get_values(groups, values.has_momenta)
         self._set(self.last_epoch, values)

@@ -46,7 +46,7 @@ def range_test(
     progress: bool = True,
     **options: Unpack[Options],
 ) -> clrcore.Curve | list[clrcore.Curve]:
-    """Train under a rising rate, record what happens, and put everything back.
+    """Train under a rising rate, record the metrics, and put everything back.
 
     Parameters, buffers and gradients of the model, optimizer, scaler, the loaders' samplers and
     generators, modes, and the random state of Python, NumPy and torch are bit for bit as before,
@@ -71,7 +71,7 @@ def range_test(
         validate_every: Updates from one evaluation of held-out accuracy to the next, >= 1; by
             default 50 evaluations in the sweep. The last update is always evaluated.
         seeds: A number of seeds or a sequence of them; each seed gives another data order and
-            dropout, from the same weights, and a curve of its own.
+            dropout, from the same weights, and gives a curve.
         stop: Whether to end once the loss has diverged. NaN and infinity end the test in any case.
         progress: Whether to show a progress bar with rate and smoothed loss, on rank 0 only.
         train_step: Instead of loss_fn, for batches of any kind: takes a batch, returns its loss.
@@ -94,7 +94,7 @@ def range_test(
         preserve: Further objects to put back: a second optimizer, the average of a model, a
             sampler or generator of your own, anything with state_dict and load_state_dict.
             Generators in it are seeded too.
-        snapshot: "device" (the default) or "host": where copies of the tensors are kept meanwhile.
+        snapshot: "device" (the default) or "host": place of the copies of the tensors.
         block_size: Updates whose losses are read together, >= 1; by default 20 on an accelerator,
             which reading makes wait, and in a distributed job; else 1. Updates past the end of the
             test are cut off.

@@ -16,7 +16,7 @@ class Number(NamedTuple):
         value: The value in use.
         meaning: What it means, with its unit.
         tried: The smallest and the largest value tried.
-        halved: Drop of the score with half the value, in percentage points of good rates or coverage.
+        halved: Drop of the score with half the value, in points of good rates or coverage.
         doubled: Drop of the score with twice the value.
     """
 

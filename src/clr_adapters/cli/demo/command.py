@@ -122,7 +122,7 @@ def _encodes_everything() -> bool:
 
 
 def _check_writable(out: Path, files: Iterable[Path]) -> None:
-    """Make the folder, and refuse before the work what could only fail after it."""
+    """Create the folder, and refuse before the work a folder that cannot be written to."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out):

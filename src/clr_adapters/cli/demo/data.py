@@ -55,7 +55,7 @@ def load() -> Rows:
 
 
 def split(digits: Rows, seeds: Sequence[int]) -> Splits:
-    """The digits, shuffled and split anew for every seed."""
+    """The digits, shuffled and split for each seed."""
     order = np.stack(
         [np.random.default_rng((seed, 0)).permutation(len(digits.labels)) for seed in seeds]
     )

@@ -66,7 +66,7 @@ class Network:
         """Multiply the error by the activation's derivative, in place.
 
         Args:
-            error: Derivative of the loss by what `activate` returned.
+            error: Derivative of the loss by the result of `activate`.
             activated: What `activate` returned.
         """
         error *= activated > 0

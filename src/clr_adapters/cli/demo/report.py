@@ -67,7 +67,7 @@ class Findings:
 
     @property
     def few(self) -> bool:
-        """Whether there are too few seeds to tell policies apart."""
+        """Whether there are too few seeds to distinguish policies."""
         return self.seeds < FEWEST_SEEDS
 
 
@@ -112,7 +112,7 @@ def in_short(findings: Findings, settings: Settings) -> str:
     """The sentence to take home."""
     if findings.few:
         return (
-            f"In short: {findings.seeds} seeds are too few to tell policies apart; run without "
+            f"In short: {findings.seeds} seeds are too few to distinguish policies; run without "
             f"--quick, or with --seeds {FEWEST_SEEDS} or more."
         )
     clauses = []
@@ -159,7 +159,7 @@ def table(findings: Findings, settings: Settings, plus_minus: str = "+-") -> lis
 
 
 def verdict(findings: Findings, settings: Settings) -> list[str]:
-    """What was measured, in sentences; wins, ties and losses alike."""
+    """The measurements in sentences: wins, ties and losses."""
     short, trial = settings.short / EPOCH, experiment.TRIAL / EPOCH
     ramps = min(findings.seeds, experiment.RANGE_TEST_SEEDS)
     collapsed = ", ".join(f"{name}: {count}" for name, count in findings.collapsed.items())
@@ -188,7 +188,7 @@ def drawn(findings: Findings) -> tuple[str, ...]:
 def message(findings: Findings) -> str:
     """The title of the picture."""
     if findings.few:
-        return f"{findings.seeds} seeds cannot tell policies apart"
+        return f"{findings.seeds} seeds cannot distinguish policies"
     gap = findings.differences[STAGED, LONG]
     word = {"higher": "more than", "tie": "as much as", "lower": "less than"}[versus(gap)]
     return f"Cycles reach {word} the longer baseline"

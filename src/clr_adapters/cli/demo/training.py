@@ -106,7 +106,7 @@ def range_test(
             if not any(rates):
                 break
             losses = network.differentiate(images, labels)
-            # A seed whose test is over stands still while the others go on.
+            # A seed whose test is over waits while the others continue.
             optimizer.update(np.array([rate[0] if rate else 0.0 for rate in rates]))
             running = [i for i, rate in enumerate(rates) if rate]
             accuracies = None
