@@ -66,7 +66,7 @@ def test_the_demo_runs_to_its_end(first_look):
         assert f"Written: {out / name}" in done.stdout
     assert sorted(path.name for path in out.iterdir()) == FILES
     sentence = json.loads((out / "results.json").read_text())["verdict"][0]
-    assert sentence.startswith("In short: 2 seeds are too few to tell policies apart")
+    assert sentence.startswith("In short: 2 seeds are too few to distinguish policies")
     assert sentence in " ".join(done.stdout.split())
 
 

@@ -151,7 +151,7 @@ class TestFiles:
         for file in ("a.csv", "a.json"):
             result = invoke(file, flag)
             assert result.exit_code == 2
-            assert f"{flag} tells what an accuracy is of, but {file} has none" in result.stderr
+            assert f"{flag} describes an accuracy, but {file} has none" in result.stderr
 
     def test_text_in_another_encoding(self):
         Path("file").write_bytes(b"lr,loss\n0.1,\xff\n")

@@ -391,7 +391,7 @@ class TestReport:
         difference = findings.differences[experiment.STAGED, experiment.LONG]
         assert report.versus(difference) == "lower"
         sentence = report.in_short(findings, settings)
-        assert sentence.startswith(f"In short: {count} seeds are too few to tell policies apart")
+        assert sentence.startswith(f"In short: {count} seeds are too few to distinguish policies")
         assert "cannot tell" in report.message(findings)
         bounds = self.bounds()
         plain = report.results(arms, histories, [], bounds, findings, settings)

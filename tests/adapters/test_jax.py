@@ -755,7 +755,7 @@ def test_bad_arguments_are_refused(arguments, kind, message):
 @pytest.mark.parametrize(
     ("result", "kind", "message"),
     [
-        (lambda s, lr: s, TypeError, r"what update returns must be a pair \(state, metrics\)"),
+        (lambda s, lr: s, TypeError, r"the result of update must be a pair \(state, metrics\)"),
         (lambda s, lr: (s, lr), TypeError, "metrics that update returns must be a dictionary with"),
         (lambda s, lr: (s, {"accuracy": lr}), TypeError, "must be a dictionary with 'loss'"),
         (lambda s, lr: (s, {"loss": s["w"]}), ValueError, r"metrics\['loss'\] must be one number"),
@@ -794,7 +794,7 @@ def test_what_update_returns_is_checked(result, kind, message, several):
     ("result", "kind"), [(lambda s: s[0]["weights"], ValueError), (lambda s: "high", TypeError)]
 )
 def test_what_evaluate_returns_is_checked(result, kind):
-    with pytest.raises(kind, match="what validate returns must be"):
+    with pytest.raises(kind, match="the result of validate must be"):
         range_test(update, start(), BATCHES, sweep=SWEEP, validate=result, validate_every=5)
 
 
