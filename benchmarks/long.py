@@ -345,7 +345,12 @@ def score(settings: list[Results]) -> dict[str, Any]:
                         after.add(results, bounds, steps, sweep_steps + updates)
             print(f"{sweep} {steps:7} | {alone.line()} | {after.line()}")
             table["rows"].append(
-                {"sweep": sweep, "steps": steps, "curve": vars(alone), "confirmed": vars(after)}
+                {
+                    "sweep": sweep,
+                    "steps": steps,
+                    "curve": alone.summary(),
+                    "confirmed": after.summary(),
+                }
             )
     return table
 
@@ -365,13 +370,13 @@ def score_plans(settings: list[Results]) -> dict[str, Any]:
                 if run is not None:
                     found.append(results.planned_missed(kind, run["lr"]))
             if found:
-                table[f"{kind} {share:g}"] = found
+                table[f"{kind} {share:g}"] = _plan_summary(found)
                 print(f"{kind:16} {share:4g} {_plan_line(found)}")
     print("\nfrom confirmed bounds, with the peak that bounds.policy takes")
     for kind in ("constant", *SCHEDULES, *OTHERS):
         found = [m for results in settings for m in _planned(results, kind)]
         if found:
-            table[f"{kind} planned"] = found
+            table[f"{kind} planned"] = _plan_summary(found)
             print(f"{kind:16}      {_plan_line(found)}")
     return table
 
@@ -395,11 +400,21 @@ def _planned(results: Results, kind: str) -> Iterator[float]:
                 yield results.planned_missed(kind, multiple * bounds.lr)
 
 
+def _plan_summary(missed: list[float]) -> dict[str, float]:
+    return {
+        "trainings": len(missed),
+        "good": round(percent([m <= NEAR for m in missed]), 1),
+        "median_missed": round(100 * statistics.median(missed), 1),
+        "worst_missed": round(100 * max(missed), 1),
+        "dead": sum(m >= DEAD for m in missed),
+    }
+
+
 def _plan_line(missed: list[float]) -> str:
-    dead = [m >= DEAD for m in missed]
+    found = _plan_summary(missed)
     return (
-        f"{percent([m <= NEAR for m in missed]):5.0f} % {100 * statistics.median(missed):6.1f} "
-        f"{100 * max(missed):6.1f} {sum(dead):3} of {len(missed)}"
+        f"{found['good']:5.0f} % {found['median_missed']:6.1f} {found['worst_missed']:6.1f} "
+        f"{found['dead']:3} of {found['trainings']}"
     )
 
 
@@ -414,12 +429,10 @@ class Tally:
         self.width: list[float] = []
         self.updates: list[int] = []
         self.dead: list[bool] = []
-        self.names: list[str] = []
 
     def add(self, results: Results, answer: Any, steps: int, updates: int) -> None:
         """Score bounds or a refusal."""
         refused = not hasattr(answer, "lr")
-        self.names.append(results.name)
         self.refused.append(refused)
         self.good.append(not refused and results.missed(answer.lr, steps) <= NEAR)
         self.updates.append(updates)
@@ -431,13 +444,27 @@ class Tally:
             self.width.append(math.log10(high / low))
             self.dead.append(results.missed(answer.max_lr, LONG) >= DEAD)
 
+    def summary(self) -> dict[str, float]:
+        """Shares in percent, and medians."""
+        either = [g or r for g, r in zip(self.good, self.refused, strict=True)]
+        return {
+            "answers": len(self.good),
+            "good": round(percent(self.good), 1),
+            "lr_over_best": round(statistics.median(self.ratio), 2),
+            "covered": round(percent(self.covered), 1),
+            "decades": round(statistics.median(self.width), 2),
+            "good_or_refused": round(percent(either), 1),
+            "most_updates": max(self.updates),
+            "max_lr_dead": round(percent(self.dead), 1),
+        }
+
     def line(self) -> str:
-        """The shares in percent and the medians."""
+        """The summary as a line of the table."""
+        found = self.summary()
         return (
-            f"{percent(self.good):5.1f} {statistics.median(self.ratio):6.2f} "
-            f"{percent(self.covered):5.0f} {statistics.median(self.width):6.2f} "
-            f"{percent([g or r for g, r in zip(self.good, self.refused, strict=True)]):6.1f} "
-            f"{max(self.updates):6} {percent(self.dead):6.1f}"
+            f"{found['good']:5.1f} {found['lr_over_best']:6.2f} {found['covered']:5.0f} "
+            f"{found['decades']:6.2f} {found['good_or_refused']:6.1f} {found['most_updates']:6} "
+            f"{found['max_lr_dead']:6.1f}"
         )
 
 
@@ -490,7 +517,7 @@ def main() -> None:
         settings = all_results(arguments.folder)
         table = {"rates": score(settings), "plans": score_plans(settings)}
         if arguments.json:
-            arguments.json.write_text(json.dumps(table, separators=(",", ":")))
+            arguments.json.write_text(json.dumps(table, indent=1) + "\n")
 
 
 if __name__ == "__main__":

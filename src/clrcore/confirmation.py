@@ -58,7 +58,7 @@ FIRST = 0.025
 # A fall counts from so many standard errors of its mean on.
 SURE = 3.0
 # The band around the tied rates that the best constant rate is expected in, in steps.
-BAND = 0.6
+BAND = 0.7
 
 
 class Confirmation:
