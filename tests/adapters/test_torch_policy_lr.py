@@ -646,13 +646,21 @@ def test_groups_whose_rate_cannot_be_set_are_refused_and_nothing_changes(wrong, 
     assert "initial_lr" not in opt.param_groups[1]
 
 
+def test_an_engine_in_place_of_a_step_is_refused_with_what_to_pass():
+    """Ignite's add_event_handler(Events.ITERATION_COMPLETED, scheduler.step) does so."""
+    scheduler = PolicyLR(optimizer(), TRIANGULAR)
+    scheduler.optimizer.step()
+    with pytest.raises(TypeError, match=r"as in lambda _: scheduler\.step\(\)"):
+        scheduler.step(object())
+
+
 @pytest.mark.parametrize("wrong", [-5, -1, 1.5, math.nan, True, "3", 2**53 + 1])
 def test_steps_that_are_no_steps_are_refused_and_change_nothing(wrong):
     opt = optimizer()
     scheduler = PolicyLR(opt, TRIANGULAR)
     run(opt, scheduler, 3)
     for name, move in (("epoch", scheduler.step), ("step", scheduler.jump)):
-        with pytest.raises((TypeError, ValueError), match=f"{name} must be an integer from 0 to"):
+        with pytest.raises((TypeError, ValueError), match=f"{name} must be .*an integer from 0 to"):
             move(wrong)
         assert (rates(opt), scheduler.last_epoch) == ([TRIANGULAR(3)], 3)
 

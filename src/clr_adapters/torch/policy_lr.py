@@ -174,7 +174,7 @@ class PolicyLR(Scheduler):
                 _groups.set_momentum(groups, values.shared_momenta[place])
             self.last_epoch = step
         else:
-            self._set(step if epoch is None else check_steps("epoch", epoch, 0))
+            self._set(step if epoch is None else _checked_epoch(epoch))
 
     def state_dict(self) -> dict[str, Any]:
         """The state as plain data.
@@ -285,3 +285,18 @@ class PolicyLR(Scheduler):
         """Whether its groups hold the values of `last_epoch`, and not another scheduler's."""
         step, values = self.last_epoch, self._values
         return step >= 0 and _groups.hold_values(values.groups, values.at(step))
+
+
+def _checked_epoch(epoch: object) -> int:
+    """The argument of `step()`; Ignite's event handlers pass their engine."""
+    try:
+        return check_steps("epoch", epoch, 0)
+    except TypeError:
+        advice = "call step() without arguments after each update, as in lambda _: scheduler.step()"
+        refuse(
+            TypeError,
+            "epoch",
+            f"None or an integer from 0 to {LARGEST_COUNT}",
+            epoch,
+            advice=advice,
+        )
