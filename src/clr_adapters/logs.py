@@ -85,8 +85,8 @@ def read_text(content: bytes, **arguments: Any) -> clrcore.Curve:
     """
     if content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] not in (b"{", b"["):
         if _names_metrics(content.partition(b"\n")[0].decode(errors="replace").split(",")):
-            lines = csv.DictReader(io.StringIO(content.decode("utf-8-sig")))
-            return clrcore.Curve.from_records(_by_metric([*lines]), **arguments)
+            rows = csv.DictReader(io.StringIO(content.decode("utf-8-sig")))
+            return clrcore.Curve.from_records(_by_metric([*rows]), **arguments)
         return clrcore.Curve.from_csv(io.BytesIO(content), **arguments)
     text = content.decode("utf-8-sig")
     try:
