@@ -331,7 +331,7 @@ class _Recorder(lightning.Callback):  # type: ignore[misc,name-defined]
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         if len(trainer.optimizers) != 1:
-            allowed = "a module with one optimizer; clr_adapters.torch.range_test takes others"
+            allowed = "a module with a single optimizer; clr_adapters.torch.range_test takes others"
             refuse(ValueError, "module", allowed, len(trainer.optimizers))
         # Only now: the module may have asked for the length of the training to make them.
         trainer.strategy.lr_scheduler_configs = []

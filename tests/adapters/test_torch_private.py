@@ -83,7 +83,7 @@ def test_the_base_class_notes_steps_of_the_optimizer():
 
 
 def test_optimizers_keep_their_hooks_after_loading():
-    """`_optimizer_load_state_dict_post_hooks`: how an optimizer is told from a wrapper of one."""
+    """`_optimizer_load_state_dict_post_hooks`: an optimizer has it, a wrapper has not."""
     opt = optimizer()
     assert len(opt._optimizer_load_state_dict_post_hooks) == 0
     PolicyLR(opt, TRIANGULAR)

@@ -95,7 +95,7 @@ def step_was_called(optimizer: Optimizer) -> bool:
 
 def call_after_load(optimizer: Optimizer, method: Callable[[], None]) -> None:
     """Call a bound method, while its object lives, after the optimizer has loaded a state."""
-    # Wrappers such as Accelerate's are optimizers without hooks around one that has them.
+    # Wrappers such as Accelerate's are optimizers without hooks; the optimizer inside has them.
     while not hasattr(optimizer, "_optimizer_load_state_dict_post_hooks"):
         if not isinstance(inner := getattr(optimizer, "optimizer", None), Optimizer):
             return
