@@ -9,6 +9,7 @@ except ImportError as error:
     ) from error
 
 from .cycle_ends import CycleEnds as CycleEnds
+from .find_bounds import find_bounds as find_bounds
 from .range_test import range_test as range_test
 from .rate_logger import RateLogger as RateLogger
 from .schedule import PolicySchedule as PolicySchedule

@@ -5,21 +5,21 @@ from __future__ import annotations
 import math
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import GeneratorType
-from typing import Any
+from typing import Any, TypeAlias, TypedDict
 
 import keras
 import numpy as np
 
 import clrcore
-from clrcore.arguments import check_bool, check_int, check_seeds, refuse
+from clrcore.arguments import check_bool, check_int, refuse
 
 from .._interrupts import Interrupts
 from . import _optimizers as optimizers
-from ._evaluation import check_held_out, is_data
+from ._evaluation import check_held_out, evaluate, is_data, pick
 from ._private import all_layers, reads_a_batch_first, was_called
 from ._snapshot import restored, seed_all
 
@@ -27,12 +27,17 @@ from ._snapshot import restored, seed_all
 MOST_SKIPPED = 200
 DATA = "arrays, a PyDataset, a DataLoader, a tf.data.Dataset, or an iterable of batches"
 
-# A clrcore.RangeTest or a trial of a clrcore.Confirmation.
-Run = Any
-# Makes a run, given the number of updates in an epoch, if known.
-Start = Callable[[float | None], Run]
-# (model, logs of the update, whether to evaluate) -> the arguments of `record` besides the loss.
-Measure = Callable[[Any, dict[str, float], bool], dict[str, Any]]
+Run: TypeAlias = clrcore.RangeTest | clrcore.Trial
+
+
+class Options(TypedDict, total=False):
+    """Arguments of `range_test` and `find_bounds` that are those of `model.fit`."""
+
+    validation_batch_size: int | None
+    sample_weight: Any
+    class_weight: dict[int, float] | None
+    shuffle: bool
+    verbose: int | str | None
 
 
 @dataclass
@@ -46,15 +51,14 @@ class Training:
     x: Any
     y: Any
     validation_data: Any
+    accuracy: str | None
     batch_size: int | None
-    validation_batch_size: int | None
-    sample_weight: Any
-    class_weight: dict[int, float] | None
-    shuffle: bool
-    seeds: Any
     progress: bool
+    validation_batch_size: int | None = None
+    sample_weight: Any = None
+    class_weight: dict[int, float] | None = None
+    shuffle: bool = True
     verbose: int | str | None = None
-    _batches: Any = field(init=False)
 
     def __post_init__(self) -> None:
         """Refuse wrong arguments before anything is built."""
@@ -74,37 +78,77 @@ class Training:
         if self.class_weight is not None and not isinstance(self.class_weight, dict):
             allowed = "a dictionary of weights by class or None"
             refuse(TypeError, "class_weight", allowed, self.class_weight)
+        if self.accuracy is not None and not isinstance(self.accuracy, str):
+            refuse(TypeError, "accuracy", "the name of a metric or None", self.accuracy)
         check_bool("shuffle", self.shuffle)
-        self.seeds = check_seeds("seeds", self.seeds)
-        clrcore.RangeTest.check_data("x", self.x, self.seeds)
         self.verbose = _check_verbose(self.verbose, check_bool("progress", self.progress))
         self._batches = _as_keras_data(self.x)
 
-    def run(self, starts: Iterable[tuple[Start, int | None]], measure: Measure) -> list[Run]:
+    @property
+    def steps_per_epoch(self) -> float | None:
+        """Updates in an epoch; None where the data have no length."""
+        every = optimizers.batches_per_update(self.model.optimizer)
+        if isinstance(self.x, keras.utils.PyDataset):
+            batches = self.x.num_batches
+        elif callable(cardinality := getattr(self.x, "cardinality", None)):
+            batches = max(0, int(cardinality()))  # negative where it is unknown or infinite
+        elif shapes := [x.shape for x in keras.tree.flatten(self.x) if hasattr(x, "shape")]:
+            batches = -(-int(shapes[0][0]) // (self.batch_size or 32))
+        else:
+            return clrcore.RangeTest.epoch_length(self.x, every)
+        return batches / every if batches else None
+
+    def run(self, runs: Iterable[tuple[Run, int | None]], most_updates: int) -> None:
         """Make runs, each from the present state of the model, and restore it.
 
         Args:
-            starts: For each run the function that makes it, and its seed or None.
-            measure: Further metrics to record.
+            runs: Each with its seed, or None; taken after the run before is over.
+            most_updates: The most updates of all runs together, for the progress bar.
         """
-        model, runs = self.model, []
+        model, loaders = self.model, (self.x, self.validation_data)
         if not model.optimizer.built:
             strategy = getattr(model, "distribute_strategy", None)
             with strategy.scope() if strategy else nullcontext():
                 model.optimizer.build(model.trainable_variables)
+        bar = keras.utils.Progbar(
+            most_updates,
+            verbose=self.verbose,
+            stateful_metrics=["lr", "loss", "accuracy"],
+            unit_name="update",
+        )
+        done = 0
         with Interrupts() as interrupts:
             if reads_a_batch_first(model):
                 # Otherwise the first run would have another order of batches than the others.
-                with restored(model, self.x, self.validation_data):
+                with restored(model, *loaders):
                     interrupts.let_through(self._prepare)
-            for start, seed in starts:
-                with restored(model, self.x, self.validation_data):
+            for run, seed in runs:
+                with restored(model, *loaders):
                     if seed is not None:
-                        seed_all(model, seed, self.x, self.validation_data)
-                    driver = _Driver(start, measure, self.verbose, isinstance(self.x, Iterator))
-                    interrupts.let_through(self._fit, driver)
-                    runs.append(driver.run)
-        return runs
+                        seed_all(model, seed, *loaders)
+                    interrupts.let_through(self._fit, _Driver(self, run, bar, done))
+                done += run.step_count
+        bar.target = done
+        bar.update(done, finalize=True)
+
+    def measure(self, run: Run, logs: dict[str, float], due: bool) -> dict[str, float]:
+        """What `run.record` takes beside the loss.
+
+        Args:
+            run: A range test takes an accuracy, a trial the loss of held-out data.
+            logs: The metrics of the update's batches.
+            due: Whether to evaluate held-out data, if there are any.
+        """
+        metrics = logs
+        if self.validation_data is not None:
+            if not due:
+                return {}
+            metrics = evaluate(self.model, self.validation_data, self.validation_batch_size)
+        if isinstance(run, clrcore.Trial):
+            return {} if self.validation_data is None else {"held_out_loss": metrics["loss"]}
+        if self.accuracy is None and not any(name.endswith("accuracy") for name in metrics):
+            return {}
+        return {"accuracy": metrics[pick(metrics, self.accuracy, "accuracy", "accuracy")]}
 
     def _fit(self, driver: _Driver) -> None:
         with warnings.catch_warnings():
@@ -147,29 +191,20 @@ class Training:
 class _Driver(keras.callbacks.Callback):  # type: ignore[misc]
     """Hands the rates of a run to the optimizer, and records the losses."""
 
-    def __init__(self, start: Start, measure: Measure, verbose: Any, once: bool) -> None:
+    def __init__(self, training: Training, run: Run, bar: Any, done: int) -> None:
         super().__init__()
-        self.run: Run = None
-        self._start = start
-        self._measure = measure
-        self._verbose = verbose
-        self._once = once
+        self._training = training
+        self._run = run
+        self._bar = bar
+        self._done = done
         self.epoch_is_empty = True
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         optimizer = self.model.optimizer
         self._accumulated = optimizers.batches_per_update(optimizer)
-        batches = self.params["steps"]
-        self.run = self._start(batches / self._accumulated if batches else None)
         self._lr: float | None = None
         self._updates = optimizers.updates_made(optimizer)
         self._logs: list[dict[str, Any]] = []  # of the batches since the last update
-        self._bar = keras.utils.Progbar(
-            self.run.total_steps,
-            verbose=self._verbose,
-            stateful_metrics=["lr", "loss", "accuracy"],
-            unit_name="update",
-        )
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.epoch_is_empty = True
@@ -178,7 +213,7 @@ class _Driver(keras.callbacks.Callback):  # type: ignore[misc]
         # Through self.model each time: JAX ignores changes of a stored reference to the optimizer.
         model = self.model
         if self._lr is None:
-            (self._lr,) = self.run.next_rates(1)
+            (self._lr,) = self._run.next_rates(1)
             for simple in optimizers.simple_optimizers(model.optimizer):
                 simple.learning_rate = self._lr
         model.reset_metrics()  # Keras logs the mean since the last reset
@@ -206,32 +241,23 @@ class _Driver(keras.callbacks.Callback):  # type: ignore[misc]
             name: sum(float(log[name]) for log in accumulated) / len(accumulated)
             for name in accumulated[-1]
         }
-        due = self.run.validation_due() and math.isfinite(means["loss"])
-        measured = self._measure(self.model, means, due)
-        self.run.record(loss=means["loss"], **measured)
-        self._show(measured.get("accuracy"))
+        due = self._run.validation_due() and math.isfinite(means["loss"])
+        measured = self._training.measure(self._run, means, due)
+        self._run.record(loss=means["loss"], **measured)
+        values = {"lr": self._lr, "loss": self._run.smoothed_loss or means["loss"], **measured}
+        self._bar.update(self._done + self._run.step_count, values.items(), finalize=False)
         self._updates, self._logs, self._lr = updates, [], None
-        if self.run.reason is not None:
+        if self._run.reason is not None:
             self.model.stop_training = True
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        if self.epoch_is_empty or self._once:
+        if self.epoch_is_empty or isinstance(self._training.x, Iterator):
             self.end_early()
 
     def end_early(self) -> None:
         """End the run, because the data have ended."""
-        self.run = self.run or self._start(None)  # Keras may fail before the training begins
-        self.run.end_early(clrcore.RangeTest.data_end("x"))
+        self._run.end_early(clrcore.RangeTest.data_end("x"))
         self.model.stop_training = True
-
-    def _show(self, accuracy: float | None) -> None:
-        values = [("lr", self._lr), ("loss", self.run.smoothed_loss or math.nan)]
-        if accuracy is not None:
-            values.append(("accuracy", accuracy))
-        over = self.run.reason is not None
-        if over:
-            self._bar.target = self.run.step_count
-        self._bar.update(self.run.step_count, values, finalize=over)
 
 
 def _raised_by_keras(error: BaseException) -> bool:

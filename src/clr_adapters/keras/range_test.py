@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
-from typing import Any
+from typing import Any, Unpack
 
 import clrcore
-from clrcore.arguments import check_bool, refuse
+from clrcore.arguments import check_bool, check_seeds, hint_at
 
-from ._evaluation import evaluate, pick
-from ._training import Training
+from ._training import Options, Training
 
 
+@hint_at(**clrcore.RangeTest.HINTS)
 def range_test(
     model: Any,
     x: Any,
@@ -23,15 +22,11 @@ def range_test(
     validate_every: int | None = None,
     accuracy: str | None = None,
     batch_size: int | None = None,
-    validation_batch_size: int | None = None,
-    sample_weight: Any = None,
-    class_weight: dict[int, float] | None = None,
-    shuffle: bool = True,
     steps_per_epoch: float | None = None,
     stop: bool = True,
     seeds: int | Sequence[int] | None = None,
     progress: bool = True,
-    verbose: int | str | None = None,
+    **options: Unpack[Options],
 ) -> clrcore.Curve | list[clrcore.Curve]:
     """Train for a sweep of the rate, record the metrics, and put everything back.
 
@@ -56,17 +51,14 @@ def range_test(
         accuracy: Name of the metric to record as accuracy; by default the first whose name ends
             in "accuracy", if there is one.
         batch_size: As for `model.fit`.
-        validation_batch_size: As for `model.fit`.
-        sample_weight: As for `model.fit`.
-        class_weight: As for `model.fit`.
-        shuffle: As for `model.fit`.
         steps_per_epoch: Updates in an epoch; known by itself for data with a length.
         stop: Whether to end once the loss has diverged. NaN and infinity end the test in any
             case.
         seeds: A number n for the seeds 0 to n - 1, or the seeds. Each seed gives the order of
             the batches and dropout, from the same weights, and gives a curve.
         progress: Whether to show Keras's progress bar.
-        verbose: In place of `progress`, as for `model.fit`: 0, 1, 2 or "auto".
+        **options: Further arguments as for `model.fit`: validation_batch_size, sample_weight,
+            class_weight, shuffle, and verbose (0, 1, 2 or "auto") in place of progress.
 
     Returns:
         A curve, or with `seeds` a list of curves: the loss of each mini-batch before the update
@@ -93,46 +85,21 @@ def range_test(
         >>> curve.sweep, curve.steps_per_epoch
         ('exponential', 4.0)
     """
-    if accuracy is not None and not isinstance(accuracy, str):
-        refuse(TypeError, "accuracy", "the name of a metric or None", accuracy)
-    make_test = partial(
-        clrcore.RangeTest,
-        sweep,
-        validate_every=validate_every,
-        held_out=validation_data is not None,
-        stop_diverged=check_bool("stop", stop),
-    )
-    make_test(steps_per_epoch=steps_per_epoch)  # refuses wrong arguments before the training
-    training = Training(
-        model,
-        x,
-        y,
-        validation_data,
-        batch_size,
-        validation_batch_size,
-        sample_weight,
-        class_weight,
-        shuffle,
-        seeds,
-        progress,
-        verbose,
-    )
-
-    def start(epoch_length: float | None) -> clrcore.RangeTest:
-        known = epoch_length if steps_per_epoch is None else steps_per_epoch
-        return make_test(steps_per_epoch=known)
-
-    def measure(model: Any, logs: dict[str, float], due: bool) -> dict[str, float]:
-        if validation_data is None:
-            metrics = logs
-            if accuracy is None and not any(name.endswith("accuracy") for name in metrics):
-                return {}
-        elif due:
-            metrics = evaluate(model, validation_data, validation_batch_size)
-        else:
-            return {}
-        return {"accuracy": metrics[pick(metrics, accuracy, "accuracy", "accuracy")]}
-
-    each = [None] if training.seeds is None else training.seeds
-    tests = training.run([(start, seed) for seed in each], measure)
-    return tests[0].curve if training.seeds is None else [test.curve for test in tests]
+    training = Training(model, x, y, validation_data, accuracy, batch_size, progress, **options)
+    seed_list = check_seeds("seeds", seeds)
+    each: list[int] | list[None] = [None] if seed_list is None else seed_list
+    clrcore.RangeTest.check_data("x", x, seed_list)
+    tests = [
+        clrcore.RangeTest(
+            sweep,
+            validate_every=validate_every,
+            steps_per_epoch=training.steps_per_epoch
+            if steps_per_epoch is None
+            else steps_per_epoch,
+            held_out=validation_data is not None,
+            stop_diverged=check_bool("stop", stop),
+        )
+        for _ in each
+    ]
+    training.run(zip(tests, each, strict=True), sum(test.total_steps for test in tests))
+    return tests[0].curve if seed_list is None else [test.curve for test in tests]
