@@ -245,7 +245,7 @@ class Confirmation:
         losses = dict(sorted(zip(self._distances(), self._losses(), strict=True)))
         start = self._start()
         best = min(losses, key=losses.__getitem__)
-        if not self._trained(best, start):
+        if not self._trained(best):
             raise NoBoundsError(
                 f"none of {len(losses)} rates from {self._lr(min(losses)):.3g} to "
                 f"{self._lr(max(losses)):.3g} trains within {self._num_steps} updates: the loss "
@@ -263,13 +263,21 @@ class Confirmation:
         """The training loss at the end of the trials at a rate."""
         return mean([mean(last(result.losses)) for result in self._runs(distance)])
 
-    def _trained(self, best: int, start: float) -> bool:
-        """Whether the best trial's training loss fell by more than its noise."""
-        # The slowest trial's noise, as the first losses of the best may fall steeply.
-        noise = [standard_error(self._first(self._slowest()))]
-        noise += [standard_error(self._last(run)) for run in self._runs(best)]
-        fall = start - self._training_loss(best)
-        return math.isfinite(fall) and fall > SURE * math.hypot(*noise)
+    def _trained(self, best: int) -> bool:
+        """Whether the best trial's training loss fell by more than its noise.
+
+        It is compared with the slowest trial's losses, as the best trial's may fall steeply from
+        the first update on: with its first few, and with its first fifth, which are more losses
+        where batches differ much.
+        """
+        slowest = self._slowest()
+        end = self._training_loss(best)
+        noise = [standard_error(self._last(run)) for run in self._runs(best)]
+        return any(
+            math.isfinite(end)
+            and mean(early) - end > SURE * math.hypot(standard_error(early), *noise)
+            for early in (self._first(slowest), slowest.losses[: len(last(slowest.losses))])
+        )
 
     def _last(self, result: TrialResult) -> Sequence[float]:
         return last(result.losses)

@@ -124,6 +124,13 @@ def test_a_steep_fall_in_the_first_updates_is_not_noise():
     assert 0.2 < check.bounds.lr < 10
 
 
+def test_batches_that_differ_much_do_not_hide_a_fall():
+    check = clrcore.Confirmation(0.1, 150, total_steps=150)
+    run(check, lambda lr, step: 1.5 + (1.45 + 0.7 * (-1) ** step) * math.exp(-lr * step))
+
+    assert check.bounds.lr > 0.01
+
+
 def test_a_loss_that_is_not_finite_ends_its_trial_only():
     check = clrcore.Confirmation(0.3, STEPS)
     run(check, lambda lr, step: math.nan if lr > 0.5 and step > 2 else quadratic(lr, step))
