@@ -173,6 +173,7 @@ DATA = Curve([0.1, 0.2], loss=[1.0, math.inf]).to_dict()
         ({"loss": [1.0, "huge"]}, ValueError, r"loss\[1\] must be a number, \"nan\""),
         ({"sweep": "cosine"}, ValueError, "sweep must be"),
         ({"more": 1}, ValueError, "data has unknown 'more'"),
+        ({"updates": [1, 0]}, ValueError, "updates must be integers >= 0 that rise"),
     ],
 )
 def test_wrong_data_are_refused(change, kind, message):
@@ -481,6 +482,8 @@ def test_updates_are_counted_not_points():
 
 
 def test_dictionaries_without_updates_are_read():
+    with pytest.raises(TypeError, match="data must be a dictionary"):
+        Curve.from_dict([])
     data = Curve([0.1, 0.2], loss=[1, 2]).to_dict()
     assert data.pop("updates") is None
     assert Curve.from_dict(data) == Curve([0.1, 0.2], loss=[1, 2])
@@ -581,3 +584,26 @@ def test_messages_are_short_however_wide_the_table_is():
     with pytest.raises(TableError) as caught:
         read("lr,loss\n0.1," + "x" * 5000)
     assert len(str(caught.value)) < 1000
+
+
+def test_names_that_tools_write_are_understood():
+    curve = read(
+        "Step,run-7 - lr-SGD,run-7 - val/acc,run-7 - train/loss\n0,0.1,0.5,2\n1,0.2,0.6,1\n"
+    )
+
+    assert (curve.lr.tolist(), curve.loss.tolist()) == ([0.1, 0.2], [2.0, 1.0])
+    assert (curve.accuracy.tolist(), curve.held_out) == ([0.5, 0.6], True)
+
+
+def test_a_table_of_two_columns_needs_no_header():
+    assert read("0.1,2\n0.2,1\n") == Curve([0.1, 0.2], loss=[2.0, 1.0])
+
+
+def test_rates_and_losses_on_different_lines_of_a_step_are_joined():
+    rows = "step,lr,loss\n0,0.1,\n10,,2.0\n10,0.2,\n20,0.3,\n20,,1.0\n30,,0.5\n"
+    curve = read(rows)
+
+    assert (curve.lr.tolist(), curve.loss.tolist()) == ([0.2, 0.3], [2.0, 1.0])
+    assert curve.updates.tolist() == [10, 20]
+    with pytest.raises(TableError, match="no step has a rate"):
+        read("step,lr,loss\n0,0.1,\n1,,2.0\n")

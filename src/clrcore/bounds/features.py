@@ -175,13 +175,13 @@ class Features:
         end = int(np.searchsorted(self.points.lr, 10.0 ** self.x[self.bottom], side="right"))
         before = values[: max(end, FEWEST)]
         width = max(smoothing.FEWEST, round(smoothing.SPAN * values.size))
-        noise = max(value_noise(before), value_noise(before[-width:]))
-        if self.metric == "accuracy":
-            return noise
-        # Values of a run that blew up grow correlated, but they are not noise.
-        alike, pairs = likeness(before if self.points.lost else values)
-        surely = max(min(alike, 1.0) - SURE * 2.0 / math.sqrt(max(pairs, 1)), 0.0)
-        return noise * math.sqrt(1.0 + surely) / (1.0 - surely)
+        noise, near = value_noise(before), value_noise(before[-width:])
+        if self.metric == "loss":
+            # Values of a run that blew up grow correlated, but they are not noise.
+            alike, pairs = likeness(before if self.points.lost else values)
+            surely = max(min(alike, 1.0) - SURE * 2.0 / math.sqrt(max(pairs, 1)), 0.0)
+            noise *= math.sqrt(1.0 + surely) / (1.0 - surely)
+        return max(noise, near)
 
     @property
     def risen(self) -> bool:

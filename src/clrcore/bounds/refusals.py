@@ -26,7 +26,7 @@ WIDE_STEP = 0.12
 STANDARD_ERRORS = 2.0
 NARROW = 1.5
 # A metric that does not rise again must fall by this many times as much.
-CLEAR = 1.5
+CLEAR = 1.75
 # Falls below this fraction of the values are rounding.
 ROUNDING = 1e-12
 # A rise within this fraction of the points is a sweep that starts at too large rates.
@@ -186,9 +186,11 @@ def least_fall(features: Features) -> float:
 def _check_depth(features: Features) -> None:
     """Refuse a fall that may be the work of the noise."""
     least = least_fall(features)
+    if features.depth > NARROW * least:
+        return
     wide = smoothing.local_lines(features.x, np.minimum(features.raw, features.highest))
     depth = max(features.start - float(wide.min()), 0.0)
-    if depth > least or features.depth > NARROW * least:
+    if depth > least:
         return
     points, metric = features.points, features.metric
     better = "fall" if metric == "loss" else "rise"
