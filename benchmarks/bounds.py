@@ -36,12 +36,12 @@ CONSTANTS = {"sgd": 0.01, "mom": 0.01, "adam": 1e-3, "adamw": 1e-3}
 SHORT_SWEEPS = ("exp40",)
 CYCLE_SWEEPS = ("exp100", "exp300", "lin300")
 COLLAPSED = 0.5
-PANELS = (
-    "mnistnoisy_mlp_mom_b64:exp300",
-    "mnistnoisy_mlpbn_adamw_b32:exp300",
-    "mnist_linear_sgd_b32:lin300",
-    "diabetes_mlp_mom_b16:exp40",
-)
+PANELS = {
+    "mnistnoisy_mlp_mom_b64:exp300": "A usual curve",
+    "mnistnoisy_mlpbn_adamw_b32:exp300": "With batch normalisation: a long plateau",
+    "mnist_linear_sgd_b32:lin300": "The ramp ends too early: lr is too low",
+    "diabetes_mlp_mom_b16:exp40": "40 noisy updates",
+}
 
 Answer = Callable[[list[Curve]], Bounds]
 
@@ -219,7 +219,7 @@ def picture(settings: list[Measured], panels: list[str], path: Path) -> None:
     """Draw curves of one seed, how they are read, and where training ends within 5 %."""
     from matplotlib.figure import Figure
 
-    from clr_adapters.plot import COLOURS
+    from clr_adapters.plot.style import COLOURS
 
     blue, orange, green, _, black, *_ = COLOURS
     named = {setting.name: setting for setting in settings}
@@ -241,9 +241,10 @@ def picture(settings: list[Measured], panels: list[str], path: Path) -> None:
             axis.axvline(bounds.lr, color=orange, label="lr")
             axis.axvspan(*bounds.lr_interval, 0.0, 0.04, color=orange, label="lr_interval")
             axis.axvline(bounds.max_lr, color=black, linestyle="--", label="max_lr")
+        title = PANELS.get(panel, f"{name}, {sweep}")
         refused = ": no answer" if bounds is None else ""
         axis.set(xscale="log", ylim=(0.0, 2.0 * setting.truth["init_loss"]))
-        axis.set_title(f"{name}, {sweep}{refused}", fontsize=10)
+        axis.set_title(f"{title}{refused}", fontsize=12)
     axes[-1].set_xlabel("learning rate")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, ncols=3, loc="outside upper left", frameon=False)
