@@ -53,6 +53,13 @@ def test_warm_up_and_cooldown_have_their_shares():
     assert BOUNDS.policy(total_steps=1000, kind="wsd", cooldown=0.0)(999) == peak
 
 
+def test_the_peak_is_never_above_max_lr():
+    data = {**BOUNDS.to_dict(), "max_lr": BOUNDS.lr}
+    policy = clrcore.Bounds.from_dict(data).policy(total_steps=80, kind="triangular2")
+
+    assert max(policy(step) for step in range(80)) == BOUNDS.lr
+
+
 def test_one_cycle_is_planned_unless_a_kind_is_named():
     assert BOUNDS.policy(total_steps=100) == BOUNDS.policy(total_steps=100, kind="one_cycle")
 

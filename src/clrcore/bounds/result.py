@@ -138,7 +138,7 @@ class Bounds(Value):
                 or smith_one_cycle. With total_steps: triangular, triangular2, warm_restarts,
                 one_cycle (the default), linear, cosine or wsd.
             total_steps: Updates of the whole training instead; the peak is a multiple of lr that
-                suits the kind.
+                suits the kind, at most max_lr.
             arguments: The other arguments of the kind, by name: gamma and decays of exp_range;
                 cycles (4 unless given) and base_lr of triangular, triangular2 and warm_restarts;
                 warm_up and cooldown of wsd, as shares of the training (0.05 and 0.2).
@@ -152,7 +152,8 @@ class Bounds(Value):
             raise TypeError(f"policy() needs either step_size or total_steps, got {got}")
         if total_steps is not None:
             kind = check_choice("kind", "one_cycle" if kind is None else kind, planning.KINDS)
-            return planning.planned(kind, planning.PEAKS[kind] * self.lr, total_steps, **arguments)
+            peak = min(planning.PEAKS[kind] * self.lr, self.max_lr)
+            return planning.planned(kind, peak, total_steps, **arguments)
         constructor = POLICIES[
             check_choice("kind", "triangular2" if kind is None else kind, POLICIES)
         ]
