@@ -53,8 +53,8 @@ def reproduce(folder: Path, *, quick: bool) -> None:
     seeds = tuple(range(QUICK_SEEDS if quick else SEEDS))
     settings = Settings(seeds, 1 if quick else EPOCH)
     started, busy = time.monotonic(), time.process_time()
-    splits = data.split(data.load(), seeds)
-    result = results.of_all({case.key: train(case, splits, settings) for case in CASES}, settings)
+    digits = data.load()
+    result = results.of_all({case.key: train(case, digits, settings) for case in CASES}, settings)
     # Times differ from run to run, so they have a file of their own.
     run = {
         "seconds": round(time.monotonic() - started),
@@ -67,12 +67,12 @@ def reproduce(folder: Path, *, quick: bool) -> None:
     print(f"Trained in {run['seconds']} s; written: {folder}")
 
 
-def train(case: Case, splits: data.Splits, settings: Settings) -> results.Plain:
+def train(case: Case, digits: data.Rows, settings: Settings) -> results.Plain:
     """Range test, bounds, all arms, verdicts."""
     started = time.monotonic()
     seeds = settings.seeds[:RANGE_TEST_SEEDS]
-    first = splits.first(len(seeds))
-    curves = range_test(case.sweep, first, seeds, tick=_nothing, start=case.setup.start)
+    splits, few = data.split(digits, settings.seeds), data.split(digits, seeds)
+    curves = range_test(case.sweep, few, seeds, tick=_nothing, start=case.setup.start)
     bounds = clrcore.suggest_bounds(curves)
     peak = peak_of(curves)
     todo = arms(case, bounds, peak_rule(peak), settings)

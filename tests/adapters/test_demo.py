@@ -392,7 +392,7 @@ class TestReport:
         assert report.versus(difference) == "lower"
         sentence = report.in_short(findings, settings)
         assert sentence.startswith(f"In short: {count} seeds are too few to distinguish policies")
-        assert "cannot tell" in report.message(findings)
+        assert "cannot distinguish" in report.message(findings)
         bounds = self.bounds()
         plain = report.results(arms, histories, [], bounds, findings, settings)
         assert {row["result"] for row in plain["differences"]} == {"too few seeds"}

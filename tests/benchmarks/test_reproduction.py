@@ -443,8 +443,9 @@ from clr_adapters.cli.demo import experiment, training
 from reproduction.arms import CASES
 
 settings = experiment.Settings(tuple(range(reproduce.QUICK_SEEDS)), 1)
-splits = reproduce.data.split(reproduce.data.load(), settings.seeds)
-case = reproduce.train(CASES[1], splits, settings)
+digits = reproduce.data.load()
+splits = reproduce.data.split(digits, settings.seeds)
+case = reproduce.train(CASES[1], digits, settings)
 curves = training.range_test(experiment.SWEEP, splits, settings.seeds, tick=lambda steps: None)
 bounds = reproduce.clrcore.suggest_bounds(curves)
 arms = experiment.arms(bounds.base_lr, bounds.max_lr, bounds.lr, settings)

@@ -70,19 +70,20 @@ def _demo(out: Path, seeds: tuple[int, ...], quick: bool) -> None:
     files = {name: out / name for name in (*PICTURES, "results.json", "report.html")}
     _check_writable(out, files.values())
     settings = experiment.Settings(seeds, experiment.EPOCH // (5 if quick else 1))
-    splits = data.split(data.load(), seeds)
+    digits = data.load()
+    few = seeds[: experiment.RANGE_TEST_SEEDS]
+    splits, few_splits = data.split(digits, seeds), data.split(digits, few)
 
     click.echo(_text.wrapped(report.ABOUT) + "\n")
     with _progress("range test", experiment.SWEEP.num_steps) as tick:
-        few = seeds[: experiment.RANGE_TEST_SEEDS]
-        curves = training.range_test(experiment.SWEEP, splits.first(len(few)), few, tick=tick)
+        curves = training.range_test(experiment.SWEEP, few_splits, few, tick=tick)
     try:
         suggested = clrcore.suggest_bounds(curves)
         report.write(files["range_test.png"], plot_range_test(curves, suggested).figure.figure)
         click.echo(f"The range test suggests lr={suggested.lr:.3g}. Trials at rates around it:")
         check = clrcore.Confirmation(suggested, num_steps=experiment.TRIAL)
         with _progress("trials", check.most_updates) as tick:
-            bounds = training.confirm(check, splits.first(len(few)), few, tick=tick)
+            bounds = training.confirm(check, few_splits, few, tick=tick)
     except clrcore.NoBoundsError as error:
         raise _io.NoAnswer(str(error)) from error
     report.write(files["confirmation.png"], plot_confirmation(bounds).figure.figure)

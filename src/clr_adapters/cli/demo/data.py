@@ -25,10 +25,6 @@ class Rows:
     images: NDArray[np.float32]
     labels: NDArray[np.int64]
 
-    def first(self, seeds: int) -> Rows:
-        """The rows of the first `seeds` seeds."""
-        return Rows(self.images[:seeds], self.labels[:seeds])
-
 
 @dataclass(frozen=True)
 class Splits:
@@ -37,10 +33,6 @@ class Splits:
     train: Rows
     validation: Rows
     test: Rows
-
-    def first(self, seeds: int) -> Splits:
-        """The splits of the first `seeds` seeds."""
-        return Splits(self.train.first(seeds), self.validation.first(seeds), self.test.first(seeds))
 
 
 def load() -> Rows:
