@@ -259,6 +259,16 @@ def test_ends_of_cycles_lower_the_rates_and_stop_and_travel_with_checkpoints(tmp
     assert resumed.ends == ends.ends
 
 
+def test_a_second_training_is_judged_from_its_start(tmp_path):
+    ends, seen = judged(), Seen()
+    trainer = make(tmp_path, ends, seen, num_train_epochs=9)
+    trainer.train()
+    first = [end["action"] for end in ends.ends]
+    trainer.train()
+    assert [end["action"] for end in ends.ends] == first
+    assert seen.groups[60:] == seen.groups[:60]
+
+
 def test_ends_are_noted_without_a_monitor(tmp_path):
     ends = adapter.CycleEnds()
     make(tmp_path, ends).train()

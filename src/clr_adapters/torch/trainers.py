@@ -191,12 +191,18 @@ class CycleJudge:
         self.ends: list[dict[str, Any]] = []
         self.average: dict[str, torch.Tensor] = {}
         self.factor = 1.0
+        self._fresh = self.state_dict()
 
     def start(self, scheduler: object) -> PolicyLR:
-        """Lower the rates of a new scheduler as a loaded state says; refuse others."""
+        """Lower the rates of a new scheduler as a loaded state says; refuse others.
+
+        A training that starts at its first update is judged from its start.
+        """
         if not isinstance(scheduler, PolicyLR) or not scheduler.policies[0].has_cycles:
             allowed = "a PolicyLR with a policy that has cycles"
             refuse(TypeError, "the trainer's scheduler", allowed, scheduler)
+        if scheduler.last_epoch == 0:
+            self.load_state_dict(self._fresh)
         if self.factor < 1.0:
             scheduler.lower(self.factor)
         return scheduler
