@@ -1,7 +1,7 @@
 """Immutable values: equality, hash, repr and pickling from the slots a class declares.
 
-Written out because `dataclasses` alone costs 20 ms of import, most of the budget of
-`import clrcore`.
+For classes whose constructor does more than to check and store its arguments; elsewhere frozen
+dataclasses serve.
 """
 
 from __future__ import annotations

@@ -236,9 +236,14 @@ def read_steps(step: Any) -> tuple[Any, Any]:
         xp = step.__array_namespace__()
         real = xp.asarray(0.0).dtype
         return _checked_array(step, xp), Arrays(xp, lambda x: xp.astype(x, real))
-    raise TypeError(
-        f"step is a {type(step).__name__}, an array without the Python array API; use "
-        "policy.evaluate(step, xp, cast) with its library as xp"
+    kind = type(step).__name__
+    refuse(
+        TypeError,
+        "step",
+        "an integer or an array with the Python array API",
+        step,
+        message=f"step is a {kind}, an array without the Python array API",
+        advice="use policy.evaluate(step, xp, cast) with its library as xp",
     )
 
 
@@ -281,7 +286,7 @@ def _wide_numpy(step: Any) -> Any:
     name = step.dtype.name
     if not name.removeprefix("u").startswith("int"):
         refuse(TypeError, "step", "an integer or an array of integers", step)
-    return step.astype("uint64" if name.startswith("u") else "int64").ravel()
+    return step.astype("uint64" if name.startswith("u") else "int64", subok=False).ravel()
 
 
 def _checked_array(step: Any, xp: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import compose, policies
 from .arguments import check_choice, check_keys, check_version, refuse
-from .policy import DEEPEST, VERSION, Policy, too_deep
+from .policy import DEEPEST, VERSION, Policy, refuse_depth
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +72,7 @@ def policy_from_dict(data: dict[str, Any]) -> Policy:
 def _policy(name: str, data: object, depth: int) -> Policy:
     """The policy in `data`, which errors call `name`; it lies within `depth` other policies."""
     if depth > DEEPEST:  # also where a dictionary contains itself
-        raise ValueError(too_deep("data"))
+        refuse_depth("data")
     if not isinstance(data, dict):
         refuse(TypeError, name, "a dictionary, as to_dict makes it", data)
     for key in ("version", "type"):

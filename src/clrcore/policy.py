@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self, overload
+from typing import TYPE_CHECKING, Any, NoReturn, Self, overload
 
 from .arguments import check_float, check_int, check_order, refuse
 from .arithmetic import PYTHON, numpy_arithmetic, read_steps, read_steps_for
@@ -241,8 +241,7 @@ class Policy:
     def lowered(self, factor: float) -> Self:
         """The same policy with all its rates multiplied by `factor`.
 
-        Steps, window and scale stay. The verdict "lower" of a `CycleMonitor` asks
-        for.
+        Steps, window and scale stay. The verdict "lower" of a `CycleMonitor` asks for this.
 
         Args:
             factor: Factor of every rate, in (0, 1].
@@ -331,10 +330,10 @@ class Policy:
     _depth = 0
 
     def _set_depth(self, *inner: Policy) -> None:
-        """Refuse policies within policies that are nested too deep."""
+        """Check and store how many policies lie within each other."""
         depth = 1 + max(policy._depth for policy in inner)
         if depth > DEEPEST:
-            raise ValueError(too_deep(self.constructor))
+            refuse_depth(self.constructor)
         self._set(_depth=depth)
 
 
@@ -394,9 +393,13 @@ def check_policy(name: str, value: object) -> Policy:
     return value
 
 
-def too_deep(name: str) -> str:
-    """The message about policies that are nested too deep."""
-    return (
-        f"{name} nests policies more than {DEEPEST} levels deep; write the stages of inner chains "
-        "into the outer chain"
+def refuse_depth(name: str) -> NoReturn:
+    """Refuse policies within policies that are nested too deep."""
+    refuse(
+        ValueError,
+        name,
+        f"nested at most {DEEPEST} levels deep",
+        name,
+        message=f"{name} nests policies more than {DEEPEST} levels deep",
+        advice="write the stages of inner chains into the outer chain",
     )

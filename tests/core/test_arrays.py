@@ -31,6 +31,13 @@ def test_the_largest_counters_are_exact(policy):
     assert policy(steps.reshape(3, 1)).shape == (3, 1)
 
 
+def test_subclasses_of_arrays_give_plain_arrays():
+    rates = clrcore.constant(0.5)(np.ma.array([[3, 4]], mask=[[True, False]]))
+
+    assert type(rates) is np.ndarray
+    assert rates.tolist() == [[0.5, 0.5]]
+
+
 def test_four_bit_integers_are_integers():
     """As ml_dtypes, which JAX brings along, has them."""
     int4 = np.dtype(pytest.importorskip("ml_dtypes").int4)

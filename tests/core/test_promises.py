@@ -285,6 +285,7 @@ def test_positions_are_known():
     assert clrcore.triangular(0.1, 1.0, 3, 5).locate(10) == (1, 2, True, 0.25)
     assert clrcore.triangular(0.1, 1.0, 3, 5).locate(11) == (1, 3, False, 0.375)
     ended = clrcore.chain([(clrcore.triangular(0.1, 1.0, 3, 5), 16)])
+    assert ended.values(15, 18).tolist() == [ended(99)] * 3 != [ended(0)] * 3
     assert ended.locate(99) == ended.locate(15) == (1, 7, False, 0.875)
     assert [ended.completes(step) for step in (8, 16, 24)] == [0, 1, None]
     shortest = clrcore.chain([(clrcore.triangular(0.1, 1.0, 1), 4), (clrcore.constant(0.1), 1)])

@@ -48,6 +48,9 @@ POLICIES = [
     clrcore.warm_restarts(0.001, 0.1, 100),
     clrcore.warm_restarts(0.001, 0.1, 100, multiplier=2),
     TABLE_2,
+    clrcore.cosine(0.5, 0.1, 4000),
+    clrcore.cooldown(clrcore.triangular(0.001, 0.006, 50), 1999, 4000, shape="1-sqrt"),
+    clrcore.triangular2(0.001, 0.006, 50).opposed(0.85, 0.95),
     # Longer than an int32 counter can count.
     clrcore.triangular(0.001, 0.006, 3 * 10**9),
     clrcore.chain([(clrcore.triangular(0.0, 1.0, 10), 5 * 10**9), (clrcore.constant(0.5), None)]),

@@ -28,6 +28,8 @@ POLICIES = [
     clrcore.exp_range(0.001, 0.006, 2000, gamma=0.999999, decays="bounds"),
     clrcore.one_cycle(0.1, 10**7),
     clrcore.warm_restarts(0.001, 0.1, 100, multiplier=2),
+    clrcore.cooldown(clrcore.triangular(0.001, 0.006, 50), 80, 4000, shape="1-sqrt"),
+    clrcore.triangular(0.001, 0.006, 2000).opposed(0.85, 0.95),
     clrcore.chain(
         [
             (clrcore.triangular2(1e-3, 5e-3, 2000), 16_000),
