@@ -113,6 +113,13 @@ class TestRefusals:
         assert kind == "fall_over"
         assert "lower the sweep's start below lr=1e-05, or take fewer updates" in message
 
+    def test_a_fall_within_the_first_points(self):
+        lr = np.geomspace(1e-4, 10.0, 20)
+        kind, message = refusal(Curve(lr, [2.3, 2.2, 0.5, 0.2, 0.2, *np.linspace(0.3, 3.0, 15)]))
+        assert kind == "start_not_seen"
+        assert "was over within the first 5 points" in message
+        assert "lower the sweep's start below lr=0.0001" in message
+
     def test_ramps_from_zero_cannot_start_lower(self):
         lr = np.linspace(0.0, 1.0, 200)
         for loss in (1.0 + 3.0 * lr, [1.0] * 5 + [np.inf] * 195):
@@ -248,6 +255,13 @@ class TestWarnings:
         assert "confirm lr by trial runs" in bounds.warnings[0]
         sure = suggest_bounds(curve)
         assert bounds.lr_interval[0] < sure.lr_interval[0]
+
+    def test_a_small_fall_in_its_noise_does_not_ask_for_a_lower_start(self):
+        for seed in range(10):
+            curve = exponential(n=300, noise=0.7, seed=seed)
+            slow = suggest_bounds(Curve(curve.lr, curve.loss + 20.0))
+            assert "slow_start" in kinds(slow)
+            assert "start_not_seen" not in kinds(slow)
 
     def test_losses_below_zero_have_no_share(self):
         curve = exponential()

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 # Fewer points, or larger steps in log10 rate, show the shape of a curve roughly.
 FEW_POINTS = 60
 WIDE_STEP = 0.12
-# A fall is not chance where it exceeds the noise of a value and this many standard errors of the
-# difference between baseline and bottom. Narrow windows are many and go deeper by chance.
-STANDARD_ERRORS = 2.0
+# A fall is not chance where it exceeds the noise of a value this many times, and this many standard
+# errors of the difference between baseline and bottom. Narrow windows are many and go deeper by
+# chance.
+SINGLE, STANDARD_ERRORS = 1.1, 2.0
 NARROW = 1.5
 # A metric that does not rise again must fall by this many times as much.
 CLEAR = 1.75
@@ -31,8 +32,9 @@ CLEAR = 1.75
 ROUNDING = 1e-12
 # A rise within this fraction of the points is a sweep that starts at too large rates.
 EARLY = 0.25
-# A curve that begins this fraction of its fall from its baseline was moving from the start.
-MOVING = 0.15
+# A curve that begins this fraction of its fall from its baseline, and so many times the noise, was
+# moving from the start.
+MOVING, SEEN = 0.15, 1.5
 # Where the first values stand above the baseline by this fraction of the whole fall, and by so many
 # times the noise, the fall was over before the rate had moved.
 # It has moved by so many decades.
@@ -177,7 +179,7 @@ def least_fall(features: Features) -> float:
     # A median is worth two thirds of its points, a window's line the same of its points.
     window = max(smoothing.FEWEST, smoothing.SPAN * features.x.size)
     error = noise * math.sqrt(1.5 / features.lead + 1.5 / window)
-    least = max(noise, STANDARD_ERRORS * error)
+    least = max(SINGLE * noise, STANDARD_ERRORS * error)
     if not features.risen:
         least *= CLEAR
     return max(least, ROUNDING * abs(features.start))
@@ -198,22 +200,22 @@ def _check_depth(features: Features) -> None:
         f"its change of {features.scale * depth:.3g} is not larger than its noise of "
         f"{features.scale * least:.3g}"
     )
-    larger = "make the noise smaller with larger batches"
+    otherwise = "make the noise smaller with larger batches, or confirm a usual rate by trial runs"
     last = float(points.lr[-1])
     above = smoothing.local_lines(features.x, features.raw) > features.start + least
     if not above[-1] and not features.risen:
         raise NoBoundsError(
             f"no {better} of the {metric} seen up to lr={last:.3g}: {small}; raise the sweep's "
-            f"top above {last:.3g}, or {larger}",
+            f"top above {last:.3g}, {otherwise}",
             "no_fall",
         )
     worse = min(int(np.flatnonzero(np.append(True, ~above))[-1]), features.x.size - 1)
     if worse < EARLY * features.x.size:
         _refuse_diverged(features)
-    more = "" if features.num_updates > LONG else "take more updates for the sweep, or "
+    more = "" if features.num_updates > LONG else "take more updates for the sweep, "
     raise NoBoundsError(
         f"no {better} of the {metric} seen before it diverged at lr={10 ** features.x[worse]:.3g}: "
-        f"{small}; {more}{larger}",
+        f"{small}; {more}{otherwise}",
         "noise",
     )
 
@@ -221,6 +223,13 @@ def _check_depth(features: Features) -> None:
 def _refuse_diverged(features: Features) -> NoReturn:
     """Refuse a metric that only gets worse."""
     better, worse = ("fall", "rises") if features.metric == "loss" else ("rise", "falls")
+    first = float(np.median(features.points.y[:3]))
+    if first - features.start > SUDDEN * features.noise:
+        raise NoBoundsError(
+            f"the {better} of the {features.metric} was over within the first {features.lead} "
+            f"points, and only worse values follow; {advice_lower(features.points)}",
+            "start_not_seen",
+        )
     raise NoBoundsError(
         f"already diverging at the first rates: the {features.metric} {worse} without a {better} "
         f"before it; {advice_lower(features.points)}",
@@ -251,7 +260,9 @@ def diagnose(features: Features) -> dict[str, str]:
             f"the loss fell by only {share:.0%} of its start in this sweep, which may be a bad "
             "start that settles rather than learning: confirm lr by trial runs"
         )
-    if abs(features.fraction[0]) > MOVING and not starts_at_zero(points.curve):
+    moving = abs(float(features.fraction[0]))
+    real = moving * features.depth > SEEN * features.noise
+    if moving > MOVING and real and not starts_at_zero(points.curve):
         found["start_not_seen"] = (
             f"the {metric} was changing from the first rates on: lower the sweep's start below "
             f"{10.0 ** features.edges[0]:.3g} to see where that begins"
