@@ -2,6 +2,7 @@
 
 import ast
 import datetime
+import functools
 import os
 import pickle
 import re
@@ -111,48 +112,27 @@ def one_dies(rank, size):
     one_raises(rank, size, how=lambda: os._exit(7))
 
 
-def sweeps_differ(rank, size):
+# Arguments that differ between ranks.
+DIFFERENT = {
+    "sweeps_differ": lambda rank, data: {"sweep": clrcore.linear_sweep(0.0, 1.0 + rank, 10)},
+    # Of the same ends and length.
+    "sweeps_differ_inside": lambda rank, data: {
+        "sweep": (clrcore.linear_sweep if rank else clrcore.exponential_sweep)(0.001, 1.0, 10)
+    },
+    "only_one_holds_out": lambda rank, data: {"val_loader": None if rank else data},
+    "only_one_stops": lambda rank, data: {"stop": rank == 0},
+    "seeds_differ": lambda rank, data: {"seeds": [min(rank, 1)]},
+    "losses_differ_in_kind": lambda rank, data: (
+        {"train_step": len, "loss_fn": None} if rank else {}
+    ),
+    "one_is_given_a_wrong_number": lambda rank, data: {"accumulate": 0 if rank == 1 else 1},
+    "one_is_given_a_wrong_sweep": lambda rank, data: {"sweep": 3} if rank == 1 else {},
+}
+
+
+def differing(name, rank, size):
     model, optimizer, data = model_and_data(rank, size)
-    return swept(model, optimizer, data, sweep=clrcore.linear_sweep(0.0, 1.0 + rank, 10))
-
-
-def only_one_holds_out(rank, size):
-    model, optimizer, data = model_and_data(rank, size)
-    return swept(model, optimizer, data, val_loader=None if rank else data)
-
-
-def sweeps_differ_inside(rank, size):
-    """Of the same ends and length."""
-    model, optimizer, data = model_and_data(rank, size)
-    make = clrcore.linear_sweep if rank else clrcore.exponential_sweep
-    return swept(model, optimizer, data, sweep=make(0.001, 1.0, 10))
-
-
-def only_one_stops(rank, size):
-    model, optimizer, data = model_and_data(rank, size)
-    return swept(model, optimizer, data, stop=rank == 0)
-
-
-def seeds_differ(rank, size):
-    model, optimizer, data = model_and_data(rank, size)
-    return swept(model, optimizer, data, seeds=[min(rank, 1)])
-
-
-def losses_differ_in_kind(rank, size):
-    model, optimizer, data = model_and_data(rank, size)
-    if rank == 0:
-        return swept(model, optimizer, data)
-    return swept(model, optimizer, data, train_step=lambda b: cross_entropy(model(b[0]), b[1]))
-
-
-def one_is_given_a_wrong_number(rank, size):
-    model, optimizer, data = model_and_data(rank, size)
-    return swept(model, optimizer, data, accumulate=0 if rank == 1 else 1)
-
-
-def one_is_given_a_wrong_sweep(rank, size):
-    model, optimizer, data = model_and_data(rank, size)
-    return swept(model, optimizer, data, **({"sweep": 3} if rank == 1 else {}))
+    return swept(model, optimizer, data, **DIFFERENT[name](rank, data))
 
 
 def only_one_calls(rank, size):
@@ -224,7 +204,8 @@ def work(names, rank, size, folder, timeout):
             timeout=datetime.timedelta(seconds=timeout),
         )
         try:
-            result = globals()[name](rank, size)
+            function = functools.partial(differing, name) if name in DIFFERENT else globals()[name]
+            result = function(rank, size)
         except BaseException as error:
             result = f"{type(error).__name__}: {error}"
         with open(f"{folder}/{name}.{rank}", "wb") as file:
@@ -232,9 +213,8 @@ def work(names, rank, size, folder, timeout):
         distributed.destroy_process_group()
 
 
-def job(functions, size, folder, timeout=8):
-    """By name of the function, the results of all ranks, None for one that died; and stderr."""
-    names = [function.__name__ for function in functions]
+def job(names, size, folder, timeout=8):
+    """By name of the function, the results of all ranks, None for a rank that died; and stderr."""
     program = (
         "import sys, test_torch_distributed as t; "
         f"t.work({names!r}, int(sys.argv[1]), {size}, {str(folder)!r}, {timeout})"
@@ -263,11 +243,9 @@ def job(functions, size, folder, timeout=8):
     return results, errors
 
 
-TOGETHER = [plain, seeded, averaged_gradients, one_diverges, one_is_nan, one_raises,
-            one_is_interrupted, sweeps_differ, only_one_holds_out, sweeps_differ_inside,
-            only_one_stops, seeds_differ, losses_differ_in_kind, one_is_given_a_wrong_number,
-            one_is_given_a_wrong_sweep, one_runs_out, finds_bounds, fails_in_a_trial,
-            skips_on_one]  # fmt: skip
+TOGETHER = ["plain", "seeded", "averaged_gradients", "one_diverges", "one_is_nan", "one_raises",
+            "one_is_interrupted", "one_runs_out", "finds_bounds", "fails_in_a_trial",
+            "skips_on_one", *DIFFERENT]  # fmt: skip
 
 
 @pytest.fixture(scope="module", params=[2, 3], ids=["two ranks", "three ranks"])
@@ -331,22 +309,15 @@ def test_all_end_where_one_has_no_number(ran):
     [("one_raises", "Broken: on purpose"), ("one_is_interrupted", "KeyboardInterrupt: ")],
 )
 def test_all_raise_where_one_does(ran, how, said):
-    other = f"RuntimeError: the range test ended because rank 1 failed: {said}"
+    other = f"RuntimeError: the run ended because rank 1 failed: {said}"
     for rank, result in enumerate(ran[0][how]):
         assert result.startswith(said if rank == 1 else other), result
-
-
-def test_all_refuse_sweeps_that_differ(ran):
-    for rank, result in enumerate(ran[0]["sweeps_differ"]):
-        assert result == (
-            "ArgumentValueError: the rate at step 1 must be the same on every rank of the job, got "
-            f"{(1.0 + rank) / 9} on rank {rank}"
-        )
 
 
 @pytest.mark.parametrize(
     ("how", "name", "values"),
     [
+        ("sweeps_differ", "the rate at step 1", [1.0 / 9, 2.0 / 9, 3.0 / 9]),
         ("only_one_holds_out", "whether val_loader is given", [True, False]),
         ("sweeps_differ_inside", "the rate at step 1", [0.001 * 1000 ** (1 / 9), 0.112]),
         ("only_one_stops", "stop", [True, False]),
@@ -360,7 +331,7 @@ def test_all_refuse_what_is_not_the_same_on_all(ran, how, name, values):
         assert result.startswith(start), result
         assert result.endswith(f" on rank {rank}")
         got = ast.literal_eval(result.removeprefix(start).removesuffix(f" on rank {rank}"))
-        assert got in (values[min(rank, 1)], pytest.approx(values[min(rank, 1)]))
+        assert got == pytest.approx(values[min(rank, len(values) - 1)])
 
 
 @pytest.mark.parametrize("how", ["one_is_given_a_wrong_number", "one_is_given_a_wrong_sweep"])
@@ -369,13 +340,13 @@ def test_all_end_where_one_refuses_an_argument(ran, how):
         if rank == 1:
             assert re.match("Argument(ValueError: accumulate|TypeError: sweep) must be", result)
         else:
-            begin = "RuntimeError: the range test ended because rank 1 failed: Argument"
+            begin = "RuntimeError: the run ended because rank 1 failed: Argument"
             assert result.startswith(begin)
 
 
 def test_one_that_is_alone_in_a_job_ends_by_the_groups_timeout(tmp_path):
     start = time.monotonic()
-    first, second = job([only_one_calls], 2, tmp_path)[0]["only_one_calls"]
+    first, second = job(["only_one_calls"], 2, tmp_path)[0]["only_one_calls"]
     assert "Error" in first
     assert second == "nothing"
     assert time.monotonic() - start < PATIENCE / 2  # the timeout is 8 seconds; PyTorch's 1800
@@ -400,7 +371,7 @@ def test_all_find_the_same_bounds(ran):
 
 def test_all_end_where_one_fails_in_a_trial(ran):
     for rank, result in enumerate(ran[0]["fails_in_a_trial"]):
-        other = "RuntimeError: the range test ended because rank 1 failed: Broken: on purpose"
+        other = "RuntimeError: the run ended because rank 1 failed: Broken: on purpose"
         assert result == ("Broken: on purpose" if rank == 1 else other)
 
 
@@ -417,18 +388,18 @@ def test_nobody_waits_for_gradients_of_a_rank_that_cannot_go_on(tmp_path):
         one_runs_out_where_gradients_are_averaged,
     )
     start = time.monotonic()
-    results, _ = job([raises, ends], 2, tmp_path, timeout=PATIENCE)
+    results, errors = job([raises, ends], 2, tmp_path, timeout=PATIENCE)
     assert time.monotonic() - start < PATIENCE / 2
-    first, second = results[raises.__name__]
-    assert second == "Broken: on purpose"
-    assert first == "RuntimeError: the range test ended because rank 1 failed: Broken: on purpose"
-    first, second = results[ends.__name__]
+    first, second = results[raises]
+    assert second == "Broken: on purpose", errors
+    assert first == "RuntimeError: the run ended because rank 1 failed: Broken: on purpose"
+    first, second = results[ends]
     assert first == second
     assert len(first[0]) == 13
 
 
 def test_nobody_waits_for_a_process_that_died(tmp_path):
-    first, second = job([one_dies], 2, tmp_path)[0]["one_dies"]
+    first, second = job(["one_dies"], 2, tmp_path)[0]["one_dies"]
     assert second is None
     assert "Error" in first
 

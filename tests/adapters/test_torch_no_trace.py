@@ -23,6 +23,7 @@ from torch.utils.data import (
 )
 
 import clrcore
+from clr_adapters._interrupts import Interrupts
 from clr_adapters.torch._snapshot import Snapshot
 from torch_training import (
     OPTIMIZERS,
@@ -275,6 +276,23 @@ def test_all_is_put_back_before_anything_that_happens_meanwhile(what, raised):
         swept(model, optimizer, source)
     assert_same(before, fingerprint(model, optimizer, source))
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_press_while_ranks_wait_for_each_other_acts_afterwards():
+    done = []
+
+    def wait(flag):
+        presses()
+        done.append(flag)
+        return flag
+
+    def work():
+        assert interrupts.hold_back(wait, True)
+        done.append("never")
+
+    with Interrupts() as interrupts, pytest.raises(KeyboardInterrupt):
+        interrupts.let_through(work)
+    assert done == [True]
 
 
 @pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")

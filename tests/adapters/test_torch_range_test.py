@@ -246,19 +246,6 @@ def test_classes_are_counted_with_pixels_and_ignored_targets():
     assert curve.accuracy[0] == pytest.approx(right, rel=1e-6)
 
 
-def test_held_out_data_of_no_classes_need_a_metric():
-    model = nn.Linear(6, 1)
-    batches = [(torch.randn(4, 6), torch.randn(4, 1))]
-    with pytest.raises(ValueError, match="metric must be given: val_loader was"):
-        swept(
-            model,
-            torch.optim.SGD(model.parameters()),
-            batches,
-            loss_fn=nn.functional.mse_loss,
-            val_loader=batches,
-        )
-
-
 # Whatever yields batches, whatever they are.
 
 
@@ -348,25 +335,16 @@ class Record:
     y: torch.Tensor
 
 
+# What packs inputs and classes, and what unpacks them.
 BATCHES = {
-    "fields": lambda x, y: Fields(x=x, y=y),
-    "record": Record,
-    "tuple": lambda x, y: (x, y),
-    "list": lambda x, y: [x, y],
-    "named": Pair,
-    "dict": lambda x, y: {"x": x, "y": y},
-    "object": Packed,
-    "nested": lambda x, y: {"in": [x], "out": (y,)},
-}
-STEPS = {
-    "fields": lambda b: (b.x, b.y),
-    "record": lambda b: (b.x, b.y),
-    "tuple": lambda b: (b[0], b[1]),
-    "list": lambda b: (b[0], b[1]),
-    "named": lambda b: (b.x, b.y),
-    "dict": lambda b: (b["x"], b["y"]),
-    "object": lambda b: (b.x, b.y),
-    "nested": lambda b: (b["in"][0], b["out"][0]),
+    "fields": (lambda x, y: Fields(x=x, y=y), lambda b: (b.x, b.y)),
+    "record": (Record, lambda b: (b.x, b.y)),
+    "tuple": (lambda x, y: (x, y), tuple),
+    "list": (lambda x, y: [x, y], tuple),
+    "named": (Pair, tuple),
+    "dict": (lambda x, y: {"x": x, "y": y}, lambda b: (b["x"], b["y"])),
+    "object": (Packed, lambda b: (b.x, b.y)),
+    "nested": (lambda x, y: {"in": [x], "out": (y,)}, lambda b: (b["in"][0], b["out"][0])),
 }
 
 
@@ -375,10 +353,11 @@ def test_train_step_takes_batches_of_any_kind(kind):
     model = nn.Linear(6, 3)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     plain = list(loader(shuffle=False))
-    batches = [BATCHES[kind](x, y) for x, y in plain]
+    pack, unpack = BATCHES[kind]
+    batches = [pack(x, y) for x, y in plain]
 
     def train_step(batch):
-        x, y = STEPS[kind](batch)
+        x, y = unpack(batch)
         return cross_entropy(model(x), y)
 
     run = functools.partial(swept, model, optimizer)
@@ -389,15 +368,17 @@ def test_train_step_takes_batches_of_any_kind(kind):
 
 @pytest.mark.parametrize("kind", BATCHES)
 def test_batches_move_to_a_device_as_they_are(kind):
-    there = move(BATCHES[kind](torch.ones(3, 2), torch.ones(3)), torch.device("meta"))
-    assert type(there) is type(BATCHES[kind](torch.ones(3, 2), torch.ones(3)))
-    assert {one.device.type for one in STEPS[kind](there)} == {"meta"}
+    pack, unpack = BATCHES[kind]
+    batch = pack(torch.ones(3, 2), torch.ones(3))
+    there = move(batch, torch.device("meta"))
+    assert type(there) is type(batch)
+    assert {tensor.device.type for tensor in unpack(there)} == {"meta"}
     assert move("text", torch.device("meta")) == "text"
 
 
 def test_examples_in_a_batch_are_counted():
     x, y = torch.zeros(5, 2), torch.zeros(5)
-    assert [count_examples(make(x, y)) for make in (BATCHES["tuple"], BATCHES["dict"])] == [5, 5]
+    assert [count_examples(batch) for batch in ((x, y), {"x": x, "y": y})] == [5, 5]
     assert [
         count_examples(one) for one in (x, {"a": "text", "b": [x]}, "text", torch.zeros(()))
     ] == [
@@ -891,6 +872,7 @@ def test_without_tqdm_the_bar_says_what_to_install():
 
 UNKNOWN = {
     "outputs (N, 1), classes (N,)": (lambda x: x.sum(1, keepdim=True), lambda n: [0] * n),
+    "targets that are no integers": (lambda x: x[:, :3], lambda n: [0.5] * n),
     "integers that are no classes": (lambda x: x[:, :2], lambda n: [17] * n),
     "outputs (N, T, C) with T == C": (
         lambda x: x[:, :4].unsqueeze(1) * torch.ones(4, 1),

@@ -94,7 +94,7 @@ class Ranks:
         if first is not None:
             reason = f"rank {first[1]} failed: {first[2]}"
             if own is None:
-                own = RuntimeError(f"the range test ended because {reason}")
+                own = RuntimeError(f"the run ended because {reason}")
             elif first[1] != self.rank:
                 own.add_note(f"before that, {reason}")
         return Outcome(points, cause, own)
