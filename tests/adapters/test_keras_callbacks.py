@@ -330,6 +330,7 @@ def test_wrong_states_are_refused(state, kind, message):
         ({"snapshots": "{cycle[0]}.keras"}, ValueError, "no fields but {cycle} and {updates}"),
         ({"validation_data": (X, Y), "batch_size": 0}, ValueError, "batch_size must be"),
         ({"validation_data": (X, Y), "verbose": 2}, ValueError, "verbose must be"),
+        ({"snapshots": "a.keras", "save_best_only": True}, ValueError, "save_best_only must be F"),
         ({"validation_data": iter([(X, Y)])}, ValueError, "iterated over at every evaluation"),
         ({"validation_data": 3.0}, TypeError, "validation_data must be arrays"),
         ({"validation_data": (X, Y), "metric": 1}, TypeError, "metric must be"),
@@ -355,6 +356,8 @@ def test_models_that_have_no_cycles_or_not_the_metric_are_refused():
 
     with pytest.raises(ValueError, match="compiled with a PolicySchedule"):
         train(classifier(keras.optimizers.SGD(0.1)), [ends()])
+    with pytest.raises(ValueError, match=r"a PolicySchedule, .* give the optimizer PolicySchedule"):
+        train(classifier(keras.optimizers.SGD(POLICY)), [ends()])
     with pytest.raises(ValueError, match="a policy with cycles"):
         train(classifier(sgd(clrcore.constant(0.1))), [ends()])
     with pytest.raises(ValueError, match=r"metric must be a metric .*'loss'"):
@@ -441,6 +444,46 @@ def test_lost_cycles_are_warned_of_in_either_order_of_the_callbacks(first, tmp_p
     ends = CycleEnds(clrcore.CycleMonitor(POLICY), validation_data=(X, Y))
     with pytest.warns(UserWarning, match="has completed 2 cycles"):
         train(classifier(sgd()), [ends, backup] if first else [backup, ends], epochs=3)
+
+
+def test_a_crash_and_a_resumed_run_in_the_same_process_judge_each_cycle_once(tmp_path):
+    class Crash(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if int(self.model.optimizer.iterations) == 47:
+                raise RuntimeError("crash")
+
+    monitor = Scripted(POLICY, [0.5, 0.5, 0.5, 0.5, 0.6, 0.7, 0.8])
+    ends, logger = CycleEnds(monitor, validation_data=(X, Y)), RateLogger()
+    backup = keras.callbacks.BackupAndRestore(tmp_path, save_freq=26)
+    with pytest.raises(RuntimeError, match="crash"):
+        train(classifier(sgd()), [backup, ends, Crash()])
+    assert [end["action"] for end in ends.ends] == ["continue", "continue", "lower", "continue"]
+
+    # Back at update 26, the third cycle is judged again, at the bounds before it.
+    logger = RateLogger()
+    train(classifier(sgd()), [backup, logger, ends])
+    assert [end["updates"] for end in ends.ends[:4]] == [10, 20, 30, 40]
+    assert ends.ends[2]["metrics"] != {}
+    assert ends.ends[2]["reason"].startswith("after 3 cycles")
+    assert logger.rates[:10] == pytest.approx([POLICY(t) for t in range(26, 36)], rel=1e-6)
+
+
+def test_a_monitor_of_another_policy_is_warned_of():
+    other = clrcore.CycleMonitor(clrcore.triangular(0.01, 0.1, 7))
+    with pytest.warns(UserWarning, match="which has other cycles"):
+        train(classifier(sgd()), [CycleEnds(other, validation_data=(X, Y))], epochs=1)
+
+
+def test_only_the_best_snapshots_are_kept(tmp_path):
+    ends = CycleEnds(
+        Scripted(POLICY, [0.5, 0.7, 0.6, float("nan")]),
+        validation_data=(X, Y),
+        snapshots=tmp_path / "{cycle}.weights.h5",
+        save_best_only=True,
+    )
+    train(classifier(sgd()), [ends])
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0.weights.h5", "1.weights.h5"]
 
 
 # RateLogger.

@@ -4,6 +4,9 @@ import math
 import os
 import random
 import signal
+import subprocess
+import sys
+import textwrap
 
 import keras
 import numpy as np
@@ -253,6 +256,86 @@ def test_several_seeds_differ_in_order_and_dropout_and_come_again():
     assert bits(model) == before
     still, other = run(model, seeds=2, shuffle=False)
     assert still.loss.tolist() != other.loss.tolist()  # dropout
+
+
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize("seeds", [None, [3]])
+@pytest.mark.filterwarnings("ignore:.*pin_memory:UserWarning")
+def test_the_generator_of_a_loader_is_seeded_and_put_back(seeds, own):
+    torch = pytest.importorskip("torch")
+    generator = torch.Generator() if own else torch.default_generator
+    rows = torch.utils.data.TensorDataset(torch.tensor(X), torch.tensor(Y))
+    options = {"generator": generator} if own else {}
+    data = torch.utils.data.DataLoader(rows, batch_size=BATCH, shuffle=True, **options)
+    model, before = classifier(), generator.get_state()
+
+    first, second = (run(model, data, None, seeds=seeds, sweep=GENTLE) for _ in range(2))
+    losses = [curve.loss if seeds is None else curve[0].loss for curve in (first, second)]
+    assert losses[0].tolist() == losses[1].tolist()
+    assert torch.equal(generator.get_state(), before)
+    if seeds is not None:
+        (other,) = run(model, data, None, seeds=[4], sweep=GENTLE)
+        assert other.loss.tolist() != losses[0].tolist()
+
+
+def test_the_first_test_of_a_new_model_is_like_the_second():
+    model = classifier(dropout=0.25)
+    first, second = (run(model, sweep=GENTLE, shuffle=True) for _ in range(2))
+
+    assert first.loss.tolist() == second.loss.tolist()
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="a strategy of TensorFlow")
+def test_on_several_devices_the_model_is_left_as_it_was():
+    program = """
+        import keras, numpy as np, tensorflow as tf
+        import clrcore
+        from clr_adapters.keras import CycleEnds, PolicySchedule, range_test
+
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        two = 2 * [tf.config.LogicalDeviceConfiguration()]
+        tf.config.set_logical_device_configuration(cpu, two)
+        strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+        x = np.random.default_rng(0).normal(size=(120, 4)).astype("float32")
+        y = (x.sum(axis=1) > 0).astype("int32")
+
+        def network(rate):
+            with strategy.scope():
+                layers = [keras.layers.BatchNormalization(), keras.layers.Dense(2)]
+                model = keras.Sequential([keras.Input((4,)), *layers])
+                loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+                model.compile(keras.optimizers.Adam(rate), loss=loss, metrics=["accuracy"])
+            return model
+
+        def bits(model):
+            variables = [*model.variables, *model.optimizer.variables, *model.metrics_variables]
+            replicas = [replica for variable in variables for replica in variable.value.values]
+            return [replica.numpy().tobytes() for replica in replicas]
+
+        sweep = clrcore.exponential_sweep(1e-3, 0.1, 20)
+        options = {"sweep": sweep, "batch_size": 12, "progress": False, "validation_data": (x, y)}
+        new = network(0.01)
+        assert len(range_test(new, x, y, **options)) == 20
+        new.fit(x, y, batch_size=12, verbose=0)
+        before = bits(new)
+        assert len(range_test(new, x, y, seeds=2, **options)) == 2
+        assert bits(new) == before
+
+        policy = clrcore.triangular(0.001, 0.1, 5)
+        ends = CycleEnds(clrcore.CycleMonitor(policy), validation_data=(x, y))
+        model = network(PolicySchedule(policy))
+        model.fit(x, y, batch_size=12, epochs=2, callbacks=[ends], verbose=0)
+        assert [end["updates"] for end in ends.ends] == [10, 20]
+        print("reached")
+    """
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    ended = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    assert ended.stdout == "reached\n", ended.stderr
 
 
 @needs_several_optimizers
@@ -603,6 +686,9 @@ def test_models_that_cannot_be_tested_are_refused_with_the_remedy():
     for source in (schedule, keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.5)):
         with pytest.raises(ValueError, match=r"compile it anew .* with SGD\(0.01\)"):
             run(classifier(keras.optimizers.SGD(source)))
+    policy = clrcore.triangular(0.1, 1.0, 5)
+    with pytest.raises(ValueError, match=r"compile it anew .* with SGD\(0.01\)"):
+        run(classifier(keras.optimizers.SGD(policy)))
     unbuilt = keras.Sequential([keras.layers.Dense(2)])
     unbuilt.compile(adam(), loss="mse")
     with pytest.raises(ValueError, match="model must be built"):

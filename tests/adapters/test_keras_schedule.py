@@ -308,7 +308,7 @@ def test_a_second_fit_and_a_recompilation_with_the_same_optimizer_continue():
 
 @pytest.mark.parametrize("name", POLICIES)
 def test_the_config_is_plain_and_makes_the_same_schedule(name):
-    schedule = PolicySchedule(POLICIES[name], gradient_accumulation_steps=4)
+    schedule = PolicySchedule(POLICIES[name], gradient_accumulation_steps=4, name="mine")
     config = json.loads(json.dumps(schedule.get_config()))
     assert config["policy"] == POLICIES[name].to_dict()
 
@@ -322,6 +322,7 @@ def test_the_config_is_plain_and_makes_the_same_schedule(name):
         )._learning_rate,
     ):
         assert (again.policy, again.gradient_accumulation_steps) == (schedule.policy, 4)
+        assert again.name == "mine"
         assert dir(again) == dir(schedule)
 
 
@@ -345,6 +346,7 @@ def test_the_config_is_plain_and_makes_the_same_schedule(name):
             TypeError,
             "gradient_accumulation_steps must be an integer >= 1",
         ),
+        ((TRIANGULAR,), {"name": 3}, TypeError, "name must be a string"),
         (
             (TRIANGULAR,),
             {"momentum": (0.85, 0.95)},
@@ -368,6 +370,11 @@ def test_the_config_is_plain_and_makes_the_same_schedule(name):
 def test_wrong_arguments_are_refused_with_the_reason(arguments, options, kind, message):
     with pytest.raises(kind, match=message):
         PolicySchedule(*arguments, **options)
+
+
+def test_a_config_without_a_name_is_read():
+    config = {"policy": TRIANGULAR.to_dict(), "gradient_accumulation_steps": 1}
+    assert PolicySchedule.from_config(config).policy == TRIANGULAR
 
 
 @pytest.mark.parametrize(
