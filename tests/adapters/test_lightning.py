@@ -295,7 +295,11 @@ def test_a_strategy_that_starts_processes_in_fit_is_refused(tmp_path):
         ({"trainer": 1}, TypeError, "trainer must be a Trainer of Lightning"),
         ({"stop": 1}, TypeError, "stop must be True or False"),
         ({"sweep": POLICY}, ValueError, "sweep must be a policy with an end"),
-        ({"module": Two(manual=True)}, ValueError, "module must be a module with a single optimizer"),
+        (
+            {"module": Two(manual=True)},
+            ValueError,
+            "module must be a module with a single optimizer",
+        ),
     ],
 )
 def test_wrong_arguments_are_refused_by_name(tmp_path, change, kind, message):
