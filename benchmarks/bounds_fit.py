@@ -128,8 +128,7 @@ def accuracy_score(rises: list[tuple[Measured, Features | None]]) -> float:
 
 
 def fit(settings: list[Measured]) -> None:
-    """Print for every number the values tried, what they score, and the value that they give."""
-    cases = [*older(settings), *at_real_length()]
+    """Print for every number what it scores beside other values, and the value that they give."""
     rises = [
         (setting, features_of(curve, "accuracy"))
         for setting in settings
@@ -138,16 +137,17 @@ def fit(settings: list[Measured]) -> None:
         for curve in setting.accuracies[sweep]
     ]
     print(f"{len(settings)} older settings, {len(long.all_results())} at real length")
-    print(
-        "points lost by other values of one number, and the middle of those within 0.5 of the best"
-    )
+    fit_numbers([*older(settings), *at_real_length()], rises)
+
+
+def fit_numbers(cases: list[Case], rises: list[tuple[Measured, Features | None]]) -> None:
+    """The same, on these curves of losses and of accuracies."""
+    print("points lost by other values of a number, and the middle of those within 0.5 of the best")
     print(f"{'number':18}{'in use':>8}{'middle':>8}{'lost':>6}{'halved':>8}{'doubled':>8}")
-    for names, score in (
-        (RATES, lambda: rate_score(cases)),
-        (ACCURACY, lambda: accuracy_score(rises)),
-    ):
-        for name in names:
-            _fit_number(name, score)
+    for name in RATES:
+        _fit_number(name, lambda: rate_score(cases))
+    for name in ACCURACY if rises else ():
+        _fit_number(name, lambda: accuracy_score(rises))
     print("\nintervals: the distance that 19 of 20 stay within, and points of coverage lost")
     for name, residuals in _residuals(cases).items():
         value = NUMBERS[name].value
@@ -248,8 +248,10 @@ def _left_out(cases: list[Case]) -> str:
     kept = {name: NUMBERS[name] for name in names}
     for setting in sorted({case.setting for case in cases}):
         for name in names:
-            others = [pair for pair in residuals[name] if pair[0] != setting]
-            NUMBERS[name] = kept[name]._replace(value=max(0.0, _nineteen_of_twenty(others)))
+            others = [pair for pair in residuals.get(name, []) if pair[0] != setting]
+            if others:
+                value = max(0.0, _nineteen_of_twenty(others))
+                NUMBERS[name] = kept[name]._replace(value=value)
         for case in cases:
             lr = _rate(case.features) if case.setting == setting else None
             if case.features is not None and lr is not None:
