@@ -180,7 +180,7 @@ class Policy:
         return self._evaluated(0, self._repeated or 0)
 
     def locate(self, step: int) -> Position:
-        """The cycle that `step` belongs to, the step in it, whether the rate rises, the share over.
+        """The cycle of `step`, the step within it, whether the rate rises, the fraction completed.
 
         Args:
             step: An integer >= 0.

@@ -458,9 +458,9 @@ def _point(loss: Any, accuracy: Any) -> tuple[float | None, float | None]:
 class Divergence:
     """Decides from the losses so far whether the run has diverged.
 
-    It has where the loss and the smoothed loss stand above the start by more than the fall below
-    it, and by more than the noise and a tenth of the start, for three losses in a row. Where
-    the loss starts at or below 0 there is no tenth, and only differences of losses count.
+    It has diverged if for three losses in a row both the loss and the smoothed loss exceed the
+    start by more than the fall so far, and by more than the noise and a tenth of the start. If the
+    loss starts at or below 0, the tenth does not count.
     """
 
     SMOOTHING = 0.9

@@ -54,8 +54,8 @@ def range_test(
         steps_per_epoch: Updates in an epoch; known by itself for data with a length.
         stop: Whether to end once the loss has diverged. NaN and infinity end the test in any
             case.
-        seeds: A number n for the seeds 0 to n - 1, or the seeds. Each seed gives the order of
-            the batches and dropout, from the same weights, and gives a curve.
+        seeds: A number n for the seeds 0 to n - 1, or the seeds. Each seed gives a
+            curve from the same weights, with its own order of the batches and dropout.
         progress: Whether to show Keras's progress bar.
         **options: Further arguments as for `model.fit`: validation_batch_size, sample_weight,
             class_weight, shuffle, and verbose (0, 1, 2 or "auto") in place of progress.

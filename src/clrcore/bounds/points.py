@@ -30,12 +30,12 @@ class Points(NamedTuple):
     """The points of one metric that count, in the order in which they were recorded.
 
     Attributes:
-        curve: The curve that they are from.
+        curve: Their curve.
         metric: "loss" or "accuracy".
         lr: Their rates.
-        y: Their values; accuracies are turned over, so that both metrics fall while the network
-            learns and rise where the rate is too large.
-        scale: What the values were divided by, so that their squares neither vanish nor overflow.
+        y: Their values, with accuracies negated: both metrics fall while the network learns and
+            rise where the rate is too large.
+        scale: Divisor of the values, so that their squares neither vanish nor overflow.
         updates: The updates before each point.
         lost: Whether the run diverged after the last point.
     """

@@ -58,7 +58,7 @@ class History:
 def batches(
     rows: Rows, seeds: Sequence[int]
 ) -> Iterator[tuple[NDArray[np.floating[Any]], NDArray[np.int64]]]:
-    """Batches without end; every seed goes through its rows in a new order each epoch.
+    """Endless batches; each seed has its rows in a new order each epoch.
 
     Yields images, shape (seeds, 100, 196), and labels, shape (seeds, 100). The order depends
     on the seed alone, so runs of the same seed under different policies see the same batches.
