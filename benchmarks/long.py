@@ -26,6 +26,8 @@ TRUTH_SEEDS = (0, 1)
 SWEEP_SEEDS = (0, 1, 2)
 TRIAL_SEEDS = (1000, 1001)
 TRIAL_STEPS = 400
+# Trainings that are planned from confirmed bounds.
+PLAN_SEED = 1002
 SWEEPS = {"exp300": (1e-6, 10.0, 300), "exp100": (1e-6, 10.0, 100)}
 # Exponents of the rates tried, in quarter decades.
 QUARTERS = {"sgd": (-14, 4), "mom": (-14, 4)}
@@ -43,7 +45,7 @@ CYCLES = {
 PEAKS = {
     "schedules": ((1.0,), SCHEDULES + OTHERS),
     "doubled": ((2.0,), SCHEDULES),
-    "others": ((4.0, 0.5), SCHEDULES),
+    "others": ((0.5, 4.0), SCHEDULES),
 }
 REHEARSALS = ("linear", "one_cycle")
 # A loss this many times above the start is divergence; what follows is not trained.
@@ -165,8 +167,8 @@ class Results:
         """The same for a schedule with this peak, against the best constant rate; it may be < 0."""
         ends = {
             run["lr"]: math.inf if run["end"] is None else run["end"]
-            for (k, _, steps, _), run in self.runs.items()
-            if (k, steps) == (kind, LONG)
+            for (k, _, steps, seed), run in self.runs.items()
+            if (k, steps) == (kind, LONG) and seed in TRUTH_SEEDS
         }
         return self._share_missed(ends, peak, min(self.constants().values()))
 
@@ -197,12 +199,24 @@ def jobs(results: Results, phase: str) -> Iterator[Job]:
         return _constants(results)
     if phase == "trials":
         return _trials(results)
+    if phase == "planned":
+        bounds, _ = confirmed(results, suggestion(results, "exp300", 0), LONG, TRIAL_SEEDS[0])
+        if not hasattr(bounds, "lr"):
+            return iter(())
+        peaks = {kind: max(planned_rates(bounds, kind)) for kind in SCHEDULES}
+        return ((kind, float(f"{peak:.5g}"), LONG, PLAN_SEED) for kind, peak in peaks.items())
     best = results.best()
     return (
         (kind, float(f"{share * best:.5g}"), LONG, TRUTH_SEEDS[0])
         for share in PEAKS[phase][0]
         for kind in PEAKS[phase][1]
     )
+
+
+def planned_rates(bounds: Any, kind: str) -> list[float]:
+    """The rates that bounds plan for the long training."""
+    policy = bounds.policy(total_steps=LONG, kind=kind)
+    return [policy(step) for step in range(LONG)]
 
 
 def _constants(results: Results) -> Iterator[Job]:
@@ -224,7 +238,7 @@ def _trials(results: Results) -> Iterator[Job]:
         yield from ((kind, lr, SHORT, TRIAL_SEEDS[0]) for lr in grid(results.optimizer))
 
 
-PHASES = ("constants", "trials", *PEAKS)
+PHASES = ("constants", "trials", "planned", *PEAKS)
 
 
 def measure(folder: Path, names: list[str], phases: list[str]) -> None:
@@ -377,6 +391,18 @@ def score_plans(settings: list[Results]) -> dict[str, Any]:
         found = [m for results in settings for m in _planned(results, kind)]
         if found:
             table[f"{kind} planned"] = _plan_summary(found)
+            print(f"{kind:16}      {_plan_line(found)}")
+    print("\ntrained as planned, with a fresh seed")
+    for kind in SCHEDULES:
+        found = [
+            1.0 if run["end"] is None else (run["end"] - best) / (results.init - best)
+            for results in settings
+            for best in [min(results.constants().values())]
+            for (k, _, _, seed), run in results.runs.items()
+            if (k, seed) == (kind, PLAN_SEED)
+        ]
+        if found:
+            table[f"{kind} trained"] = _plan_summary(found)
             print(f"{kind:16}      {_plan_line(found)}")
     return table
 
