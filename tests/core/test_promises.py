@@ -443,6 +443,14 @@ def test_cooldown_follows_the_policy_and_then_falls(shape, formula, at):
     assert policy.locate(at + 7)[1:] == (7, False, 1.0)
 
 
+def test_rounding_does_not_keep_a_flat_cooldown_from_being_lowered():
+    """Its final rate, lowered, is an ulp above the lowered policy's rate at the start."""
+    before = clrcore.triangular(0.001, 0.006, 7)
+    lowered = clrcore.cooldown(before, 3, 5, final_lr=before(3)).lowered(0.1)
+
+    assert lowered(3) == lowered(9) == pytest.approx(before(3) * 0.1, rel=1e-15)
+
+
 @pytest.mark.parametrize(
     ("arguments", "kind", "message"),
     [
