@@ -61,10 +61,12 @@ def contains_itself():
 
 def too_deep(kind):
     data = clrcore.constant(0.1).to_dict()
+    cooldown = clrcore.cooldown(clrcore.constant(0.1), 1, 1).to_dict()
     for _ in range(1000):
-        data = {"version": 1, "type": "chain", "stages": [[data, None]]}
-        if kind == "cooldown":
-            data = clrcore.cooldown(clrcore.constant(0.1), 1, 1).to_dict() | {"policy": data}
+        if kind == "chain":
+            data = {"version": 1, "type": "chain", "stages": [[data, None]]}
+        else:
+            data = cooldown | {"policy": data}
     return data
 
 

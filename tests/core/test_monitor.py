@@ -198,3 +198,5 @@ def test_after_lowering_patience_begins_anew():
     assert actions([0.5] * 9, patience=2, min_cycles=3) == (
         ["continue"] * 2 + ["lower"] + ["continue"] * 2 + ["lower"] + ["continue"] * 2 + ["stop"]
     )
+    waited = actions([0.5] * 9, patience=4)
+    assert [i for i, action in enumerate(waited) if action == "lower"] == [4, 8]

@@ -117,6 +117,7 @@ def test_past_the_end_the_last_rate_is_held():
     ("total", "pct", "form", "first"),
     [
         (10, 0.1, "two_phase", 1.0),  # PyTorch: ZeroDivisionError
+        (7, 0.1428571428571429, "two_phase", 1.0),  # times 7 is 1.0000000000000002
         (2, 0.5, "two_phase", 1.0),  # PyTorch: ZeroDivisionError
         (10, 0.0, "two_phase", 1.0),  # PyTorch: 0.98
         (10, 0.05, "two_phase", 1.0),  # PyTorch jumps
