@@ -57,6 +57,10 @@ class Cycles:
         """The steps up to `total_steps` at which a cycle is complete."""
         return []
 
+    def count(self, total_steps: int) -> int:
+        """The number of cycles that are complete after `total_steps`."""
+        return len(self.ends(total_steps))
+
     def completes(self, step: int) -> int | None:
         """The number of the cycle that ends at `step` >= 1, None if none does."""
         return None
@@ -93,6 +97,10 @@ class EqualCycles(SingleCycle):
         """The multiples of the length."""
         return list(range(self.length, total_steps + 1, self.length))
 
+    def count(self, total_steps: int) -> int:
+        """By division, as the list of ends may be too long for the memory."""
+        return total_steps // self.length
+
     def completes(self, step: int) -> int | None:
         """The number of the cycle that ends at `step`."""
         cycle, inside, _ = self.find(step)
@@ -124,6 +132,10 @@ class GrowingCycles(EqualCycles):
         """The starts of all cycles but the first."""
         return [start for start, _ in self.starts(total_steps + 1)][1:]
 
+    def count(self, total_steps: int) -> int:
+        """The number of ends, which grow fast."""
+        return len(self.ends(total_steps))
+
 
 class JoinedCycles(Cycles):
     """The cycles of stages that follow each other; the end of a stage cuts its last cycle off.
@@ -139,7 +151,7 @@ class JoinedCycles(Cycles):
     @cached_property
     def first_end(self) -> int | None:  # type: ignore[override]
         """The first step at which a cycle is complete, or None."""
-        for start, (cycles, steps) in zip(self._starts, self.stages, strict=False):
+        for start, (cycles, steps) in zip(self._starts, self.stages, strict=True):
             end = cycles.first_end
             if end is not None and (steps is None or end <= steps):
                 return start + end
@@ -154,14 +166,20 @@ class JoinedCycles(Cycles):
 
     def ends(self, total_steps: int) -> list[int]:
         """The ends in each stage, up to the end of that stage."""
-        ends: list[int] = []
-        for start, (cycles, steps) in zip(self._starts, self.stages, strict=False):
+        stages = self._until(total_steps)
+        return [start + end for start, cycles, steps in stages for end in cycles.ends(steps)]
+
+    def count(self, total_steps: int) -> int:
+        """The sum over the stages."""
+        return sum(cycles.count(steps) for _, cycles, steps in self._until(total_steps))
+
+    def _until(self, total_steps: int) -> Iterator[tuple[int, Cycles, int]]:
+        """First step, cycles and number of steps of every stage up to `total_steps`."""
+        for start, (cycles, steps) in zip(self._starts, self.stages, strict=True):
             if start >= total_steps:
-                break
+                return
             left = total_steps - start
-            own = left if steps is None else min(left, steps)
-            ends += [start + end for end in cycles.ends(own)]
-        return ends
+            yield start, cycles, left if steps is None else min(left, steps)
 
     def completes(self, step: int) -> int | None:
         """By the stage of the update before `step`: the end of a stage belongs to that stage."""

@@ -77,7 +77,7 @@ class CycleMonitor:
             refuse(ValueError, "policy", "one with cycles, such as triangular", policy)
         self._policy = policy
         total = policy.total_steps
-        self._last = None if total is None else len(policy.cycle_ends(total))
+        self._last = None if total is None else policy._cycles.count(total)
         self._mode = check_choice("mode", mode, ("max", "min"))
         self._factor = check_float("factor", factor, 0.0, 1.0, above=True, below=True)
         self._patience = check_int("patience", patience, 1)

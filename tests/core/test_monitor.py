@@ -87,6 +87,7 @@ def test_a_run_that_blew_up_stops(metric):
     ("policy", "cycles"),
     [
         (clrcore.one_cycle(1.0, 100), 1),
+        (clrcore.chain([(clrcore.warm_restarts(0.1, 1.0, 3, multiplier=2), 22)]), 3),
         (clrcore.chain([(ENDLESS, 40), (ENDLESS, 20)]), 3),
         (clrcore.chain([(ENDLESS, 30), (ENDLESS, 50)]), 3),
         (clrcore.chain([(clrcore.constant(0.1), 5), (ENDLESS, 40), (ENDLESS, 7)]), 2),
@@ -192,6 +193,12 @@ def test_the_policys_end_is_a_reason_to_stop():
 
     assert monitor.update(0.5) == ("stop", 1.0, "after 1 cycle: the policy has no more")
     assert monitor.update(0.6).action == "stop"
+
+
+def test_a_policy_of_very_many_cycles_is_judged_without_a_list_of_them():
+    policy = clrcore.chain([(clrcore.triangular(0.1, 1.0, 1), 10**15), (ENDLESS, 40)])
+
+    assert clrcore.CycleMonitor(policy).update(0.5).action == "continue"
 
 
 def test_after_lowering_patience_begins_anew():
