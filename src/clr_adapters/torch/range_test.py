@@ -70,8 +70,8 @@ def range_test(
         sweep: The rates, a policy with an end; by default 300 updates from 1e-6 to 10.
         validate_every: Updates from one evaluation of held-out accuracy to the next, >= 1; by
             default 50 evaluations in the sweep. The last update is always evaluated.
-        seeds: A number of seeds or a sequence of them. Each seed gives a curve from the same weights,
-            with its own data order and dropout.
+        seeds: A number of seeds or a sequence of them. Each seed gives a curve from the same
+            weights, with its own data order and dropout.
         stop: Whether to end once the loss has diverged. NaN and infinity end the test in any case.
         progress: Whether to show a progress bar with rate and smoothed loss, on rank 0 only.
         train_step: Instead of loss_fn, for batches of any kind: takes a batch, returns its loss.
