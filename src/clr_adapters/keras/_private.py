@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from keras.src.saving.keras_saveable import KerasSaveable as KerasSaveable
+
 try:
     from keras.src.backend.common import global_state
 except ImportError:  # without it the generator of unseeded `keras.random` is not put back
@@ -50,3 +52,15 @@ def set_global_seed_generator(generator: Any) -> None:
     """Make this the generator of unseeded `keras.random`; None: create it at its next use."""
     if global_state is not None:
         global_state.set_global_attribute(GLOBAL_SEED, generator)
+
+
+def save_with_model(model: Any, saveable: KerasSaveable) -> None:
+    """Save and load this together with the model's weights, by its own methods."""
+    # Keras saves what it finds among a model's attributes; its tracking of layers is not needed.
+    object.__setattr__(model, "_clr_adapters_state", saveable)
+
+
+def forget_saved(model: Any) -> None:
+    """Undo `save_with_model`."""
+    if hasattr(model, "_clr_adapters_state"):
+        object.__delattr__(model, "_clr_adapters_state")

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 import warnings
 from typing import Any
 
 import keras
+import numpy as np
 
 import clrcore
 from clrcore.arguments import check_bool, check_int, check_keys, check_version, refuse
 
 from . import _optimizers as optimizers
 from ._evaluation import check_held_out, evaluate, pick
-from ._private import rate_source, unsynced_model
+from ._private import (
+    KerasSaveable,
+    forget_saved,
+    rate_source,
+    save_with_model,
+    unsynced_model,
+)
 from .schedule import PolicySchedule
 
 VERSION = 2
@@ -28,7 +36,8 @@ class CycleEnds(keras.callbacks.Callback):  # type: ignore[misc]
     For models compiled with `PolicySchedule`. Cycles are counted in updates, by the optimizer,
     and may end within an epoch. With steps_per_execution > 1 they are noticed at the end of the
     execution. Where training goes back to an earlier update, as `BackupAndRestore` does after a
-    crash, the cycles that end after it are judged again.
+    crash, the cycles that end after it are judged again. Checkpoints that are written during `fit`
+    hold the state, and a `BackupAndRestore` beside this callback restores it.
 
     The weights that are judged are those of the model, not the averages that
     `SwapEMAWeights` would put in their place at the end of an epoch.
@@ -100,6 +109,15 @@ class CycleEnds(keras.callbacks.Callback):  # type: ignore[misc]
         self.ends: list[dict[str, Any]] = []
         # The monitor's state and the policies before the first end and after each.
         self._history = [self._state(None)]
+
+    def set_model(self, model: Any) -> None:
+        """Let checkpoints of the model, such as those of `BackupAndRestore`, hold the state."""
+        super().set_model(model)
+        save_with_model(model, _State(self))
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Leave the model as any other."""
+        forget_saved(unsynced_model(self))
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Refuse a model whose cycles cannot be counted."""
@@ -309,6 +327,23 @@ class CycleEnds(keras.callbacks.Callback):  # type: ignore[misc]
                 UserWarning,
                 stacklevel=2,
             )
+
+
+class _State(KerasSaveable):  # type: ignore[misc]
+    """The state of a CycleEnds in the checkpoints of a model."""
+
+    def __init__(self, ends: CycleEnds) -> None:
+        self._ends = ends
+
+    def _obj_type(self) -> str:
+        return "Loss"  # Keras knows no others; it names attributes that are not searched
+
+    def save_own_variables(self, store: Any) -> None:
+        store["state"] = np.frombuffer(json.dumps(self._ends.state_dict()).encode(), np.uint8)
+
+    def load_own_variables(self, store: Any) -> None:
+        if "state" in store.keys():
+            self._ends.load_state_dict(json.loads(bytes(np.asarray(store["state"]))))
 
 
 def _policies(optimizer: Any) -> list[clrcore.Policy | None]:
