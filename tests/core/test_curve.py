@@ -588,7 +588,8 @@ def test_messages_are_short_however_wide_the_table_is():
 
 def test_names_that_tools_write_are_understood():
     curve = read(
-        "Step,run-7 - lr-SGD,run-7 - val/acc,run-7 - train/loss\n0,0.1,0.5,2\n1,0.2,0.6,1\n"
+        "Step,run-7 - lr-SGD,run-7 - val/acc,run-7 - train/loss,run-7 - train/loss__MIN\n"
+        "0,0.1,0.5,2,1\n1,0.2,0.6,1,1\n"
     )
 
     assert (curve.lr.tolist(), curve.loss.tolist()) == ([0.1, 0.2], [2.0, 1.0])
@@ -600,7 +601,7 @@ def test_a_table_of_two_columns_needs_no_header():
 
 
 def test_rates_and_losses_on_different_lines_of_a_step_are_joined():
-    rows = "step,lr,loss\n0,0.1,\n10,,2.0\n10,0.2,\n20,0.3,\n20,,1.0\n30,,0.5\n"
+    rows = "step,lr,loss\n0,0.1,\n10,,2.0\n10,0.2,\n20,0.3,\n20,,1.0\n30,,0.5\n,,0.1\n"
     curve = read(rows)
 
     assert (curve.lr.tolist(), curve.loss.tolist()) == ([0.2, 0.3], [2.0, 1.0])

@@ -160,10 +160,6 @@ class Features:
         low, high = self.fraction[i], self.fraction[i + 1]
         return float(self.x[i] + (level - low) / (high - low) * (self.x[i + 1] - self.x[i]))
 
-    def at(self, x: float) -> float:
-        """The fraction of the fall that is reached at a log10 rate."""
-        return float(np.interp(x, self.x, self.fraction))
-
     @cached_property
     def noise(self) -> float:
         """Standard deviation of a value, as large as that of independent values would have to be.
