@@ -85,7 +85,7 @@ def arrays(name: str) -> tuple[Tensor, Tensor]:
     order = random.permutation(len(x))
     x, y = np.asarray(x)[order], np.asarray(y)[order]
     kinds = {"f": torch.float32, "i": torch.int64}
-    return tuple(torch.tensor(part, dtype=kinds[part.dtype.kind]) for part in (x, y))  # type: ignore[return-value]
+    return tuple(torch.tensor(a, dtype=kinds[a.dtype.kind]) for a in (x, y))  # type: ignore[return-value]
 
 
 def _text(name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -133,8 +133,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Attention, then the two layers, each with its sum."""
-        for part, norm in zip((self.attention, self.mlp), self.norms, strict=True):
-            x = x + part(norm(x)) if self.before else norm(x + part(x))
+        for branch, norm in zip((self.attention, self.mlp), self.norms, strict=True):
+            x = x + branch(norm(x)) if self.before else norm(x + branch(x))
         return x
 
 

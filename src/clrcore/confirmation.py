@@ -56,7 +56,7 @@ TRAINS = 0.5
 # The mean loss of this first fraction of the slowest trial is the loss at the start.
 FIRST = 0.025
 # A fall counts from so many standard errors of its mean on.
-SURE = 3.0
+SURE = 4.0
 # The band around the tied rates that the best constant rate is expected in, in steps.
 BAND = 0.7
 

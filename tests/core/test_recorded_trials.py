@@ -1,6 +1,6 @@
 """The decision of `Confirmation` on recorded trials of networks whose best rates are known."""
 
-import long
+import long_results as long
 import pytest
 
 SETTINGS = long.all_results()
