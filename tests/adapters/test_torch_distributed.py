@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from torch import distributed, nn
+from torch.distributed.device_mesh import init_device_mesh
 from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, DistributedSampler
@@ -51,6 +52,24 @@ def seeded(rank, size):
 def averaged_gradients(rank, size):
     model, optimizer, data = model_and_data(rank, size)
     return swept(DistributedDataParallel(model), optimizer, data, accumulate=2)
+
+
+def sharded(rank, size):
+    """By FSDP2: every parameter lies in shards on all ranks."""
+    from torch.distributed.fsdp import fully_shard
+
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3))
+    mesh = init_device_mesh("cpu", (size,))
+    for module in (model[0], model[2], model):
+        fully_shard(module, mesh=mesh)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
+    data = model_and_data(rank, size)[2]
+    before = [parameter.to_local().clone() for parameter in model.parameters()]
+    curve = swept(model, optimizer, data, accumulate=2, max_grad_norm=1.0)
+    pairs = zip(before, model.parameters(), strict=True)
+    same = all(torch.equal(old, parameter.to_local()) for old, parameter in pairs)
+    return curve, same, len(optimizer.state)
 
 
 def one_diverges(rank, size):
@@ -243,8 +262,8 @@ def job(names, size, folder, timeout=8):
     return results, errors
 
 
-TOGETHER = ["plain", "seeded", "averaged_gradients", "one_diverges", "one_is_nan", "one_raises",
-            "one_is_interrupted", "one_runs_out", "finds_bounds", "fails_in_a_trial",
+TOGETHER = ["plain", "seeded", "averaged_gradients", "sharded", "one_diverges", "one_is_nan",
+            "one_raises", "one_is_interrupted", "one_runs_out", "finds_bounds", "fails_in_a_trial",
             "skips_on_one", *DIFFERENT]  # fmt: skip
 
 
@@ -286,6 +305,13 @@ def test_averaged_gradients_with_accumulation_agree(ran):
     first, *others = ran[0]["averaged_gradients"]
     assert all(other == first for other in others)
     assert len(first) == 30
+
+
+def test_shards_are_put_back(ran):
+    first, *others = ran[0]["sharded"]
+    assert all(other == first for other in others)
+    curve, same, states = first
+    assert (len(curve), same, states) == (30, True, 0)
 
 
 def test_all_end_where_one_diverges(ran):
@@ -383,10 +409,8 @@ def test_all_repeat_an_update_that_one_skips(ran):
 
 
 def test_nobody_waits_for_gradients_of_a_rank_that_cannot_go_on(tmp_path):
-    raises, ends = (
-        one_raises_where_gradients_are_averaged,
-        one_runs_out_where_gradients_are_averaged,
-    )
+    raises = "one_raises_where_gradients_are_averaged"
+    ends = "one_runs_out_where_gradients_are_averaged"
     start = time.monotonic()
     results, errors = job([raises, ends], 2, tmp_path, timeout=PATIENCE)
     assert time.monotonic() - start < PATIENCE / 2
