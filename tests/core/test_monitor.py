@@ -176,6 +176,7 @@ def test_arrays_of_no_dimension_are_metrics():
 
     assert monitor.update(np.array(0.5)).action == monitor.update(np.float32(0.5)).action
     assert repr(monitor) == "CycleMonitor after 2 cycles, best metric 0.5"
+    assert monitor.policy is ENDLESS
 
 
 @given(st.lists(st.one_of(st.floats(0, 1), st.just(math.nan)), max_size=30))
