@@ -80,11 +80,11 @@ class PolicyMixin:
         return trainer.lr_scheduler
 
 
-class PolicyTrainer(PolicyMixin, transformers.Trainer):  # type: ignore[misc]
+class PolicyTrainer(PolicyMixin, transformers.Trainer):
     """`transformers.Trainer` with a policy: `PolicyTrainer(model, args, policy=policy, ...)`."""
 
 
-class CycleEnds(transformers.TrainerCallback):  # type: ignore[misc]
+class CycleEnds(transformers.TrainerCallback):
     """Evaluates, judges, saves, lowers the rates or stops each time a cycle is complete.
 
     The state travels with the Trainer's checkpoints.
@@ -259,7 +259,7 @@ def _checked(trainer: Any) -> Train:
     return train
 
 
-class _Recorder(transformers.TrainerCallback):  # type: ignore[misc]
+class _Recorder(transformers.TrainerCallback):
     """The only callback during a range test: it sets the rates and takes the losses."""
 
     run: TrainerSweep

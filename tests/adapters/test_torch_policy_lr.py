@@ -248,8 +248,9 @@ def test_momentum_may_be_a_policy_and_differ_by_group():
 
 @pytest.mark.parametrize("kind", ["SGD", "Adam"])
 @pytest.mark.parametrize("floats", [0, 1])
-def test_tensor_rates_are_filled_in_place_and_floats_stay_floats(kind, floats):
-    opt = optimizer(0.5, 0.3, 0.1, tensor=True, kind=kind)
+@pytest.mark.parametrize("count", [3, 30])  # many are filled in inference mode
+def test_tensor_rates_are_filled_in_place_and_floats_stay_floats(kind, floats, count):
+    opt = optimizer(*[0.5] * count, tensor=True, kind=kind)
     for group in opt.param_groups[:floats]:
         group["lr"] = 0.5
     before = [group["lr"] for group in opt.param_groups[floats:]]
@@ -262,7 +263,9 @@ def test_tensor_rates_are_filled_in_place_and_floats_stay_floats(kind, floats):
     assert all(group["lr"] is lr for group, lr in zip(after[floats:], before, strict=True))
     assert all(type(group["lr"]) is float for group in after[:floats])
     assert before[0] is not before[1]
-    assert rates(opt) == [0.1] * 3
+    assert rates(opt) == [0.1] * count
+    assert not any(lr.is_inference() for lr in before)
+    before[0] *= 2  # autograd still lets it be changed
 
 
 def test_tensor_betas_are_filled_in_place():

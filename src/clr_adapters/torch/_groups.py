@@ -22,7 +22,10 @@ def set_rate(groups: Iterable[Group], rate: float) -> None:
     """Set the same rate in all groups; tensors are filled, anything else becomes a float."""
     for group in groups:
         lr = group["lr"]
-        if type(lr) is not float and isinstance(lr, Tensor):
+        kind = type(lr)
+        if kind is float:
+            group["lr"] = rate
+        elif kind is Tensor or isinstance(lr, Tensor):
             lr.fill_(rate)
         else:
             group["lr"] = rate

@@ -6,6 +6,8 @@ import operator
 from collections.abc import Sequence
 from typing import Any, TypeAlias, TypeVar
 
+from torch import Tensor
+
 import clrcore
 from clrcore.arguments import check_float, check_order, refuse
 
@@ -13,10 +15,13 @@ from ._groups import Group, Values, check_groups, check_sharing, initial_rate, r
 
 # Values are computed for this many steps at once. A block starts at a multiple of it, so the
 # value of a step does not depend on the steps before. A longer block makes a jump slower.
-STEPS_AT_ONCE = 256
+STEPS_AT_ONCE = 512
 # A policy of momentum without end or period is checked for this many steps; others in full, but
 # at most ten times as far. Later steps are checked when they come.
 STEPS_CHECKED = 10_000
+
+# From this number of tensors on, entering inference mode costs less than it saves.
+MANY_TENSORS = 20
 
 T = TypeVar("T")
 # A setting for all groups, or a tuple with a setting for each group.
@@ -117,6 +122,7 @@ class GroupValues:
         self.last = groups[-1] if groups else None
         self._policies = spread(policy, self.count)
         self._momentum_policies = spread(momentum, self.count)
+        self.has_many_tensors = sum(isinstance(g.get("lr"), Tensor) for g in groups) >= MANY_TENSORS
         self.has_momenta = any(momentum is not None for momentum in self._momentum_policies)
         check_groups(groups, self._momentum_policies)
         self.ratios: list[float] | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, inference_mode
 from torch.optim import Optimizer
 
 import clrcore
@@ -169,7 +169,11 @@ class PolicyLR(Scheduler):
             and groups[-1] is values.last  # all of them are compared where a block begins
         ):
             # The common case, kept short: the same rate for all groups, and computed already.
-            _groups.set_rate(groups, values.shared_rates[place])
+            if values.has_many_tensors:
+                with inference_mode():  # saves each fill_ its bookkeeping for autograd
+                    _groups.set_rate(groups, values.shared_rates[place])
+            else:
+                _groups.set_rate(groups, values.shared_rates[place])
             if values.has_momenta:
                 _groups.set_momentum(groups, values.shared_momenta[place])
             self.last_epoch = step
