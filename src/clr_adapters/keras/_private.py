@@ -56,7 +56,7 @@ def set_global_seed_generator(generator: Any) -> None:
 
 def save_with_model(model: Any, saveable: KerasSaveable) -> None:
     """Save and load this together with the model's weights, by its own methods."""
-    # Keras saves what it finds among a model's attributes; its tracking of layers is not needed.
+    # Keras saves the attributes of a model; its tracking of layers is not needed.
     object.__setattr__(model, "_clr_adapters_state", saveable)
 
 

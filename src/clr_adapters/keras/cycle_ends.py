@@ -233,7 +233,7 @@ class CycleEnds(keras.callbacks.Callback):  # type: ignore[misc]
         self._warn_of_monitor(self._policy.locate(made).cycle)
 
     def _go_back(self, made: int) -> None:
-        """Forget ends that come after update `made`, and take state and bounds from then."""
+        """Forget the ends after update `made`, and restore state and bounds of that update."""
         self.ends = [end for end in self.ends if end["updates"] <= made]
         del self._history[len(self.ends) + 1 :]
         state = self._history[-1]

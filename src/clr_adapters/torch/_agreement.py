@@ -33,7 +33,7 @@ class Outcome(NamedTuple):
 
     Attributes:
         points: The points of the updates.
-        cause: Why no further update can be made, such as the end of the data, or None.
+        cause: Why there is no further update, such as the end of the data, or None.
         failure: The exception that ended the block, or None.
     """
 

@@ -37,7 +37,7 @@ END = object()
 
 
 class NoMoreUpdates(Exception):
-    """No further update can be made; the message has the reason."""
+    """There is no further update; the message has the reason."""
 
 
 @contextmanager

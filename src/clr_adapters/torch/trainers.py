@@ -34,7 +34,7 @@ BLOCK = 20
 
 
 class Facts(NamedTuple):
-    """What a trainer knows once it has made its optimizer.
+    """The facts of a trainer with its optimizer.
 
     Attributes:
         default_lr: The optimizer's own rate.
@@ -118,7 +118,7 @@ def _seeded(seed: int | None, rank: int) -> Iterator[None]:
 
 
 class TrainerSweep:
-    """A range test or a trial whose updates are made by a trainer.
+    """A range test or a trial whose updates come from a trainer.
 
     Args:
         test: Hands out the rates and takes the losses.
@@ -194,7 +194,7 @@ class CycleJudge:
         self._fresh = self.state_dict()
 
     def start(self, scheduler: object) -> PolicyLR:
-        """Lower the rates of a new scheduler as a loaded state says; refuse others.
+        """Lower the rates of a new scheduler as in a loaded state; refuse others.
 
         A training that starts at its first update is judged from its start.
         """
@@ -214,7 +214,7 @@ class CycleJudge:
         return None if judged else cycle
 
     def judge(self, scheduler: PolicyLR, model: nn.Module, metric: Any) -> dict[str, Any]:
-        """Do what is due at the end of a cycle, and note it in `ends`."""
+        """Judge the end of a cycle, and note it in `ends`."""
         cycle = self.ended(scheduler)
         end: dict[str, Any] = {"cycle": cycle, "updates": scheduler.last_epoch}
         if self._averages:

@@ -1,7 +1,7 @@
 """The fitted numbers of the rules. `python benchmarks/bounds.py FOLDER --fit` reproduces them.
 
 They were fitted on 47 small settings and 17 at real length, so that at most a point of the older
-score is lost for the newer. The interval of confirmed rates is fitted with the confirmation.
+score drops for the newer. The interval of confirmed rates is fitted with the confirmation.
 """
 
 from __future__ import annotations
