@@ -56,7 +56,7 @@ class Snapshot:
                 except Exception as error:
                     failures.append(error)
         if failures:
-            raise failures[0]
+            raise failures.pop(0)  # the list would keep it alive through its traceback
 
     def take_generators(self) -> None:
         """The global generators of Python, NumPy and torch."""
@@ -99,7 +99,7 @@ class Snapshot:
                 return
             self._undo.append(partial(loader.load_state_dict, state))
 
-    def _take_attributes(self, owner: Any, but: Container[str] = ()) -> None:
+    def _take_attributes(self, owner: Any, but: Container[str]) -> None:
         """The attributes of an object, and their values, except for some names."""
         held = attributes(owner)
         self._undo.append(partial(_set_attributes, owner, held))
