@@ -43,18 +43,21 @@ def findings(evidence: Plain) -> str:
     """Verdicts and tables of every case, for the terminal."""
     cases = evidence["result"]["cases"]
     return "\n\n".join(
-        ["## Short version", summary(cases), verdict_table(cases), *results(evidence)]
+        ["## Short version", summary(cases), verdict_table(cases), *results(evidence, lines=True)]
     )
 
 
-def results(evidence: Plain) -> list[str]:
-    """The tables of every case, further differences, and the same arms in PyTorch."""
+def results(evidence: Plain, *, lines: bool) -> list[str]:
+    """The tables of every case, further differences, and the same arms in PyTorch.
+
+    lines: whether every line of a claim has its row; on the page a picture shows them.
+    """
     result, run = evidence["result"], evidence["run"]
     cases = result["cases"]
     parts = ["## Results"]
     for case in cases.values():
         parts += [f"### {case['title']}", case_text(case), arms_table(case, result)]
-        parts += [findings_table(case)]
+        parts += [findings_table(case)] if lines else []
     parts += ["## Differences without a claim", further_table(cases)]
     if "torch" in run:
         parts += ["## In PyTorch", *torch_text(run["torch"])]
@@ -77,10 +80,14 @@ def whole(evidence: Plain) -> str:
         summary(cases),
         verdict_table(cases),
         "![Paired differences with their intervals, by verdict](pictures/evidence-differences.png)",
+        _text(
+            "Each line of a claim is a difference in test accuracy in percentage points, arm less "
+            "opponent, with its interval. The numbers are in [evidence.json](evidence.json)."
+        ),
         "![Test accuracy along the main arms](pictures/evidence-accuracy.png)",
         "## Limits",
         *limits(result),
-        *results(evidence),
+        *results(evidence, lines=False),
         "## The claims and their rules",
         _text(
             "A claim holds in a case if all its lines hold. It ties if a line ties and no line is "
