@@ -58,7 +58,7 @@ DIVERGED = 1e4
 def rates(kind: str, lr: float, steps: int) -> list[float]:
     """The rates of a run."""
     if kind in SWEEPS:
-        policy = clrcore.exponential_sweep(*SWEEPS[kind])
+        policy: clrcore.Policy = clrcore.exponential_sweep(*SWEEPS[kind])
     elif kind == "constant":
         policy = clrcore.constant(lr)
     elif kind == "triangular_cooled":
