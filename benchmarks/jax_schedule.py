@@ -152,7 +152,7 @@ def paired_updates(update: Any, batches: list[Any]) -> float:
 
     def ours(count: int) -> float:
         sweep = clrcore.exponential_sweep(1e-6, 1e-3, count)
-        return seconds(lambda: range_test(update, params, batches, sweep=sweep))
+        return seconds(lambda: range_test(update, params, batches, sweep=sweep, progress=False))
 
     def theirs(count: int) -> float:
         rates = jnp.geomspace(1e-6, 1e-3, count)
