@@ -135,7 +135,7 @@ class CycleEnds(keras.callbacks.Callback):  # type: ignore[misc]
         self._first = False
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Judge a cycle that is complete; the optimizer is read only when one may be."""
+        """Judge a cycle that is complete; read the optimizer only where a cycle may be."""
         if not self._metric_checked:
             self._check_metric(logs or {})
         self._batches += batch - self._last_batch
