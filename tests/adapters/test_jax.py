@@ -374,21 +374,6 @@ def test_held_out_accuracy_is_measured_after_the_last_update_too(every):
     assert looked == [*range(every - 1, 60, every), 59]
 
 
-def test_losses_alone_are_enough():
-    curve = range_test(only_loss, start(), BATCHES, sweep=SWEEP)
-
-    assert (curve.accuracy, curve.held_out) == (None, None)
-
-
-def test_without_a_sweep_there_is_one_of_seven_decades():
-    curve = range_test(
-        lambda state, batch, lr: (state, {"loss": 1.0 + 0.0 * lr}), jnp.zeros(2), [0]
-    )
-
-    assert (len(curve), curve.lr[0], curve.lr[-1]) == (300, 1e-6, 10.0)
-    assert curve.steps_per_epoch == 1
-
-
 def test_every_update_gets_the_rate_that_is_recorded():
     curve = range_test(
         lambda seen, batch, lr: (seen, {"loss": lr}),
@@ -413,10 +398,6 @@ def test_a_loss_that_is_not_finite_ends_it(wrong):
 
     assert len(curve) == 13
     assert not np.isfinite(curve.loss[-1])
-
-
-def test_a_diverged_run_goes_on_where_that_is_asked_for():
-    assert len(range_test(update, start(), BATCHES, sweep=SWEEP, stop=False)) == 60
 
 
 def test_debugging_of_nans_is_off_for_the_test_alone():

@@ -224,13 +224,6 @@ def test_held_out_accuracy_does_not_change_the_training():
     assert curve.accuracy[14] == other.evaluate(*held_out, verbose=0)[1]
 
 
-def test_the_loss_is_recorded_where_there_is_no_accuracy():
-    curve = run(classifier(metrics=[]))
-
-    assert curve.accuracy is None
-    assert len(curve) == 40
-
-
 def test_the_accuracy_may_be_named():
     metrics = [
         "accuracy",
@@ -723,12 +716,6 @@ def test_a_progress_bar_of_keras_counts_the_updates(capsys):
 
     run(classifier(), verbose=0)
     assert capsys.readouterr().out == ""
-
-
-def test_the_sweep_is_chosen_where_none_is_given():
-    curve = range_test(classifier(keras.optimizers.SGD(0.1)), X, Y, verbose=0, stop=False)
-
-    assert (curve.lr[0], curve.lr[-1], len(curve)) == (1e-6, 10.0, 300)
 
 
 @pytest.mark.skipif(not ON_TORCH, reason="autograd is PyTorch's")
