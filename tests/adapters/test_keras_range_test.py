@@ -328,7 +328,7 @@ def test_on_several_devices_the_model_is_left_as_it_was():
         text=True,
         env=environment,
     )
-    assert ended.stdout == "reached\n", ended.stderr
+    assert (ended.returncode, ended.stdout) == (0, "reached\n"), ended.stderr
 
 
 @needs_several_optimizers
