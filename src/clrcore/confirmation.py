@@ -20,7 +20,7 @@ from .arguments import (
     refuse,
 )
 from .errors import NoBoundsError
-from .planning import KINDS, PEAKS, planned
+from .planning import PEAKS, SCHEDULES, planned
 from .policies import constant
 from .trials import Trial, TrialResult, last, mean, standard_error
 
@@ -119,7 +119,7 @@ class Confirmation:
         self._num_steps = default if num_steps is None else check_steps("num_steps", num_steps, 2)
         if self._total_steps is not None:
             self._num_steps = max(2, min(self._num_steps, self._total_steps))
-        self._kind = check_choice("kind", kind, ["constant", *KINDS])
+        self._kind = check_choice("kind", kind, ["constant", *SCHEDULES])
         self._policy(self._rate)  # refuses a schedule that does not fit into num_steps
         self._seeds = check_seeds("seeds", seeds) or [0]
         per_rate = self._num_steps * len(self._seeds)

@@ -25,7 +25,7 @@ PEAKS = {
     "cosine": 1.0,
     "wsd": 1.0,
 }
-KINDS = tuple(PEAKS)
+SCHEDULES = tuple(PEAKS)
 # Whole cycles of a training by default.
 CYCLES = 4
 # The base of cycles, as a fraction of their peak.
@@ -47,7 +47,7 @@ def planned(kind: str, max_lr: float, total_steps: int, **arguments: Any) -> Pol
         TypeError: For an argument of the wrong type, or that the kind does not have.
         ValueError: For an unknown kind, and values that are not allowed.
     """
-    function, names = _PLANS[check_choice("kind", kind, KINDS)]
+    function, names = _PLANS[check_choice("kind", kind, SCHEDULES)]
     for name, value in arguments.items():
         if name not in names:
             refuse(

@@ -58,8 +58,8 @@ class RangeTest:
         steps_per_epoch: Updates in an epoch, > 0, if known.
         held_out: Whether the recorded accuracy is of held-out data, measured after the update;
             None if unknown.
-        stop_diverged: Whether to end once the smoothed loss is above its start by more than it
-            had fallen. NaN and infinity end the test in any case.
+        stop_diverged: Whether to end once the loss has diverged (`stop` in the adapters). NaN and
+            infinity end the test in any case.
 
     Raises:
         TypeError: For an argument of the wrong type; the message names it.
@@ -459,8 +459,9 @@ class Divergence:
     """Decides from the losses so far whether the run has diverged.
 
     It has diverged if for three losses in a row both the loss and the smoothed loss exceed the
-    start by more than the fall so far, and by more than the noise and a tenth of the start. If the
-    loss starts at or below 0, the tenth does not count.
+    start by more than the fall so far plus a margin: six times the mean deviation from the
+    smoothed loss, or a tenth of the start, whichever is larger. If the loss starts at or below 0,
+    the tenth does not count.
     """
 
     SMOOTHING = 0.9

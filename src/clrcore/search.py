@@ -5,7 +5,7 @@ from __future__ import annotations
 from .arguments import check_choice, check_float, check_int, check_seeds, check_steps, refuse
 from .confirmation import FIRST_TRIALS, MOST_RATES, Confirmation, trial_steps
 from .errors import NoBoundsError
-from .planning import KINDS
+from .planning import SCHEDULES
 from .policies import exponential_sweep
 from .rangetest import DEFAULT_SWEEP, RangeTest
 
@@ -106,7 +106,7 @@ class BoundsSearch:
                 max_updates,
             )
         self._trial_updates = min(left, MOST_RATES * self._num_steps)
-        self._kind = check_choice("kind", kind, ["constant", *KINDS])
+        self._kind = check_choice("kind", kind, ["constant", *SCHEDULES])
         # Refuses wrong arguments now, not after the range test.
         self._confirmation = self._confirm(self._default_lr)
         self._suggested = False

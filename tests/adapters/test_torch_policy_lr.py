@@ -18,7 +18,7 @@ from torch.optim.lr_scheduler import (
 
 import clrcore
 from clr_adapters.torch import PolicyLR
-from clr_adapters.torch._values import STEPS_AT_ONCE
+from clr_adapters.torch._group_values import STEPS_AT_ONCE
 from strategies import policies
 from torch_optimizers import add_group, optimizer, rates, run
 

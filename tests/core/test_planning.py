@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import clrcore
-from clrcore.planning import KINDS, PEAKS
+from clrcore.planning import PEAKS, SCHEDULES
 
 BOUNDS = clrcore.Bounds(
     base_lr=0.001,
@@ -18,7 +18,7 @@ BOUNDS = clrcore.Bounds(
 CYCLIC = ("triangular", "triangular2", "warm_restarts")
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", SCHEDULES)
 @given(total_steps=st.integers(40, 3000))
 def test_the_peak_suits_the_kind_and_the_training_ends_low(kind, total_steps):
     policy = BOUNDS.policy(total_steps=total_steps, kind=kind)

@@ -19,7 +19,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader
 
 
-class Scheduler(LRScheduler):
+class BaseScheduler(LRScheduler):
     """A scheduler of PyTorch in public names: a subclass defines `advance` and `get_lr`."""
 
     def advance(self, epoch: int | None) -> None:

@@ -26,8 +26,8 @@ from clrcore.arguments import (
 )
 
 from . import _groups
-from ._private import Scheduler, call_after_load, watch_step
-from ._values import GroupValues, read_momentum, read_policy, spread
+from ._group_values import GroupValues, read_momentum, read_policy, spread
+from ._private import BaseScheduler, call_after_load, watch_step
 
 VERSION = 1
 
@@ -42,7 +42,7 @@ HINTS = {
 }
 
 
-class PolicyLR(Scheduler):
+class PolicyLR(BaseScheduler):
     """Sets the rates of an optimizer's parameter groups from a policy, update by update.
 
     Call `step()` after each update of the optimizer. Tensor rates and tensor betas are filled in

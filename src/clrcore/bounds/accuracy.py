@@ -11,7 +11,7 @@ from .calibration import fitted
 from .features import Features
 from .intervals import rate_interval, trainable_interval
 from .loss import QUARTER, TWICE, constant_rate, rate_reasons, top_rate
-from .refusals import diagnose, read
+from .refusals import diagnose, features_or_refuse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def accuracy_rule(curve: Curve) -> Answer:
 
     Raises NoBoundsError where the accuracy shows no rise.
     """
-    rise = read(curve, "accuracy")
+    rise = features_or_refuse(curve, "accuracy")
     fall, lr = _by_loss(curve)
     warnings = {**(diagnose(fall) if fall else {}), **diagnose(rise), **_ramp_warnings(curve)}
     top, reasons = max_rate(rise, fall)
@@ -81,7 +81,7 @@ def _by_loss(curve: Curve) -> tuple[Features | None, float]:
     if curve.loss is None:
         return None, 0.0
     try:
-        fall = read(curve, "loss")
+        fall = features_or_refuse(curve, "loss")
         return fall, constant_rate(fall)
     except NoBoundsError:
         return None, 0.0

@@ -13,7 +13,7 @@ from ..errors import NoBoundsError
 from .answer import Answer
 from .calibration import fitted
 from .intervals import rate_interval, trainable_interval
-from .refusals import advice_lower, diagnose, read
+from .refusals import advice_lower, diagnose, features_or_refuse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def loss_rule(curve: Curve) -> Answer:
 
     Raises NoBoundsError where the loss shows no fall.
     """
-    fall = read(curve, "loss")
+    fall = features_or_refuse(curve, "loss")
     lr = constant_rate(fall)
     top, warnings = top_rate(fall, lr), diagnose(fall)
     return Answer(

@@ -56,7 +56,7 @@ HALVED = np.arange(1, 9) / np.arange(2, 10)
 HALVED_NOISE = 0.15
 
 
-def read(curve: Curve, metric: str) -> Features:
+def features_or_refuse(curve: Curve, metric: str) -> Features:
     """The features of a metric of a curve that carries an answer.
 
     Raises NoBoundsError, with its kind, for all other curves.

@@ -151,7 +151,7 @@ class Bounds(Value):
             got = "neither" if step_size is None else "both"
             raise TypeError(f"policy() needs either step_size or total_steps, got {got}")
         if total_steps is not None:
-            kind = check_choice("kind", "one_cycle" if kind is None else kind, planning.KINDS)
+            kind = check_choice("kind", "one_cycle" if kind is None else kind, planning.SCHEDULES)
             peak = min(planning.PEAKS[kind] * self.lr, self.max_lr)
             return planning.planned(kind, peak, total_steps, **arguments)
         constructor = POLICIES[
