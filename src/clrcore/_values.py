@@ -1,4 +1,4 @@
-"""Immutable values: equality, hash, repr and pickling from the slots a class declares.
+"""Immutable values: equality, hash and pickling from the slots a class declares.
 
 For classes whose constructor does more than to check and store its arguments; elsewhere frozen
 dataclasses serve.
@@ -40,10 +40,6 @@ class Value:
 
     def __hash__(self) -> int:
         return hash((type(self), self._key()))
-
-    def __repr__(self) -> str:
-        fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__slots__)
-        return f"{type(self).__name__}({fields})"
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__slots__}

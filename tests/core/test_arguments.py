@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import clrcore
-from clrcore.arguments import hint_at
+from clrcore.arguments import check_seeds, hint_at
 
 NAN, INF = math.nan, math.inf
 
@@ -318,3 +318,19 @@ def test_foreign_names_are_refused_with_what_to_do():
     with pytest.raises(TypeError, match="make has no argument 'step_size_up'; call it") as caught:
         make(step_size_up=4)
     assert (caught.value.argument, caught.value.got) == ("step_size_up", 4)
+
+
+class Endless:
+    def __repr__(self):
+        raise RecursionError
+
+
+def test_refusals_show_values_that_cannot_be_shown():
+    with pytest.raises(TypeError, match=r"base_lr must be .* <.*Endless object"):
+        clrcore.triangular(Endless(), 1.0, 5)
+
+
+def test_seeds_may_be_an_array_of_no_dimension_that_is_an_integer():
+    assert check_seeds("seeds", np.array(2)) == [0, 1]
+    with pytest.raises(TypeError, match="seeds must be a number of seeds"):
+        check_seeds("seeds", np.array(1.5))

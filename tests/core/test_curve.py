@@ -608,3 +608,11 @@ def test_rates_and_losses_on_different_lines_of_a_step_are_joined():
     assert curve.updates.tolist() == [10, 20]
     with pytest.raises(TableError, match="no step has a rate"):
         read("step,lr,loss\n0,0.1,\n1,,2.0\n")
+
+
+def test_curves_and_bounds_are_immutable():
+    curve = Curve([0.1, 0.2], loss=[1.0, 2.0])
+    with pytest.raises(AttributeError, match="cannot set 'loss'"):
+        curve.loss = None
+    with pytest.raises(AttributeError, match="cannot delete 'loss'"):
+        del curve.loss
