@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import clrcore
+from clrcore.search import trial_steps
 
 FOLDER = Path(__file__).parent / "data" / "long"
 SHORT, LONG = 200, 2000
@@ -163,7 +164,7 @@ def confirmed(results: Results, suggested: Any, steps: int | None, seed: int) ->
     """The confirmed bounds or the refusal, and the updates of the trials."""
     refused = isinstance(suggested, clrcore.NoBoundsError)
     start = DEFAULT_RATES[results.optimizer] if refused else suggested
-    check = clrcore.Confirmation(start, total_steps=steps)
+    check = clrcore.Confirmation(start, trial_steps(steps), total_steps=steps, max_updates=1200)
     for trial in check:
         losses = results.trial(trial.lr, trial.total_steps, seed)
         trial.next_rates(len(losses))

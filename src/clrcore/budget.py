@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from .arguments import LARGEST_COUNT, check_float, check_steps, refuse
+from .hints import hinting
 
 
 class Budget(NamedTuple):
@@ -23,6 +24,7 @@ class Budget(NamedTuple):
     reason: str
 
 
+@hinting
 def whole_cycles(
     *, total_steps: int | None = None, step_size: int | None = None, cycles: int | None = None
 ) -> Budget:

@@ -17,9 +17,10 @@ from .arguments import (
     check_steps,
     check_version,
     float_from_number,
+    hint_at,
     refuse,
 )
-from .errors import NoBoundsError
+from .errors import ArgumentValueError, NoBoundsError
 from .planning import PEAKS, SCHEDULES, planned
 from .policies import constant
 from .trials import Trial, TrialResult, last, mean, standard_error
@@ -27,7 +28,7 @@ from .trials import Trial, TrialResult, last, mean, standard_error
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any, Self
+    from typing import Any, ClassVar, Self
 
     from .bounds import Bounds, BoundsWarning
     from .policy import Policy
@@ -38,9 +39,8 @@ STEP = math.sqrt(10.0)
 # Trials around the suggestion, by their distance in steps, in the order they are run.
 FIRST_TRIALS = (0, -1, 1, -2)
 LEAST_RATES, MOST_RATES = 3, 6
-# Updates of a trial. For long trainings fewer and longer trials answer better.
-TRIAL_STEPS, LONG_TRIAL_STEPS = 200, 300
-LONG_TRAINING = 1000
+# Updates of a trial.
+TRIAL_STEPS = 200
 # A rate ties with the best within this fraction of the best trial's fall. Carrying to the planned
 # length is cautious enough; a wider tie would be cautious twice.
 TIE = 0.005
@@ -55,6 +55,9 @@ UNKNOWN_LENGTH = 2.0
 TRAINS = 0.5
 # The mean loss of this first fraction of the slowest trial is the loss at the start.
 FIRST = 0.025
+# The kinds of losses that show whether a rate trains, in this order, with the fewest of them in a
+# trial: fewer held-out losses do not show their noise.
+FEWEST = {"losses": 1, "held_out_losses": 8}
 # A fall counts from so many standard errors of its mean on.
 SURE = 4.0
 # The band around the tied rates that the best constant rate is expected in, in steps.
@@ -73,8 +76,7 @@ class Confirmation:
 
     Args:
         bounds_or_rate: The suggestion: `Bounds`, or a constant rate > 0.
-        num_steps: Updates of each trial, an integer >= 2, never more than total_steps; by default
-            200, and 300 where total_steps is 1000 or more.
+        num_steps: Updates of each trial, an integer >= 2, never more than total_steps.
         total_steps: Updates of the planned training, if known. Longer trainings want lower
             rates, so the answer is carried to this length.
         kind: "constant", or the schedule of the planned training, compressed into num_steps
@@ -82,8 +84,8 @@ class Confirmation:
         seeds: None for seed 0; a number n for the seeds 0..n-1; or the seeds. With several,
             each rate is tried with each seed, and the mean decides.
         max_updates: The most updates that all trials may make, at least those of three trials
-            with each seed; by default six trials of num_steps, and 1200 updates where num_steps
-            is left out, with each seed. There are never more than six rates.
+            with each seed; by default six trials with each seed. There are never more than six
+            rates.
 
     Raises:
         TypeError: For an argument of the wrong type; the message names it.
@@ -103,10 +105,24 @@ class Confirmation:
         True
     """
 
+    # Advice for arguments that users bring from elsewhere.
+    HINTS: ClassVar[dict[str, str]] = {
+        **dict.fromkeys(
+            ("start_lr", "end_lr", "min_lr", "max_lr"),
+            "trials are around a suggestion: pass it first, as Bounds or as a rate",
+        ),
+        **dict.fromkeys(("num_iter", "num_training"), "num_steps is the updates of each trial"),
+        **dict.fromkeys(
+            ("epochs", "num_epochs"),
+            "pass total_steps, the updates of the planned training: epochs * steps_per_epoch",
+        ),
+    }
+
+    @hint_at(**HINTS)
     def __init__(
         self,
         bounds_or_rate: Bounds | float,
-        num_steps: int | None = None,
+        num_steps: int = TRIAL_STEPS,
         *,
         total_steps: int | None = None,
         kind: str = "constant",
@@ -115,20 +131,23 @@ class Confirmation:
     ) -> None:
         self._suggested, self._rate = _suggestion(bounds_or_rate)
         self._total_steps = None if total_steps is None else check_steps("total_steps", total_steps)
-        default = trial_steps(self._total_steps)
-        self._num_steps = default if num_steps is None else check_steps("num_steps", num_steps, 2)
+        self._num_steps = check_steps("num_steps", num_steps, 2)
         if self._total_steps is not None:
             self._num_steps = max(2, min(self._num_steps, self._total_steps))
         self._kind = check_choice("kind", kind, ["constant", *SCHEDULES])
-        self._policy(self._rate)  # refuses a schedule that does not fit into num_steps
+        try:
+            self._policy(1.0)  # refuses a schedule that does not fit into num_steps
+        except ArgumentValueError as error:
+            whole = num_steps == self._num_steps
+            short = ("num_steps", num_steps) if whole else ("total_steps", total_steps)
+            refuse(ValueError, short[0], error.allowed, short[1])
         self._seeds = check_seeds("seeds", seeds) or [0]
         per_rate = self._num_steps * len(self._seeds)
         if max_updates is None:
-            each = MOST_RATES * (TRIAL_STEPS if num_steps is None else self._num_steps)
-            max_updates = each * len(self._seeds)
+            max_updates = MOST_RATES * per_rate
         most = check_int("max_updates", max_updates, LEAST_RATES * per_rate) // per_rate
         self._most_rates = min(most, MOST_RATES)
-        self._results: list[TrialResult] = []
+        self._earlier: list[TrialResult] = []
         self._trial: Trial | None = None
 
     @property
@@ -151,9 +170,16 @@ class Confirmation:
         """The results of the trials that are over, in the order they were run."""
         return tuple(self._results)
 
+    @property
+    def _results(self) -> list[TrialResult]:
+        """The results of the trials that are over; a trial that is not over stays as it is."""
+        if self._trial is None or self._trial.reason is None:
+            return self._earlier
+        return [*self._earlier, self._trial.result]
+
     def __iter__(self) -> Self:
-        """Go on with the first trial that is not over."""
-        self._collect()
+        """Go on with the first trial that is not over; it starts again."""
+        self._earlier, self._trial = self._results, None
         return self
 
     def __next__(self) -> Trial:
@@ -162,24 +188,18 @@ class Confirmation:
         Raises:
             RuntimeError: If the last trial is not over.
         """
-        if self._trial is not None and self._trial.reason is None and self._trial.step_count:
+        if self._trial is not None and self._trial.reason is None:
             raise RuntimeError(
                 f"the trial at lr={self._trial.lr:.3g} is not over: it recorded "
                 f"{self._trial.step_count} of {self._trial.total_steps} updates; iterate over it "
                 "to its end, or call its end_early()"
             )
-        self._collect()
+        self._earlier, self._trial = self._results, None
         following = self._next()
         if following is None:
             raise StopIteration
         self._trial = Trial(*following, self._policy(following[0]), self._num_steps)
         return self._trial
-
-    def _collect(self) -> None:
-        """Take the result of a trial that is over; forget a trial that is not."""
-        if self._trial is not None and self._trial.reason is not None:
-            self._results.append(self._trial.result)
-        self._trial = None
 
     def _policy(self, lr: float) -> Policy:
         if self._kind == "constant":
@@ -202,7 +222,7 @@ class Confirmation:
         if rate >= self._most_rates:
             return None
         losses = dict(zip(distances, self._losses(), strict=True))
-        beyond = extension(losses, self._start())
+        beyond = extension(losses, self._start(self._shown() or "losses"))
         return None if beyond is None else (self._lr(beyond), self._seeds[0])
 
     def _distances(self) -> list[int]:
@@ -218,15 +238,22 @@ class Confirmation:
             for i in range(0, len(self._results) - many + 1, many)
         ]
 
-    def _start(self) -> float:
-        """The training loss before any trial had moved."""
-        return mean(self._first(self._slowest()))
+    def _start(self, kind: str) -> float:
+        """The loss before any trial had moved: of the first few, unless all ends are higher."""
+        few, fifth = map(mean, self._early(kind))
+        lowest = min(self._end(k, kind) for k in self._distances())
+        return few if few > lowest else max(few, fifth)
 
-    def _slowest(self) -> TrialResult:
-        return min(self._results, key=lambda result: result.lr)
+    def _early(self, kind: str) -> list[Sequence[float]]:
+        """The slowest trial's first few losses, and its first fifth.
 
-    def _first(self, result: TrialResult) -> Sequence[float]:
-        return result.losses[: max(1, round(FIRST * self._num_steps))]
+        The first few count where a loss falls steeply; the first fifth, which are more losses,
+        where batches differ much. A trial that broke down serves only where all did.
+        """
+        enough = [r for r in self._results if len(getattr(r, kind)) >= FEWEST[kind]]
+        slowest = min(enough, key=lambda result: (math.isinf(result.loss), result.lr))
+        values = getattr(slowest, kind)
+        return [values[: max(1, round(FIRST * len(values)))], values[: len(last(values))]]
 
     @property
     def bounds(self) -> Bounds:
@@ -236,55 +263,81 @@ class Confirmation:
             RuntimeError: Before the last trial.
             NoBoundsError: Where no trial trains; its kind is "none_trains".
         """
-        self._collect()
         if self._next() is not None:
             raise RuntimeError(
                 f"the confirmation is not over: {len(self._results)} trials were run; iterate "
                 "over it to its end"
             )
         losses = dict(sorted(zip(self._distances(), self._losses(), strict=True)))
-        start = self._start()
-        best = min(losses, key=losses.__getitem__)
-        if not self._trained(best):
+        shown = self._shown()
+        if shown is None:
             raise NoBoundsError(
                 f"none of {len(losses)} rates from {self._lr(min(losses)):.3g} to "
-                f"{self._lr(max(losses)):.3g} trains within {self._num_steps} updates: the loss "
-                f"starts at {start:.4g} and ends at {self._training_loss(best):.4g} at best; use "
-                "longer trials (num_steps), another suggestion, or check that the model learns",
+                f"{self._lr(max(losses)):.3g} trains within {self._num_steps} updates: "
+                + self._failure(losses),
                 "none_trains",
             )
-        return self._answer(losses, start)
+        return self._answer(losses, shown)
+
+    def _failure(self, losses: dict[int, float]) -> str:
+        """Why no rate trains, and what to do."""
+        broken = sum(math.isinf(result.loss) for result in self._results)
+        if broken == len(self._results):
+            return "at every rate the loss was not finite; start lower, or check loss and data"
+        if all(map(math.isinf, losses.values())):
+            return (
+                f"{broken} of {len(self._results)} runs diverged, at every rate that of at least "
+                "one seed; start lower, or try fewer seeds"
+            )
+        lowest = min(self._end(k, "losses") for k in losses)
+        decides = self._decides()
+        held_out = (
+            "" if decides == "loss" else f"the lowest {decides} is {min(losses.values()):.4g}; "
+        )
+        return (
+            f"the training loss starts at {self._start('losses'):.4g} and ends at "
+            f"{lowest:.4g} at best; {held_out}"
+            "use longer trials (num_steps), another suggestion, or check that the model learns"
+        )
+
+    def _decides(self) -> str:
+        """The loss that decides, in words."""
+        return "held-out loss" if any(r.held_out_losses for r in self._results) else "loss"
 
     def _runs(self, distance: int) -> list[TrialResult]:
         """The trials at a rate."""
         return [r for r in self._results if math.isclose(r.lr, self._lr(distance))]
 
-    def _training_loss(self, distance: int) -> float:
-        """The training loss at the end of the trials at a rate."""
-        return mean([mean(last(result.losses)) for result in self._runs(distance)])
+    def _end(self, distance: int, kind: str) -> float:
+        """The mean loss at the end of the trials at a rate; infinite where it is not known."""
+        series = [getattr(run, kind) for run in self._runs(distance)]
+        known = min(map(len, series)) >= FEWEST[kind]
+        if not known or any(math.isinf(run.loss) for run in self._runs(distance)):
+            return math.inf
+        return mean([mean(last(values)) for values in series])
 
-    def _trained(self, best: int) -> bool:
-        """Whether the best trial's training loss fell by more than its noise.
-
-        It is compared with the slowest trial's losses, as the best trial's may fall steeply from
-        the first update on: with its first few, and with its first fifth, which are more losses
-        where batches differ much.
-        """
-        slowest = self._slowest()
-        end = self._training_loss(best)
-        noise = [standard_error(self._last(run)) for run in self._runs(best)]
-        return any(
-            math.isfinite(end)
-            and mean(early) - end > SURE * math.hypot(standard_error(early), *noise)
-            for early in (self._first(slowest), slowest.losses[: len(last(slowest.losses))])
+    def _shown(self) -> str | None:
+        """The kind of losses that show that a rate trains; None where no rate does."""
+        return next(
+            (kind for kind in FEWEST if any(self._fell(k, kind) for k in self._distances())), None
         )
 
-    def _last(self, result: TrialResult) -> Sequence[float]:
-        return last(result.losses)
+    def _fell(self, distance: int, kind: str) -> bool:
+        """Whether the losses of a rate fell by more than their noise."""
+        end = self._end(distance, kind)
+        if not math.isfinite(end):
+            return False
+        noise = [standard_error(last(getattr(run, kind))) for run in self._runs(distance)]
+        return any(
+            mean(early) - end > SURE * math.hypot(standard_error(early), *noise)
+            for early in self._early(kind)
+        )
 
-    def _answer(self, losses: dict[int, float], start: float) -> Bounds:
+    def _answer(self, losses: dict[int, float], shown: str) -> Bounds:
         from .bounds import Bounds
 
+        start = self._start(shown)
+        of = " in training" if shown == "losses" and self._decides() != "loss" else ""
         tied, near = ties(losses, start), ties(losses, start, NEAR)
         middle = self._lr(vertex(losses, tied[0]))
         carried = self._carried()
@@ -294,7 +347,7 @@ class Confirmation:
             if self._suggested is None
             else (self._suggested.base_lr, self._suggested.max_lr)
         )
-        ends = {k: self._training_loss(k) for k in losses}
+        ends = {k: self._end(k, shown) for k in losses}
         enough = start - TRAINS * (start - min(ends.values()))
         top = max(k for k, end in ends.items() if end <= enough)
         highest = self._lr(top)
@@ -309,8 +362,8 @@ class Confirmation:
             ),
             max_lr_interval=(highest, min(failing, default=highest * STEP)),
             rule="confirmation",
-            reasons=self._reasons(losses, start, near, tied[0], middle),
-            warnings=self._warnings(losses),
+            reasons=self._reasons(losses, f"{start:.4g}{of}", near, tied[0], middle),
+            warnings=self._warnings(losses, near, tied[0]),
             trials=self._results,
         )
 
@@ -321,12 +374,13 @@ class Confirmation:
         return float((self._total_steps / self._num_steps) ** -CARRY)
 
     def _reasons(
-        self, losses: dict[int, float], start: float, near: list[int], chosen: int, middle: float
+        self, losses: dict[int, float], start: str, near: list[int], chosen: int, middle: float
     ) -> list[str]:
         ended = ", ".join(f"{loss:.4g} at lr={self._lr(k):.3g}" for k, loss in losses.items())
         low, high = self._lr(near[0]), self._lr(near[-1])
         reasons = [
-            f"trials of {self._num_steps} updates ended at a loss of {ended}, from {start:.4g}",
+            f"trials of {self._num_steps} updates ended at a {self._decides()} of {ended}, "
+            f"from {start}",
             f"trials tie: any rate from lr={low:.3g} to {high:.3g} ends within "
             f"{100 * NEAR:.0f} % of the best fall"
             if len(near) > 1
@@ -344,16 +398,26 @@ class Confirmation:
             reasons += [f"before the trials: {sentence}" for sentence in earlier]
         return reasons
 
-    def _warnings(self, losses: dict[int, float]) -> list[BoundsWarning]:
+    def _warnings(
+        self, losses: dict[int, float], near: list[int], chosen: int
+    ) -> list[BoundsWarning]:
         from .bounds import BoundsWarning
 
-        best = min(losses, key=losses.__getitem__)
-        if min(losses) < best < max(losses):
+        if len(near) == len(losses):
+            return [
+                BoundsWarning(
+                    f"all trials tie: any rate from {self._lr(near[0]):.3g} to "
+                    f"{self._lr(near[-1]):.3g} may be taken; longer trials (num_steps) may tell "
+                    "them apart",
+                    "trials_tie",
+                )
+            ]
+        if min(losses) < chosen < max(losses):
             return []
-        side = "largest" if best == max(losses) else "smallest"
+        side = "largest" if chosen == max(losses) else "smallest"
         return [
             BoundsWarning(
-                f"the best trial has the {side} rate tried, lr={self._lr(best):.3g}; confirm again "
+                f"the answer is at the {side} rate tried, lr={self._lr(chosen):.3g}; confirm again "
                 "from there",
                 "trials_at_edge",
             )
@@ -365,11 +429,11 @@ class Confirmation:
         Raises:
             RuntimeError: In the middle of a trial.
         """
-        if self._trial is not None and self._trial.reason is None and self._trial.step_count:
+        trial = self._trial
+        if trial is not None and trial.reason is None and trial.step_count:
             raise RuntimeError(
-                f"a state is of whole trials, and the trial at lr={self._trial.lr:.3g} is not over"
+                f"a state is of whole trials, and the trial at lr={trial.lr:.3g} is not over"
             )
-        self._collect()
         return {
             "version": VERSION,
             **self._identity(),
@@ -409,7 +473,7 @@ class Confirmation:
             refuse(TypeError, "state['trials']", "a list", state["trials"])
         results = [TrialResult.from_dict(trial) for trial in state["trials"]]
         twin = object.__new__(type(self))
-        twin.__dict__.update(self.__dict__, _results=[], _trial=None)
+        twin.__dict__.update(self.__dict__, _earlier=[], _trial=None)
         for i, result in enumerate(results):
             expected = twin._next()
             if (
@@ -427,19 +491,14 @@ class Confirmation:
                     f"{self._num_steps} losses",
                     state["trials"][i],
                 )
-            twin._results.append(result)
-        self._results, self._trial = results, None
+            twin._earlier.append(result)
+        self._earlier, self._trial = results, None
 
     def __repr__(self) -> str:
         return (
             f"Confirmation(lr={self._rate:.3g}, num_steps={self._num_steps}, kind={self._kind!r}) "
             f"after {len(self._results)} trials"
         )
-
-
-def trial_steps(total_steps: int | None) -> int:
-    """The usual length of a trial for a training of this length."""
-    return TRIAL_STEPS if total_steps is None or total_steps < LONG_TRAINING else LONG_TRIAL_STEPS
 
 
 def ties(losses: dict[int, float], start: float, share: float = TIE) -> list[int]:
@@ -484,6 +543,7 @@ def extension(losses: dict[int, float], start: float) -> int | None:
 def _suggestion(given: object) -> tuple[Bounds | None, float]:
     """The bounds, if bounds were given, and the rate to start from."""
     if hasattr(given, "max_lr_interval"):
-        return given, given.lr  # type: ignore[return-value, attr-defined]
+        lr = given.lr  # type: ignore[attr-defined]
+        return given, check_float("bounds_or_rate", lr, 0.0, above=True)  # type: ignore[return-value]
     float_from_number("bounds_or_rate", given, "Bounds, or a rate > 0")
     return None, check_float("bounds_or_rate", given, 0.0, above=True)

@@ -18,6 +18,7 @@ from .arguments import (
     check_keys,
     check_version,
     float_from_scalar,
+    hint_at,
     refuse,
     shown,
 )
@@ -85,10 +86,12 @@ class RangeTest:
         **dict.fromkeys(("num_iter", "num_training", "num_steps"), SWEEP_HINT),
         "epochs": "a sweep counts updates, not epochs: " + SWEEP_HINT,
         "step_mode": "pass sweep=clrcore.linear_sweep(...) or clrcore.exponential_sweep(...)",
-        "diverge_th": "a divergence is found without a threshold; stop=False continues after it",
+        "diverge_th": "a divergence is found without a threshold; stop=False continues after it "
+        "(stop_diverged=False in clrcore.RangeTest)",
         "smooth_f": "the curve holds raw losses; suggest_bounds smooths them",
     }
 
+    @hint_at(**HINTS)
     def __init__(
         self,
         sweep: Policy | None = None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .arguments import check_choice, check_float, check_int, check_seeds, check_steps, refuse
-from .confirmation import FIRST_TRIALS, MOST_RATES, Confirmation, trial_steps
+from .confirmation import FIRST_TRIALS, MOST_RATES, TRIAL_STEPS, Confirmation
 from .errors import NoBoundsError
 from .planning import SCHEDULES
 from .policies import exponential_sweep
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from .policy import Policy
     from .trials import Trial
 
+# Fewer and longer trials answer better for trainings of so many updates or more.
+LONG_TRAINING, LONG_TRIAL_STEPS = 1000, 300
 # Fewer updates do not show whether a rate trains.
 LEAST_STEPS = 10
 # The most of the budget that range tests with the default sweep take.
@@ -130,7 +132,7 @@ class BoundsSearch:
 
     @property
     def updates(self) -> int:
-        """Updates recorded so far."""
+        """Updates recorded so far, without those of a trial that is not over."""
         return sum(test.step_count for test in self._tests) + self._confirmation.updates
 
     @property
@@ -212,3 +214,8 @@ class BoundsSearch:
         fields = {name: getattr(bounds, name) for name in bounds.__slots__}
         fields["reasons"] = [*bounds.reasons, refused]
         return type(bounds)(**fields)
+
+
+def trial_steps(total_steps: int | None) -> int:
+    """The length of a trial for a training of this length."""
+    return TRIAL_STEPS if total_steps is None or total_steps < LONG_TRAINING else LONG_TRIAL_STEPS

@@ -73,7 +73,12 @@ class TrialResult(NamedTuple):
             values = [from_plain(f"{name}[{i}]", x) for i, x in enumerate(data[name])]
             if None in values:
                 refuse(TypeError, name, "a list of numbers", data[name])
+            if not all(x is not None and math.isfinite(x) for x in values[:-1]):
+                refuse(ValueError, name, "finite up to the last, which ends a trial", data[name])
             columns.append(tuple(values))
+        if len(columns[1]) > len(columns[0]):
+            allowed = f"at most {len(columns[0])} values, the number of losses"
+            refuse(ValueError, "held_out_losses", allowed, data["held_out_losses"])
         return cls(
             check_float("lr", data["lr"], 0.0, above=True),
             check_int("seed", data["seed"], 0),

@@ -1,5 +1,6 @@
 """Trials around a suggestion: which are run, what they decide, what is refused."""
 
+import inspect
 import json
 import math
 
@@ -73,16 +74,17 @@ def test_no_trial_is_longer_than_the_training():
     [
         ({}, 200, 1200),
         ({"total_steps": 200}, 200, 1200),
-        ({"total_steps": 2000}, 300, 1200),
+        ({"total_steps": 2000}, 200, 1200),
         ({"total_steps": 60}, 60, 360),
         ({"num_steps": 200, "total_steps": 2000}, 200, 1200),
         ({"num_steps": 50, "seeds": 2}, 50, 600),
         ({"max_updates": 700}, 200, 600),
     ],
 )
-def test_the_length_of_a_trial_follows_from_that_of_the_training(arguments, steps, most):
+def test_the_length_of_a_trial_is_at_most_that_of_the_training(arguments, steps, most):
     check = clrcore.Confirmation(0.01, **arguments)
 
+    assert inspect.signature(clrcore.Confirmation).parameters["num_steps"].default == 200
     assert next(iter(check)).total_steps == steps
     assert check.most_updates == most
 
@@ -149,6 +151,7 @@ def test_held_out_losses_decide_where_given():
             trial.record(loss=quadratic(lr, step), held_out_loss=held_out)
 
     assert check.bounds.lr == pytest.approx(0.01)
+    assert check.bounds.reasons[0].endswith("in training")
 
 
 def test_no_answer_before_the_last_trial():
@@ -248,15 +251,18 @@ def test_a_schedule_is_rehearsed_compressed(kind):
 
 
 def check_plan(kind):
-    bounds = clrcore.Bounds(
-        base_lr=0.001,
-        max_lr=0.02,
-        lr=0.01,
-        lr_interval=(0.005, 0.02),
-        max_lr_interval=(0.01, 0.1),
+    return bounds_at(0.01).policy(total_steps=40, kind=kind)
+
+
+def bounds_at(lr):
+    return clrcore.Bounds(
+        base_lr=lr / 10,
+        max_lr=2 * lr,
+        lr=lr,
+        lr_interval=(lr / 2, 2 * lr),
+        max_lr_interval=(lr, 10 * lr),
         rule="loss",
     )
-    return bounds.policy(total_steps=40, kind=kind)
 
 
 @given(
@@ -292,6 +298,7 @@ def test_a_single_valley_is_found_wherever_the_suggestion_is(centre, best, scale
         ({"total_steps": 7, "kind": "triangular"}, ValueError),
         ({"max_updates": 59, "num_steps": 20}, ValueError),
         ({"bounds_or_rate": 0.0}, ValueError),
+        ({"bounds_or_rate": bounds_at(0.0)}, ValueError),
         ({"bounds_or_rate": math.nan}, ValueError),
         ({"bounds_or_rate": "0.1"}, TypeError),
         ({"bounds_or_rate": True}, TypeError),
@@ -362,7 +369,7 @@ def test_data_that_end_early_end_the_trial():
 
 def test_an_answer_at_the_edge_is_warned_about():
     check = clrcore.Confirmation(1e-9, STEPS)
-    run(check, lambda lr, step: 1.0 if step == 0 else 0.9 - lr)
+    run(check, lambda lr, step: 1.0 if step == 0 else 0.9 - 1e7 * lr)
 
     assert [warning.kind for warning in check.bounds.warnings] == ["trials_at_edge"]
 
@@ -378,11 +385,105 @@ def test_a_state_is_of_whole_trials():
     check = clrcore.Confirmation(0.01, STEPS)
     trial = next(iter(check))
     assert check.state_dict()["trials"] == []
-    trial = next(check)
+    assert check.current is trial
     next(trial)
     trial.record(loss=1.0)
     with pytest.raises(RuntimeError, match="whole trials"):
         check.state_dict()
+
+
+def test_nothing_that_is_read_within_a_trial_changes_it():
+    plain, read = (clrcore.Confirmation(0.01, STEPS, total_steps=STEPS) for _ in range(2))
+    run(plain)
+    for trial in read:
+        read.state_dict()
+        for step, lr in enumerate(trial):
+            trial.record(loss=quadratic(lr, step))
+            if trial.reason is None:
+                with pytest.raises(RuntimeError, match="not over"):
+                    read.bounds  # noqa: B018
+        assert read.trials[-1] == trial.result
+        assert read.updates == STEPS * len(read.trials) <= read.most_updates
+
+    assert (read.trials, read.bounds) == (plain.trials, plain.bounds)
+
+
+def test_a_trial_that_nothing_is_recorded_for_is_not_left_out():
+    check = clrcore.Confirmation(0.01, STEPS)
+    with pytest.raises(RuntimeError, match="0 of 20 updates"):
+        for _ in check:
+            pass
+    assert next(iter(check)).lr == 0.01  # a new loop starts it again
+
+
+def test_a_slowest_trial_that_breaks_down_at_once_does_not_hide_the_start():
+    check = clrcore.Confirmation(0.01, 200)
+    run(check, lambda lr, step: math.nan if lr < 2e-3 and step == 2 else quadratic(lr, step))
+
+    assert check.bounds.lr > 0.002
+    assert any(
+        ", from " in reason and "inf," not in reason[-20:] for reason in check.bounds.reasons
+    )
+
+
+def test_first_losses_that_are_low_by_chance_are_not_the_start():
+    check = clrcore.Confirmation(0.01, 200)
+    run(check, lambda lr, step: 1.0 if step < 5 else 3 - 1.5 * step / 200)
+
+    assert [warning.kind for warning in check.bounds.warnings] == ["trials_tie"]
+    assert any("any rate from" in warning for warning in check.bounds.warnings)
+
+
+def test_a_fall_of_the_held_out_loss_is_enough():
+    check = clrcore.Confirmation(0.01, 200, total_steps=200)
+    for trial in check:
+        for step, _ in enumerate(trial):
+            done = step / 200
+            held_out = 2 - done + abs(math.log10(trial.lr) + 2) * done
+            trial.record(loss=1.0, held_out_loss=held_out)
+
+    assert check.bounds.lr == pytest.approx(0.01)
+    assert any(
+        "held-out loss of" in reason and reason.endswith("from 2")
+        for reason in check.bounds.reasons
+    )
+
+
+def fail(loss, held_out=None, **options):
+    """Run all trials; why there is no answer."""
+    check = clrcore.Confirmation(0.01, STEPS, **options)
+    for trial in check:
+        for step, lr in enumerate(trial):
+            trial.record(loss=loss(trial, lr, step), held_out_loss=held_out)
+    with pytest.raises(clrcore.NoBoundsError) as caught:
+        check.bounds  # noqa: B018
+    return str(caught.value)
+
+
+def test_why_no_rate_trains_is_true():
+    broken = fail(lambda trial, lr, step: math.nan)
+    assert "at every rate the loss was not finite" in broken
+    assert "inf" not in broken
+    seeds = fail(lambda trial, lr, step: math.nan if trial.seed else quadratic(lr, step), seeds=2)
+    assert "6 of 12 runs diverged" in seeds
+    flat = fail(lambda trial, lr, step: 2.0 + (lr > 0.02), 1.25)
+    assert "starts at 2 and ends at 2 at best; the lowest held-out loss is 1.25" in flat
+
+
+def test_a_schedule_that_does_not_fit_into_a_trial_names_the_trial():
+    with pytest.raises(ValueError, match="num_steps must be >= 8"):
+        clrcore.Confirmation(0.01, num_steps=5, kind="triangular")
+
+
+def test_arguments_of_other_finders_are_answered():
+    for function, name, advice in (
+        (clrcore.RangeTest, "start_lr", "exponential_sweep"),
+        (clrcore.Confirmation, "epochs", "total_steps"),
+        (clrcore.Confirmation, "start_lr", "around a suggestion"),
+        (clrcore.whole_cycles, "epochs", "steps_per_epoch"),
+    ):
+        with pytest.raises(TypeError, match=advice):
+            function(**{name: 3})
 
 
 @pytest.mark.parametrize(
@@ -390,6 +491,9 @@ def test_a_state_is_of_whole_trials():
     [
         ({"losses": 3}, TypeError),
         ({"losses": [None]}, TypeError),
+        ({"losses": ["nan", 1.0]}, ValueError),
+        ({"held_out_losses": ["inf", 1.0]}, ValueError),
+        ({"held_out_losses": [1.0] * 3}, ValueError),
         ({"seed": -1}, ValueError),
         ({"lr": -0.1}, ValueError),
         ({"more": 1}, ValueError),

@@ -105,3 +105,22 @@ def test_runs_are_handed_out_one_after_the_other():
             next(search)
     with pytest.raises(RuntimeError, match="not over"):
         search.bounds  # noqa: B018
+
+
+def test_an_answer_asked_for_within_a_trial_changes_nothing():
+    search = clrcore.BoundsSearch(default_lr=1e-3, max_updates=400)
+    for each in search:
+        while rates := each.next_rates(16):
+            each.record_block([trained(lr, 0) for lr in rates])
+            if each.reason is None:
+                with pytest.raises(RuntimeError, match="not over"):
+                    search.bounds  # noqa: B018
+
+    assert search.bounds.rule == "confirmation"
+
+
+@pytest.mark.parametrize(("total_steps", "length"), [(None, 200), (200, 200), (2000, 300)])
+def test_trials_are_longer_for_long_trainings(total_steps, length):
+    search = clrcore.BoundsSearch(default_lr=1e-3, total_steps=total_steps)
+
+    assert next(search.confirmation).total_steps == length

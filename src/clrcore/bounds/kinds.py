@@ -28,7 +28,8 @@ KINDS = {
     "seeds_disagree": "the curves of several seeds differ by more than a factor of 3",
     "curves_left_out": "some curves carry no answer",
     "none_trains": "no trial run of a confirmation trained",
-    "trials_at_edge": "the best trial run has the smallest or the largest rate tried",
+    "trials_at_edge": "the answer of the trial runs is at the smallest or the largest rate tried",
+    "trials_tie": "all trial runs end alike, so that any of their rates may be taken",
     "unknown": "a warning of another program",
 }
 
