@@ -71,8 +71,8 @@ class Confirmation:
     same start, and seed with `trial.seed` where you can. The first trials are at the suggested
     rate, at half a decade below and above it, and at a decade below. While the best trial is at
     an edge, a further trial follows beyond it. The answer comes from the smallest rate that ties
-    with the best: refined by a parabola through its neighbours, and carried to the length of the
-    planned training.
+    with the best, or from the suggestion where all trials tie: refined by a parabola through its
+    neighbours, and carried to the length of the planned training.
 
     Args:
         bounds_or_rate: The suggestion: `Bounds`, or a constant rate > 0.
@@ -339,7 +339,9 @@ class Confirmation:
         start = self._start(shown)
         of = " in training" if shown == "losses" and self._decides() != "loss" else ""
         tied, near = ties(losses, start), ties(losses, start, NEAR)
-        middle = self._lr(vertex(losses, tied[0]))
+        # Where all trials tie, the smallest rate tried is no better than the suggestion.
+        chosen = 0 if len(near) == len(losses) else tied[0]
+        middle = self._lr(vertex(losses, chosen))
         carried = self._carried()
         lr = middle * carried
         base, most = (
@@ -362,8 +364,8 @@ class Confirmation:
             ),
             max_lr_interval=(highest, min(failing, default=highest * STEP)),
             rule="confirmation",
-            reasons=self._reasons(losses, f"{start:.4g}{of}", near, tied[0], middle),
-            warnings=self._warnings(losses, near, tied[0]),
+            reasons=self._reasons(losses, f"{start:.4g}{of}", near, chosen, middle),
+            warnings=self._warnings(losses, near, chosen),
             trials=self._results,
         )
 

@@ -432,6 +432,7 @@ def test_first_losses_that_are_low_by_chance_are_not_the_start():
 
     assert [warning.kind for warning in check.bounds.warnings] == ["trials_tie"]
     assert any("any rate from" in warning for warning in check.bounds.warnings)
+    assert 0.005 < check.bounds.lr < 0.01  # the suggestion, carried to the length
 
 
 def test_a_fall_of_the_held_out_loss_is_enough():
