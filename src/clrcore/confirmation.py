@@ -23,7 +23,7 @@ from .arguments import (
 from .errors import ArgumentValueError, NoBoundsError
 from .planning import PEAKS, SCHEDULES, planned
 from .policies import constant
-from .trials import Trial, TrialResult, last, mean, standard_error
+from .trials import Trial, TrialResult, last, mean, spread, standard_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ FIRST = 0.025
 # trial: fewer held-out losses do not show their noise.
 FEWEST = {"losses": 1, "held_out_losses": 8}
 # A fall counts from so many standard errors of its mean on.
-SURE = 4.0
+SURE = 3.5
 # The band around the tied rates that the best constant rate is expected in, in steps.
 BAND = 0.7
 
@@ -240,20 +240,27 @@ class Confirmation:
 
     def _start(self, kind: str) -> float:
         """The loss before any trial had moved: of the first few, unless all ends are higher."""
-        few, fifth = map(mean, self._early(kind))
+        few, fifth, _ = (mean(early) for early, _ in self._early(kind))
         lowest = min(self._end(k, kind) for k in self._distances())
         return few if few > lowest else max(few, fifth)
 
-    def _early(self, kind: str) -> list[Sequence[float]]:
-        """The slowest trial's first few losses, and its first fifth.
+    def _early(self, kind: str) -> list[tuple[Sequence[float], float]]:
+        """The slowest trial's first few losses, its first fifth, and all, with their errors.
 
-        The first few count where a loss falls steeply; the first fifth, which are more losses,
-        where batches differ much. A trial that broke down serves only where all did.
+        The first few count where a loss falls steeply; more losses count where batches differ
+        much. The error of a few losses comes from the others, as a single loss has no spread. A
+        trial that broke down serves only where all did.
         """
         enough = [r for r in self._results if len(getattr(r, kind)) >= FEWEST[kind]]
         slowest = min(enough, key=lambda result: (math.isinf(result.loss), result.lr))
         values = getattr(slowest, kind)
-        return [values[: max(1, round(FIRST * len(values)))], values[: len(last(values))]]
+        few, fifth = values[: max(1, round(FIRST * len(values)))], values[: len(last(values))]
+        others = values[len(few) :] or values
+        return [
+            (few, spread(others) / math.sqrt(len(few))),
+            (fifth, standard_error(fifth)),
+            (values, standard_error(values)),
+        ]
 
     @property
     def bounds(self) -> Bounds:
@@ -329,8 +336,8 @@ class Confirmation:
             return False
         noise = [standard_error(last(getattr(run, kind))) for run in self._runs(distance)]
         return any(
-            mean(early) - end > SURE * math.hypot(standard_error(early), *noise)
-            for early in self._early(kind)
+            mean(early) - end > SURE * math.hypot(error, *noise)
+            for early, error in self._early(kind)
         )
 
     def _answer(self, losses: dict[int, float], shown: str) -> Bounds:

@@ -3,6 +3,7 @@
 import inspect
 import json
 import math
+import random
 
 import pytest
 from hypothesis import given
@@ -505,3 +506,25 @@ def test_wrong_trial_data_are_refused_by_name(change, error):
     assert clrcore.TrialResult.from_dict(data).to_dict() == data
     with pytest.raises(error, match=next(iter(change))):
         clrcore.TrialResult.from_dict({**data, **change})
+
+
+def noisy(seed, falls):
+    """Trials with batches that differ by a third; at the largest rates the loss halves or stays."""
+    noise = random.Random(seed)
+    check = clrcore.Confirmation(0.01, num_steps=56)
+    for trial in check:
+        fall = 0.55 if falls and trial.lr > 0.005 else 0.0
+        for step, _ in enumerate(trial):
+            loss = 1.226 - fall * (1 - math.exp(-step / 20))
+            trial.record(loss=loss * noise.gammavariate(8, 1 / 8))
+    try:
+        return check.bounds
+    except clrcore.NoBoundsError:
+        return None
+
+
+def test_short_trials_tell_a_fall_from_noise():
+    falls = [noisy(seed, falls=True) for seed in range(60)]
+    stays = [noisy(seed, falls=False) for seed in range(60)]
+    assert sum(bounds is not None for bounds in falls) >= 54
+    assert sum(bounds is not None for bounds in stays) <= 6
