@@ -19,7 +19,7 @@ from clrcore.bounds.calibration import NUMBERS
 from clrcore.bounds.features import Features
 from clrcore.bounds.intervals import rate_interval, trainable_interval
 from clrcore.bounds.refusals import diagnose
-from clrcore.bounds.refusals import read as read_features
+from clrcore.bounds.refusals import features_or_refuse
 
 ACCURACY_SWEEPS = ("lin300", "exp300")
 # Values tried for each number, as factors of the value in use.
@@ -50,7 +50,7 @@ class Case:
 def features_of(curve: Curve, metric: str) -> Features | None:
     """What the rules see of a curve; None where it is refused."""
     try:
-        return read_features(curve, metric)
+        return features_or_refuse(curve, metric)
     except NoBoundsError:
         return None
 
