@@ -18,8 +18,7 @@ from clrcore.bounds import accuracy, loss
 from clrcore.bounds.calibration import NUMBERS
 from clrcore.bounds.features import Features
 from clrcore.bounds.intervals import rate_interval, trainable_interval
-from clrcore.bounds.refusals import diagnose
-from clrcore.bounds.refusals import features_or_refuse
+from clrcore.bounds.refusals import diagnose, features_or_refuse
 
 ACCURACY_SWEEPS = ("lin300", "exp300")
 # Values tried for each number, as factors of the value in use.
