@@ -60,6 +60,8 @@ def read_log(source: Any, **arguments: Any) -> clrcore.Curve:
     """
     if isinstance(source, str | os.PathLike):
         path = Path(source)
+        if path.is_dir() and not any(path.glob("*.tfevents.*")):
+            raise ValueError("the folder has no TensorBoard events: give it a file of the log")
         if path.is_dir() or ".tfevents." in path.name:
             return clrcore.Curve.from_records(_tensorboard(path), **arguments)
         return read_text(path.read_bytes(), **arguments)
@@ -88,15 +90,32 @@ def read_text(content: bytes, **arguments: Any) -> clrcore.Curve:
             rows = csv.DictReader(io.StringIO(content.decode("utf-8-sig")))
             return clrcore.Curve.from_records(_by_metric([*rows]), **arguments)
         return clrcore.Curve.from_csv(io.BytesIO(content), **arguments)
-    text = content.decode("utf-8-sig")
+    return _from_data(read_json(content.decode("utf-8-sig")), **arguments)
+
+
+def read_json(text: str) -> Any:
+    """The data in JSON, or the list of those in JSON lines.
+
+    Args:
+        text: The whole text.
+
+    Raises:
+        ValueError: For text that is neither.
+    """
     try:
-        data = json.loads(text)
-    except json.JSONDecodeError:
-        lines = [line for line in text.splitlines() if line.strip()]
-        if len(lines) < 2:
-            raise
-        data = [json.loads(line) for line in lines]
-    return _from_data(data, **arguments)
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        problem = str(error)
+    records = []
+    for number, line in enumerate(text.splitlines(), 1):
+        try:
+            records += [json.loads(line)] if line.strip() else []
+        except json.JSONDecodeError as error:
+            # Without a first record, the text is no JSON lines.
+            raise ValueError(
+                f"no valid JSON: {f'line {number}: {error.msg}' if records else problem}"
+            ) from None
+    return records
 
 
 def from_lightning(results: Mapping[str, Sequence[float]]) -> clrcore.Curve:

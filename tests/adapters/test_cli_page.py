@@ -59,13 +59,19 @@ def meaning(code: int) -> str:
     return row
 
 
-@pytest.mark.parametrize("command", [["suggest"], ["plot", "--json"]])
-def test_files_end_it_as_the_page_says(folder, command):
+MISSING = (2, "a file to read that is missing or, for `plot`, a folder")
+UNUSABLE = (1, "a file's content cannot be used")
+
+
+@pytest.mark.parametrize(
+    ("command", "of_folder"), [(["suggest"], UNUSABLE), (["plot", "--json"], MISSING)]
+)
+def test_files_end_it_as_the_page_says(folder, command, of_folder):
     (folder / "bad").write_text("nothing")
     for file, code, words in (
-        ("missing", 2, "a file to read that is missing or a folder"),
-        (".", 2, "a file to read that is missing or a folder"),
-        ("bad", 1, "a file's content cannot be used"),
+        ("missing", *MISSING),
+        (".", *of_folder),
+        ("bad", *UNUSABLE),
     ):
         done = run(*command, file, folder=folder)
         assert done.returncode == code

@@ -57,7 +57,7 @@ def flat(name: str = "flat.csv") -> str:
 class TestFiles:
     def expect(self, result, *curves: clrcore.Curve, **arguments):
         assert result.exit_code == 0, result.output
-        assert result.stdout == f"{clrcore.suggest_bounds(list(curves), **arguments)}\n"
+        assert result.stdout == f"{clrcore.suggest_bounds(list(curves), **arguments).explain()}\n"
 
     def test_our_own_tables_one_per_seed(self):
         for seed in range(3):
@@ -127,7 +127,9 @@ class TestFiles:
             ('{"lr": ["0,1"], "loss": [1]}', "got '0,1'; write decimals with a point"),
             ("lr,loss\n0,1,2,3\n", "the header has 2; if these are decimals with a comma"),
             ("[1, 2]", "records[0] must be a dictionary"),
-            ('{"lr": [', "line 1 column 9"),
+            ('{"lr": [', "no valid JSON: Expecting value: line 1 column 9"),
+            ('{"lr": 1,\n"loss": [\n', "no valid JSON: Expecting value: line 3 column 1"),
+            ('{"lr": 1}\n\n{"lr"\n', "no valid JSON: line 3: Expecting"),
             ('{"version": 2, "lr": [1]}', "data lacks"),
             ("[" * 100_000, "nested too deeply"),
         ],
@@ -139,6 +141,15 @@ class TestFiles:
         assert result.stdout == ""
         assert result.stderr.startswith("Error: file: ")
         assert words in result.stderr
+
+    def test_a_folder_of_tensorboard_events(self):
+        result = invoke(".")
+        assert result.exit_code == 1
+        assert "Error: .: the folder has no TensorBoard events" in result.stderr
+        pytest.importorskip("tensorboard")
+        folder = Path(__file__).parents[1] / "logs" / "tensorboard"
+        (file,) = folder.iterdir()
+        assert invoke(folder).stdout == invoke(file).stdout != ""
 
     def test_a_line_with_too_few_cells_is_not_blamed_on_decimals(self):
         Path("file").write_text("lr,loss\n0.1\n")
@@ -173,7 +184,7 @@ class TestAnswers:
     def test_a_rule_by_name(self):
         curve().to_csv("a.csv")
         result = invoke("a.csv", "--rule", "valley")
-        assert result.stdout == f"{clrcore.suggest_bounds(curve(), rule='valley')}\n"
+        assert result.stdout == f"{clrcore.suggest_bounds(curve(), rule='valley').explain()}\n"
 
     def test_all_rules_beside_each_other(self):
         curve().to_csv("a.csv")
@@ -232,16 +243,16 @@ class TestAnswers:
         rows = [f"{x!r},{y!r}" for x, y in zip(lr, loss, strict=True)]
         Path("a.csv").write_text("\n".join(["lr,loss", *rows]))
         expected = clrcore.suggest_bounds(clrcore.Curve(lr, loss, updates=10))
-        assert invoke("a.csv", "--updates", "10").stdout == f"{expected}\n"
+        assert invoke("a.csv", "--updates", "10").stdout == f"{expected.explain()}\n"
         named = [f"{10 * i},{row}" for i, row in enumerate(rows)]
         Path("b.csv").write_text("\n".join(["batches,lr,loss", *named]))
-        assert invoke("b.csv", "--updates", "batches").stdout == f"{expected}\n"
+        assert invoke("b.csv", "--updates", "batches").stdout == f"{expected.explain()}\n"
 
     def test_a_list_of_records(self):
         lr, loss = data(curve())
         records = [{"lr": x, "loss": y} for x, y in zip(lr, loss, strict=True)]
         Path("a.json").write_text(json.dumps(records))
-        assert invoke("a.json").stdout == f"{clrcore.suggest_bounds(curve())}\n"
+        assert invoke("a.json").stdout == f"{clrcore.suggest_bounds(curve()).explain()}\n"
 
     def test_warnings_are_shown(self):
         lr, loss = data(curve())
@@ -323,7 +334,6 @@ class TestAnswers:
                 ["a.csv", "--steps-per-epoch", "inf"],
                 "--steps-per-epoch must be a finite number",
             ),
-            (["."], "is a directory"),
         ],
     )
     def test_refuses_options(self, arguments, words):
@@ -354,4 +364,4 @@ class TestAnswers:
         done = without("matplotlib", "suggest", "a.csv", "--picture", "p.png")
         assert done.returncode == 1
         assert 'pip install "clrcore[plot]"' in done.stderr
-        assert done.stdout == f"{clrcore.suggest_bounds(curve())}\n"  # the bounds all the same
+        assert done.stdout == f"{clrcore.suggest_bounds(curve()).explain()}\n"

@@ -156,7 +156,7 @@ def test_objects_are_read(source):
         ('{"lr": [1, 2], "loss": [1]}', "equally long, got 2 in 'lr', 1 in 'loss'"),
         ("step,lr,loss\n1,0.1,\n2,,2.3\n", "no step has a rate .lr. and a metric"),
         ("{nonsense", "line 1 column 2"),
-        ('{"lr": 1}\nnonsense', "line 1 column 1"),
+        ('{"lr": 1}\nnonsense', "no valid JSON: line 2: Expecting value"),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_the_reason(content, words):

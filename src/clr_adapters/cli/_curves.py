@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import click
@@ -31,10 +31,10 @@ def read(file: str, given: Mapping[str, Any], *, lightning: bool = False) -> clr
     """
     name = _io.name(file)
     try:
-        if ".tfevents." in file:
+        if ".tfevents." in file or Path(file).is_dir():
             curve = logs.read_log(file, **given)
         elif lightning:
-            curve = logs.from_lightning(json.loads(_io.content(file)))
+            curve = logs.from_lightning(logs.read_json(_io.content(file).decode("utf-8-sig")))
         else:
             curve = logs.read_text(_io.content(file), **given)
     except RecursionError:

@@ -21,7 +21,7 @@ from . import _curves, _io, _text
     nargs=-1,
     required=True,
     metavar="FILE...",
-    type=click.Path(exists=True, dir_okay=False, allow_dash=True),
+    type=click.Path(exists=True, allow_dash=True),
 )
 @click.option("--lr", metavar="NAME", help="The column of rates.")
 @click.option("--loss", metavar="NAME", help="The column of losses.")
@@ -71,7 +71,8 @@ def suggest(
 
     FILE holds one range test: a table with columns of rates and of losses or accuracies, JSON (a
     dictionary of such lists, a list of records, trainer_state.json), JSON lines, or TensorBoard
-    events; - is the standard input. Several files are several seeds of the same setting.
+    events, as a file or their folder; - is the standard input. Several files are several seeds of
+    the same setting.
 
     \b
       clrcore suggest seed0.csv seed1.csv seed2.csv --picture range-test.png
@@ -87,7 +88,7 @@ def suggest(
         _print_json(files, answer, rules)
     else:
         if bounds is not None:
-            click.echo(str(bounds))
+            click.echo(bounds.explain())
         for name, other in rules.items():
             click.echo(_line(name, other))
     if picture is not None:
