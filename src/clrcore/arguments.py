@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 LARGEST_COUNT = 2**53
 # Every framework's generators take seeds up to here.
 LARGEST_SEED = 2**31 - 1
+# Flag of a function's code: it has **options.
+TAKES_ANY_NAME = 0x08
 # Longest value that a message shows, in characters, and most names that it lists.
 LONGEST_SHOWN = 200
 MOST_NAMES = 10
@@ -196,22 +198,28 @@ def did_you_mean(name: str, options: Iterable[str]) -> str:
     return f"did you mean {near[0]!r}?" if near else ""
 
 
-def hint_at(**hints: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """A decorator: refuse arguments under names that users bring from elsewhere.
+def hint_at(*more: str, **hints: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """A decorator: refuse names of arguments that a function does not have, with advice.
 
     Args:
-        hints: Advice for each foreign name, such as "pass a policy".
+        more: Names that the function takes as `**options`. Without them, such a function refuses
+            unknown names itself.
+        hints: Advice for each name that users bring from elsewhere, such as "pass a policy".
     """
     from functools import wraps
 
     def decorate(function: Callable[P, T]) -> Callable[P, T]:
+        code = function.__code__
+        known = {*code.co_varnames[: code.co_argcount + code.co_kwonlyargcount], *more}
+        takes_any = bool(code.co_flags & TAKES_ANY_NAME) and not more
+
         @wraps(function)
         def hinted(*arguments: P.args, **options: P.kwargs) -> T:
             for name, value in options.items():
-                if name in hints:
+                if name in hints or not (takes_any or name in known):
                     called = function.__qualname__.removesuffix(".__init__")
                     message = f"{called} has no argument {name!r}"
-                    advice = hints[name]
+                    advice = hints.get(name) or did_you_mean(name, known)
                     refuse(TypeError, name, "absent", value, message=message, advice=advice)
             return function(*arguments, **options)
 

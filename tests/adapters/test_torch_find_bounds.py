@@ -64,6 +64,51 @@ def test_held_out_losses_decide_where_they_can_be_measured():
         assert trial.held_out_losses == ()
 
 
+def dictionaries(model):
+    model.forward = lambda x, forward=model.forward: {"logits": forward(x)}
+    return model
+
+
+LOSSES = {
+    "regression": (lambda y: y.float()[:, None], nn.functional.mse_loss, lambda model: model),
+    "two classes": (
+        lambda y: (y > 0).float()[:, None],
+        nn.functional.binary_cross_entropy_with_logits,
+        lambda model: model,
+    ),
+    "no class": (lambda y: y + 3, lambda out, y: out.square().mean(), None),
+    "dictionary": (
+        lambda y: y.float()[:, None],
+        lambda out, y: nn.functional.mse_loss(out["logits"], y),
+        dictionaries,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_held_out_losses_need_no_accuracy(name):
+    targets, loss_fn, changed = LOSSES[name]
+    model, optimizer = small()
+    if changed is not None:
+        model = changed(nn.Linear(6, 1))
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    batches = [(x, targets(y)) for x, y in loader(shuffle=False)]
+    with pytest.raises(ValueError, match="metric must be given"):
+        range_test(model, optimizer, batches, loss_fn, val_loader=batches, progress=False)
+    trials = found(model, optimizer, batches, loss_fn, val_loader=batches).trials
+    assert trials
+    assert all(len(trial.held_out_losses) == 1 for trial in trials)
+
+
+def test_held_out_data_that_nothing_measures_are_refused():
+    model = nn.Linear(6, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    batches = [(x, y.float()[:, None]) for x, y in loader()]
+    step = lambda batch: nn.functional.mse_loss(model(batch[0]), batch[1])  # noqa: E731
+    with pytest.raises(ValueError, match="metric must be given"):
+        found(model, optimizer, batches, None, train_step=step, val_loader=batches)
+
+
 @pytest.mark.parametrize("kind", ["one_cycle", "linear"])
 def test_the_planned_schedule_is_rehearsed(kind):
     model, optimizer = small()
@@ -131,9 +176,42 @@ def test_wrong_arguments_are_refused(kind, argument, options):
 
 
 @pytest.mark.parametrize("function", [range_test, find_bounds])
-def test_unknown_arguments_are_refused_by_name(function):
-    with pytest.raises(TypeError, match="acumulate"):
-        function(*small(), loader(), cross_entropy, acumulate=2)
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("acumulate", "did you mean 'accumulate'"),
+        ("seed", r"pass a list, such as seeds=\[42\]"),
+        ("clip", "pass it as max_grad_norm"),
+        ("gradient_accumulation_steps", "pass it as accumulate"),
+        ("val_data", "pass its batches as val_loader"),
+    ],
+)
+def test_unknown_arguments_are_refused_with_advice(function, name, advice):
+    words = f"{function.__name__} has no argument '{name}'; {advice}"
+    with pytest.raises(TypeError, match=words) as caught:
+        function(*small(), loader(), cross_entropy, **{name: 2})
+    assert caught.value.argument == name
+
+
+def test_a_range_test_has_no_budget():
+    with pytest.raises(TypeError, match="range_test has no argument 'max_updates'; pass the rates"):
+        range_test(*small(), loader(), cross_entropy, max_updates=100)
+
+
+@pytest.mark.parametrize("function", [range_test, find_bounds])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"loss_fn": None},
+        {"loss_fn": lambda out, y: cross_entropy(out, y).detach()},
+        {"loss_fn": lambda out, y: [loss := cross_entropy(out, y), loss.backward()][0]},
+    ],
+)
+def test_refusals_name_no_other_function(function, options):
+    with pytest.raises((TypeError, ValueError)) as caught:
+        function(*small(), loader(), progress=False, **options)
+    assert caught.value.argument in ("loss_fn", "the loss")
+    assert "range_test" not in str(caught.value)
 
 
 def test_a_bar_shows_all_runs(capfd):

@@ -649,12 +649,14 @@ def test_groups_whose_rate_cannot_be_set_are_refused_and_nothing_changes(wrong, 
     assert "initial_lr" not in opt.param_groups[1]
 
 
-def test_an_engine_in_place_of_a_step_is_refused_with_what_to_pass():
-    """Ignite's add_event_handler(Events.ITERATION_COMPLETED, scheduler.step) does so."""
+@pytest.mark.parametrize("wrong", [object(), 0.5])
+def test_what_other_tools_pass_to_step_is_refused_with_what_to_pass(wrong):
+    """Ignite's event handlers pass an engine, users of ReduceLROnPlateau a loss."""
     scheduler = PolicyLR(optimizer(), TRIANGULAR)
     scheduler.optimizer.step()
-    with pytest.raises(TypeError, match=r"as in lambda _: scheduler\.step\(\)"):
-        scheduler.step(object())
+    kind = ValueError if isinstance(wrong, float) else TypeError
+    with pytest.raises(kind, match=r"as in lambda _: scheduler\.step\(\)"):
+        scheduler.step(wrong)
 
 
 @pytest.mark.parametrize("wrong", [-5, -1, 1.5, math.nan, True, "3", 2**53 + 1])
@@ -841,6 +843,8 @@ def test_bounds_are_refused_with_the_way_to_a_policy():
         ({"base_lr": 0.1, "max_lr": 0.2, "step_size_up": 4}, r"clrcore\.triangular2\(base_lr, max"),
         ({"total_steps": 9, "max_lr": 0.2}, r"clrcore\.one_cycle\(max_lr, total_steps\)"),
         ({"policy": TRIANGULAR, "base_momentum": 0.8}, r"use momentum=\(base, max\)"),
+        ({"policy": TRIANGULAR, "verbose": True}, "leave it out"),
+        ({"policy": TRIANGULAR, "momenta": None}, r"did you mean 'momentum'"),
     ],
 )
 def test_arguments_of_pytorchs_schedulers_lead_to_ours(arguments, advice):

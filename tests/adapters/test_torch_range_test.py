@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
+from torch.utils.data import DataLoader, DistributedSampler
 
 import clrcore
 from clr_adapters.torch import range_test
@@ -301,11 +301,21 @@ def test_one_shot_batches_that_do_not_fill_an_update_are_not_one():
     assert len(curve) == 1
 
 
-@pytest.mark.parametrize("empty", [[], iter([]), DataLoader(TensorDataset(torch.zeros(0, 6)))])
-def test_no_batches_are_refused(empty):
+@pytest.mark.parametrize(
+    ("empty", "words"),
+    [
+        ([], "has no batches; does drop_last leave none"),
+        (
+            DataLoader(dataset(), batch_size=1000, drop_last=True),
+            "has no batches; does drop_last leave none",
+        ),
+        (iter([]), "has no further batch"),
+    ],
+)
+def test_no_batches_are_refused(empty, words):
     model = nn.Linear(6, 3)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    with pytest.raises(ValueError, match=r"before its first update: .* no further batch"):
+    with pytest.raises(ValueError, match=f"before its first update: train_loader {words}"):
         swept(model, optimizer, empty)
 
 
@@ -709,6 +719,7 @@ RETURNED = {
 STEPPED = {"train_step": len, "loss_fn": None}
 SHARED, INFERRED = torch.tensor(0.1), made_in_inference_mode(0.1)
 FROZEN = nn.Linear(6, 3).requires_grad_(False)
+ONE = {"model": lambda: nn.Linear(6, 3)}
 MADE = {"model": lambda: LINEAR, "optimizer": lambda model: None, "loss_fn": None}
 DATA = [(torch.ones(2, 6), torch.tensor([0, 1]))]
 GOOD = {
@@ -741,7 +752,9 @@ WRONG = [
     (TypeError, "train_loader must be", {"train_loader": 3}),
     (TypeError, "not single examples: pass a DataLoader", {"train_loader": dataset()}),
     (TypeError, "a batch must be a tuple or list", {"train_loader": [{"x": torch.ones(2, 6)}]}),
-    (TypeError, "a batch must be a tuple or list", {"train_loader": [torch.ones(2, 6)]}),
+    (TypeError, "train_step=lambda x: loss_fn(model(x), x)", {"train_loader": [torch.ones(2, 6)]}),
+    *((TypeError, "pass lambda model: torch.optim.Adam(model.par", {**ONE, "optimizer": a})
+      for a in (torch.optim.Adam, functools.partial(torch.optim.Adam, lr=0.1))),
     (ValueError, "ended before its first update", {"train_loader": Once(DATA * 30), "seeds": 2}),
     (TypeError, "got neither", {"loss_fn": None}),
     (TypeError, "got both", {"train_step": len}),
@@ -894,7 +907,7 @@ def test_no_accuracy_is_recorded_where_it_cannot_be_known(kind, accumulate):
     curve = run()
     assert (curve.accuracy, curve.held_out) == (None, None)
     assert run(metric=lambda out, y: 0.25).accuracy.tolist() == [0.25] * 30
-    with pytest.raises(ValueError, match="metric must be given") as caught:
+    with pytest.raises(ValueError, match=r"metric must be given.*leave val_loader out") as caught:
         run(val_loader=batches)
     assert caught.value.argument == "metric"
 
@@ -919,7 +932,7 @@ def test_a_train_step_that_trains_by_itself_is_refused(also):
         return loss
 
     before = fingerprint(model, optimizer)
-    with pytest.raises(ValueError, match=r"leaves backward\(\), optimizer.step\(\)"):
+    with pytest.raises(ValueError, match=r"without backward\(\), optimizer.step\(\)"):
         swept(model, optimizer, loader(), train_step=train_step)
     assert_same(before, fingerprint(model, optimizer))
 

@@ -318,6 +318,20 @@ def test_foreign_names_are_refused_with_what_to_do():
     with pytest.raises(TypeError, match="make has no argument 'step_size_up'; call it") as caught:
         make(step_size_up=4)
     assert (caught.value.argument, caught.value.got) == ("step_size_up", 4)
+    with pytest.raises(TypeError, match="make has no argument 'stepsize'; did you mean 'step_si"):
+        make(stepsize=4)
+
+
+def test_names_behind_options_are_known():
+    @hint_at("accumulate")
+    def make(first=1, **options):
+        return options
+
+    assert make(first=2, accumulate=3) == {"accumulate": 3}
+    with pytest.raises(TypeError, match="'acumulate'; did you mean 'accumulate'") as caught:
+        make(acumulate=3)
+    assert caught.value.argument == "acumulate"
+    assert hint_at()(lambda **options: options)(anything=1) == {"anything": 1}
 
 
 class Endless:

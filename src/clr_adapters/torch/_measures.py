@@ -84,6 +84,8 @@ class Measures:
         self._training, self._model, self._is_trial = training, model, is_trial
         self.device = training.device_of(model)
         self.can_evaluate = bool(training.held_out) and not (is_trial and training.loss_fn is None)
+        # Held-out data of which nothing is measured would be ignored silently.
+        self._needs_accuracy = training.loss_fn is None or not training.held_out_loss_decides
 
     def forward_context(self) -> AbstractContextManager[Any]:
         """The autocast of a forward pass."""
@@ -96,7 +98,9 @@ class Measures:
         if training.train_step is not None:
             return _check_loss(training.train_step(batch)), None
         assert training.loss_fn is not None
-        inputs, targets = split(batch, "loss_fn", "train_step=lambda batch: model(**batch).loss")
+        single = isinstance(batch, torch.Tensor)
+        instead = "x: loss_fn(model(x), x)" if single else "batch: model(**batch).loss"
+        inputs, targets = split(batch, "loss_fn", f"train_step=lambda {instead}")
         outputs = self._model(*inputs)
         loss = _check_loss(training.loss_fn(outputs, targets))
         if training.held_out or self._is_trial:
@@ -104,15 +108,22 @@ class Measures:
         with torch.no_grad():
             return loss, self._accuracy(outputs, targets)
 
-    def evaluate(self) -> torch.Tensor:
-        """The mean over the held-out batches; batches of more examples weigh more."""
+    def evaluate(self) -> torch.Tensor | None:
+        """The mean over the held-out batches; batches of more examples weigh more.
+
+        It is None where the held-out loss decides, and the outputs are not those of classes.
+        """
         measure = self._held_out_loss if self._is_trial else self._held_out_accuracy
         weighted, count = [], 0
         with evaluating(self._model), torch.no_grad(), self.forward_context():
             for batch in self._training.held_out:
                 batch = move(batch, self.device)
                 size = count_examples(batch)
-                weighted.append(measure(batch) * size)
+                value = measure(batch)
+                if value is None:
+                    self.can_evaluate = False
+                    return None
+                weighted.append(value * size)
                 count += size
         return torch.stack(weighted).sum() / count
 
@@ -134,19 +145,19 @@ class Measures:
         by_user = training.metric is not None or training.val_step is not None or self._is_trial
         if by_user or value == value:
             return value
-        return _refuse_metric() if training.held_out else None
+        return _refuse_metric() if training.held_out and self._needs_accuracy else None
 
-    def _held_out_loss(self, batch: Any) -> torch.Tensor:
+    def _held_out_loss(self, batch: Any) -> torch.Tensor | None:
         assert self._training.loss_fn is not None
         inputs, targets = split(batch, "loss_fn", "train_step and val_step")
         return as_scalar("loss_fn", self._training.loss_fn(self._model(*inputs), targets))
 
-    def _held_out_accuracy(self, batch: Any) -> torch.Tensor:
+    def _held_out_accuracy(self, batch: Any) -> torch.Tensor | None:
         if self._training.val_step is not None:
             return as_scalar("val_step", self._training.val_step(batch))
         inputs, targets = split(batch, "val_loader without val_step", "val_step=...")
         accuracy = self._accuracy(self._model(*inputs), targets)
-        return _refuse_metric() if accuracy is None else accuracy
+        return _refuse_metric() if accuracy is None and self._needs_accuracy else accuracy
 
     def _accuracy(self, outputs: Any, targets: Any) -> torch.Tensor | None:
         if self._training.metric is None:
@@ -157,7 +168,8 @@ class Measures:
 def _refuse_metric() -> NoReturn:
     message = "metric must be given: val_loader was, but the model's outputs and the targets are "
     message += "not those of a classification with outputs (batch, classes, ...)"
-    refuse(ValueError, "metric", "a function of outputs and targets", None, message=message)
+    allowed, advice = "a function of outputs and targets", "or leave val_loader out"
+    refuse(ValueError, "metric", allowed, None, message=message, advice=advice)
 
 
 def _check_loss(loss: Any) -> torch.Tensor:
@@ -170,8 +182,8 @@ def _check_loss(loss: Any) -> torch.Tensor:
         allowed = "a tensor of one element"
         refuse(ValueError, "the loss", allowed, loss, message=message, advice="take its mean")
     if not loss.requires_grad:
-        message = "the loss must have a graph behind it: leave backward(), detach() and "
-        message += "optimizer.step() to range_test, and do not compute it under no_grad()"
+        message = "the loss must have a graph behind it: leave out backward(), detach() "
+        message += "and optimizer.step(), and do not compute it under no_grad()"
         refuse(ValueError, "the loss", "a tensor with a graph", loss, message=message)
     return loss
 

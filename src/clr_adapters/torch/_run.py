@@ -170,7 +170,8 @@ class Run:
         for left in reversed(range(self._training.accumulate)):
             batch = next(self._batches, END)
             if batch is END:
-                raise NoMoreUpdates(clrcore.RangeTest.data_end("train_loader"))
+                raise NoMoreUpdates(self._data_end())
+            self._training.has_drawn = True
             self._wait_for_all()
             # Data-parallel models average gradients only after the last micro-batch.
             no_sync = getattr(self._model, "no_sync", nullcontext)
@@ -187,6 +188,13 @@ class Run:
         known = [accuracy for _, accuracy in measured if accuracy is not None]
         return losses.mean(), torch.stack(known).mean() if known else None
 
+    def _data_end(self) -> str:
+        """Why there is no further batch."""
+        loader = self._training.train_loader
+        if self._training.has_drawn or hasattr(loader, "__next__"):
+            return clrcore.RangeTest.data_end("train_loader")
+        return "train_loader has no batches; does drop_last leave none?"
+
     @contextmanager
     def _watched(self) -> Iterator[None]:
         """The first forward pass: refuse functions that compute gradients or make a step."""
@@ -201,8 +209,8 @@ class Run:
                 handle.remove()
         if steps or any(parameter.grad is not None for parameter in self._parameters()):
             name = "loss_fn" if self._training.train_step is None else "train_step"
-            allowed = "a function that returns the loss, and leaves backward(), optimizer.step() "
-            allowed += "and zero_grad() to range_test"
+            allowed = "a function that only returns the loss, without backward(), "
+            allowed += "optimizer.step() and zero_grad()"
             refuse(ValueError, name, allowed, getattr(self._training, name))
         self._is_first = False
 

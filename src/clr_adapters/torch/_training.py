@@ -72,6 +72,10 @@ class Training:
     block_size: int | None = None
     # Batches of val_loader, once they are drawn.
     held_out: list[Any] = field(default_factory=list, init=False)
+    # Whether trials follow, so that a sweep can do without held-out accuracy.
+    held_out_loss_decides: bool = field(default=False, init=False)
+    # Whether train_loader has given a batch.
+    has_drawn: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         self._check_model()
@@ -110,8 +114,8 @@ class Training:
         if (self.loss_fn is None) == (self.train_step is None):
             got = "neither" if self.loss_fn is None else "both"
             message = (
-                "range_test needs loss_fn=..., for batches (inputs..., targets), or "
-                f"train_step=..., for others; got {got}"
+                "loss_fn must be given for batches (inputs..., targets), or train_step for others; "
+                f"got {got}"
             )
             refuse(TypeError, "loss_fn", "given, or train_step", self.loss_fn, message=message)
         for name in ("loss_fn", "train_step", "metric", "val_step"):
@@ -147,7 +151,20 @@ class Training:
         model = self.model()
         if not isinstance(model, nn.Module):
             refuse(TypeError, "the result of model()", "a torch.nn.Module", model)
-        optimizer = self.optimizer(model)  # type: ignore[operator]
+        try:
+            optimizer = self.optimizer(model)  # type: ignore[operator]
+        except TypeError as error:
+            maker = getattr(self.optimizer, "func", self.optimizer)  # that of a partial
+            if not (isinstance(maker, type) and issubclass(maker, Optimizer)):
+                raise
+            advice = f"pass lambda model: torch.optim.{maker.__name__}(model.parameters())"
+            if not maker.__module__.startswith("torch.optim."):
+                advice = advice.replace("torch.optim.", "")
+            allowed = "a function that makes the optimizer of a model"
+            try:
+                refuse(TypeError, "optimizer", allowed, self.optimizer, advice=advice)
+            except TypeError as refusal:
+                raise refusal from error
         check_optimizer("the result of optimizer(model)", optimizer, model)
         return model, optimizer
 

@@ -20,7 +20,7 @@ from ._training import Options, Training
 from .range_test import HINTS, sweep_settings
 
 
-@hint_at(**HINTS)
+@hint_at(*Options.__annotations__, **HINTS)
 def find_bounds(
     model: nn.Module | Callable[[], nn.Module],
     optimizer: Optimizer | Callable[[nn.Module], Optimizer],
@@ -88,6 +88,7 @@ def find_bounds(
     with agreement() as ranks:
         with raise_together(ranks):
             training = Training(model, optimizer, train_loader, loss_fn, **options)
+            training.held_out_loss_decides = True
             clrcore.RangeTest.check_data("train_loader", train_loader, [0, 1])
             show = check_progress(progress) and ranks.rank == 0
         training.steps_per_epoch = ranks.of_first(training.steps_per_epoch)

@@ -39,6 +39,7 @@ HINTS = {
     **dict.fromkeys(_CYCLIC, "pass a policy: clrcore.triangular2(base_lr, max_lr, step_size)"),
     **dict.fromkeys(_ONE_CYCLE, "pass a policy: clrcore.one_cycle(max_lr, total_steps)"),
     **dict.fromkeys(_MOMENTUM, "use momentum=(base, max)"),
+    "verbose": "leave it out; get_last_lr() returns the rates",
 }
 
 
@@ -295,10 +296,11 @@ def _checked_epoch(epoch: object) -> int:
     """The argument of `step()`; Ignite's event handlers pass their engine."""
     try:
         return check_steps("epoch", epoch, 0)
-    except TypeError:
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
         advice = "call step() without arguments after each update, as in lambda _: scheduler.step()"
         refuse(
-            TypeError,
+            kind,
             "epoch",
             f"None or an integer from 0 to {LARGEST_COUNT}",
             epoch,

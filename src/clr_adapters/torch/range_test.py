@@ -26,13 +26,18 @@ def sweep_settings(sweep: clrcore.Policy) -> dict[str, object]:
     return {"updates": sweep.total_steps} | {f"the rate at step {i}": lr for i, lr in rates}
 
 
+SWEEP_HINT = clrcore.RangeTest.HINTS["num_iter"]
 HINTS = clrcore.RangeTest.HINTS | {
     "criterion": "pass it as loss_fn",
     "accumulation_steps": "pass it as accumulate",
+    "gradient_accumulation_steps": "pass it as accumulate",
+    "seed": "pass a list, such as seeds=[42]",
+    "clip": "pass it as max_grad_norm",
+    "val_data": "pass its batches as val_loader",
 }
 
 
-@hint_at(**HINTS)
+@hint_at(*Options.__annotations__, **HINTS, max_updates=SWEEP_HINT)
 def range_test(
     model: nn.Module | Callable[[], nn.Module],
     optimizer: Optimizer | Callable[[nn.Module], Optimizer],
