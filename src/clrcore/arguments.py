@@ -40,6 +40,7 @@ def refuse(
     *,
     advice: str = "",
     message: str = "",
+    cause: BaseException | None = None,
 ) -> NoReturn:
     """Raise `kind` with the message form used everywhere.
 
@@ -50,13 +51,14 @@ def refuse(
         got: The value that was given.
         advice: What to do, appended after a semicolon.
         message: A whole sentence instead of the usual form.
+        cause: The exception behind it, if any.
     """
     error = ArgumentTypeError if issubclass(kind, TypeError) else ArgumentValueError
     if not message:
         message = f"{argument} must be {allowed}, got {shown(got)} ({type(got).__name__})"
     if advice:
         message += f"; {advice}"
-    raise error.of(message, argument, allowed, got, advice)
+    raise error.of(message, argument, allowed, got, advice) from cause
 
 
 def shown(value: object, longest: int = LONGEST_SHOWN) -> str:
@@ -147,7 +149,8 @@ def float_from_number(name: str, value: object, allowed: str = "a number") -> fl
 
 def float_from_scalar(name: str, value: Any) -> float:
     """A number, or an array or tensor of no dimension, as a float; NaN and infinity pass."""
-    if getattr(value, "shape", None) == () and not _is_bool(value):
+    of_bools = "bool" in str(getattr(value, "dtype", ""))
+    if getattr(value, "shape", None) == () and not of_bools:
         try:
             return float(value)
         except (TypeError, ValueError, OverflowError):
@@ -161,7 +164,8 @@ def call_user_function(name: str, function: Callable[..., object], *arguments: o
         result = function(*arguments)
     except Exception as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"{name} raised {type(error).__name__}: {error}") from error
+        message = f"{name} raised {type(error).__name__}: {error}"
+        refuse(kind, name, "a call without an exception", error, message=message, cause=error)
     return float_from_number(name, result, "a number in [0, 1]")
 
 

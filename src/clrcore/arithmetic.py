@@ -55,6 +55,26 @@ class Arrays:
             return float(end) - self.cast(step)
         return self.cast(end - step)
 
+    def share(self, step: Any, zero: int, one: int) -> Any:
+        """The fraction of the way from step `zero` to step `one`, at which it is exactly 1.
+
+        Args:
+            step: Steps from 0 on.
+            zero: 0, or a step after `one` that no step is after.
+            one: Another step.
+        """
+        count = self.steps_to(zero, step) if zero else self.cast(step)
+        return self.pinned(count / float(abs(one - zero)), step, one, rising=zero < one)
+
+    def pinned(self, share: Any, step: Any, one: int, *, rising: bool) -> Any:
+        """The share, exactly 1 from step `one` on, or up to it where the share falls.
+
+        XLA divides by multiplying with the reciprocal: n / n may be below 1.
+        """
+        if one > self.largest(step):
+            return share
+        return self.where(step < one if rising else step > one, share, 1.0)
+
     def before(self, step: Any, end: int) -> Any:
         """Whether step < end."""
         return step >= 0 if end > self.largest(step) else step < end
@@ -113,6 +133,10 @@ class NumpyArrays(Arrays):
         """As in `Arrays`; NumPy's % takes several times as long as multiplying back."""
         cycle = step // period
         return cycle, step - cycle * period
+
+    def pinned(self, share: Any, step: Any, one: int, *, rising: bool) -> Any:
+        """As in `Arrays`; the division is exact already."""
+        return share
 
     def halved(self, value: Any, times: Any) -> Any:
         """As in `Arrays`, exactly."""
@@ -173,6 +197,14 @@ class PythonNumbers:
     def steps_to(self, end: int, step: int) -> float:
         """The number of steps from `step` to `end` as a float."""
         return self.cast(end - step)
+
+    def share(self, step: int, zero: int, one: int) -> float:
+        """The fraction of the way from step `zero` to step `one`."""
+        return (zero - step) / float(zero - one) if zero else step / float(one)
+
+    def pinned(self, share: float, step: int, one: int, *, rising: bool) -> float:
+        """The share; the division is exact already."""
+        return share
 
     def before(self, step: int, end: int) -> bool:
         """Whether step < end."""

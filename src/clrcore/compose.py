@@ -130,8 +130,8 @@ class Cooldown(Policy):
         if self.shape == "cosine":
             height = windows.hann(height, maths)
         elif self.shape == "1-sqrt":
-            over = maths.cast(maths.at_most(step, self.num_steps)) / float(self.num_steps)
-            height = 1.0 - maths.sqrt(over)
+            passed = maths.share(maths.at_most(step, self.num_steps), 0, self.num_steps)
+            height = 1.0 - maths.sqrt(passed)
         return blend(self.final_lr, self._first_lr, height, maths)
 
     def _lowered(self, factor: float) -> Cooldown:
@@ -217,11 +217,15 @@ class OneCycle(Policy):
                 return maths.cast(inside) * 0.0 + last_lr
             # From the lower end of the phase, counted in integers before the division.
             first, last = self._starts[number], math.floor(end)
-            if first_lr <= last_lr:
-                distance = maths.cast(inside) + (first - start)
+            rising = first_lr <= last_lr
+            if rising:
+                distance, peak = maths.cast(inside) + (first - start), end
             else:
-                distance = maths.steps_to(last - first, inside) + (end - last)
-            height = anneal(distance / (end - start), maths)
+                distance, peak = maths.steps_to(last - first, inside) + (end - last), start
+            share = distance / (end - start)
+            if peak.is_integer() and peak >= first:
+                share = maths.pinned(share, inside, int(peak) - first, rising=rising)
+            height = anneal(share, maths)
             return blend(min(first_lr, last_lr), max(first_lr, last_lr), height, maths)
 
         step = maths.at_most(step, self.total_steps - 1)
@@ -251,9 +255,9 @@ class SmithOneCycle(Policy):
     def _formula(self, step: Any, maths: Any) -> Any:
         half = self.step_size
         step = maths.at_most(step, 2 * half)
-        u = maths.cast(maths.at_most(step, half)) / float(half)
+        u = maths.share(maths.at_most(step, half), 0, half)
         rising = blend(self.base_lr, self.max_lr, u, maths)
-        share = maths.steps_to(2 * half, step) / float(half)
+        share = maths.share(step, 2 * half, half)
         falling = maths.where(share < 1.0, share, 1.0) * self.max_lr
         floor = self.base_lr / 1000.0
         falling = maths.where(falling > floor, falling, floor)

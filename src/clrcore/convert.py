@@ -7,14 +7,9 @@ learning-rate scheduling for large model training", arXiv 2501.18965.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 from .arguments import check_float, check_steps, refuse
 from .policy import Policy, check_policy
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 
 def convert_rate(lr: float, from_policy: Policy, to_policy: Policy, total_steps: int) -> float:
@@ -58,19 +53,21 @@ def convert_rate(lr: float, from_policy: Policy, to_policy: Policy, total_steps:
     total_steps = check_steps("total_steps", total_steps)
     # The bound D^2 / (2 lr S) + lr G^2 A / 2 is least at lr = D / G / sqrt(S A); D and G cancel.
     spent, budget = (
-        _sums(name, policy.values(0, total_steps))
+        _sums(name, policy, total_steps)
         for name, policy in (("from_policy", from_policy), ("to_policy", to_policy))
     )
     return lr * math.sqrt(spent / budget)
 
 
-def _sums(name: str, rates: NDArray[np.float64]) -> float:
+def _sums(name: str, policy: Policy, total_steps: int) -> float:
     """S A of a schedule with peak 1, S and A as in the bound."""
     import numpy
 
+    rates = policy.values(0, total_steps)
     shape = rates[rates > 0.0]
     if not shape.size:
-        refuse(ValueError, name, f"a policy with a rate > 0 in its first {rates.size} steps", name)
+        allowed = f"a policy with a rate > 0 in its first {total_steps} steps"
+        refuse(ValueError, name, allowed, policy)
     shape = shape / shape.max()
     later = numpy.cumsum(shape[::-1])[::-1]  # sum of s_t, t >= k
     squares = numpy.cumsum(shape[::-1] ** 2)[::-1]
@@ -78,5 +75,5 @@ def _sums(name: str, rates: NDArray[np.float64]) -> float:
         terms = shape[:-1] / later[1:] * (squares[:-1] / later[:-1])
     result = float(squares[0] + later[0] * terms.sum())
     if not math.isfinite(result):
-        refuse(ValueError, name, "a policy whose rates do not fall by 300 decades at once", name)
+        refuse(ValueError, name, "a policy whose rates do not fall by 300 decades at once", policy)
     return result

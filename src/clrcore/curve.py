@@ -322,6 +322,8 @@ def _column(name: str, values: ArrayLike, size: int | None = None) -> Numbers:
 
 def _array(name: str, values: ArrayLike, size: int | None) -> NDArray[Any]:
     """Values as a 1-D array of that size."""
+    if isinstance(values, list | tuple) and any(isinstance(x, bool | np.bool_) for x in values):
+        refuse(TypeError, name, "a 1-D array of numbers, none True or False", values)
     try:
         array = np.asarray(values)
     except ValueError:  # rows of different lengths
@@ -346,7 +348,7 @@ def _counts(values: object, size: int) -> Counts:
     if array.size and array.dtype.kind not in "iuf":
         refuse(TypeError, "updates", allowed, values)
     whole = np.all(array == np.floor(array)) and np.all(array >= 0)
-    if not (whole and np.all(array <= LARGEST_COUNT) and np.all(np.diff(array) > 0)):
+    if not (whole and np.all(array <= LARGEST_COUNT) and np.all(array[1:] > array[:-1])):
         refuse(ValueError, "updates", allowed, values)
     return _frozen(array.astype(np.int64))
 

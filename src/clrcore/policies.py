@@ -72,8 +72,8 @@ class Cyclic(Policy):
 
     def _formula(self, step: Any, maths: Any) -> Any:
         cycle, inside = maths.divide(step, self.period)
-        rising = maths.cast(inside) / float(self.step_size)
-        falling = maths.steps_to(self.period, inside) / float(self.step_size_down)
+        rising = maths.share(inside, 0, self.step_size)
+        falling = maths.share(inside, self.period, self.step_size)
         u = maths.where(maths.before(inside, self.step_size), rising, falling)
         amplitude = (self.max_lr - self.base_lr) * windows.height(self.window, u, maths)
         both_decay = isinstance(self.scale, scales.Exponential) and self.scale.decays == "bounds"
@@ -222,7 +222,7 @@ class LinearSweep(Sweep):
 
     def _formula(self, step: Any, maths: Any) -> Any:
         last = self.num_steps - 1
-        u = maths.cast(maths.at_most(step, last)) / float(last)
+        u = maths.share(maths.at_most(step, last), 0, last)
         return blend(self.min_lr, self.max_lr, u, maths)
 
     def _unit(self) -> LinearSweep:
@@ -245,7 +245,7 @@ class ExponentialSweep(Sweep):
 
 def left(step: Any, length: int, maths: Any) -> Any:
     """The remaining fraction of a fall over `length` steps: 1 at step 0, 0 at its end."""
-    return maths.steps_to(length, maths.at_most(step, length)) / float(length)
+    return maths.share(maths.at_most(step, length), length, 0)
 
 
 @hinting

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn, Self, overload
 
-from .arguments import check_float, check_int, check_order, refuse
+from .arguments import check_float, check_int, check_order, refuse, shown
 from .arithmetic import PYTHON, numpy_arithmetic, read_steps, read_steps_for
 from .cycles import Cycles, Position, place
 
@@ -288,7 +288,9 @@ class Policy:
 
     def _unit(self) -> Policy:
         """The same policy between the bounds 0 and 1."""
-        raise ValueError(f"{self.constructor} does not move between two bounds; pass a policy")
+        message = f"{self.constructor} does not move between two bounds"
+        allowed = "a policy that moves between two bounds"
+        refuse(ValueError, "policy", allowed, self, message=message, advice="pass a policy")
 
     def to_dict(self) -> dict[str, Any]:
         """The policy as plain JSON data, which `policy_from_dict` reads in any framework.
@@ -304,9 +306,13 @@ class Policy:
             if isinstance(value, Policy):
                 value = value.to_dict()
             elif callable(value):
-                raise ValueError(
-                    f"{name} is the callable {value!r}, which plain data cannot hold; pickle "
-                    "the policy, or store the constructor's arguments yourself"
+                refuse(
+                    ValueError,
+                    name,
+                    "plain data",
+                    value,
+                    message=f"{name} is the callable {shown(value)}, which plain data cannot hold",
+                    advice="pickle the policy, or store the constructor's arguments yourself",
                 )
             data[name] = value
         return data

@@ -451,7 +451,8 @@ class RangeTest:
 
 def _point(loss: Any, accuracy: Any) -> tuple[float | None, float | None]:
     if loss is None and accuracy is None:
-        raise TypeError("record() needs loss=..., accuracy=..., or both; got neither")
+        message = "record() needs loss=..., accuracy=..., or both; got neither"
+        refuse(TypeError, "loss", "given where accuracy is not", None, message=message)
     return (
         None if loss is None else float_from_scalar("loss", loss),
         None if accuracy is None else float_from_scalar("accuracy", accuracy),

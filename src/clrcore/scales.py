@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .arguments import call_user_function, check_choice, check_float, refuse
+from .arguments import call_user_function, check_choice, check_float, refuse, shown
 from .arithmetic import PYTHON
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def scaled(scale: Any, amplitude: Any, cycle: Any, step: Any, maths: Any) -> Any
 
 def _checked_factor(scale: Callable[[int, int], Any], cycle: int, step: int) -> float:
     """The factor that a user's scale gives."""
-    name = f"scale(cycle={cycle}, step={step})"
+    name = f"scale(cycle={shown(cycle)}, step={shown(step)})"
     result = call_user_function(name, scale, cycle, step)
     if not 0.0 <= result <= 1.0:
         refuse(ValueError, name, "a number in [0, 1]", result)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from .arguments import check_int, check_keys, check_version, shown
+from .arguments import check_int, check_keys, check_version, refuse, shown
 from .policy import Policy, check_policy
 
 VERSION = 1
+# Python prints integers of up to 4300 digits, which is 14,284 bits; a state must go into JSON.
+LONGEST_COUNT = 14_000
 
 
 class Scheduler:
@@ -15,11 +17,11 @@ class Scheduler:
 
     Args:
         policy: Any policy of clrcore.
-        start: Completed updates, an integer >= 0.
+        start: Completed updates, an integer >= 0, below 2^14,000.
 
     Raises:
         TypeError: An argument has the wrong type.
-        ValueError: `start` is negative.
+        ValueError: `start` is out of range.
 
     Example:
         >>> import clrcore
@@ -36,7 +38,7 @@ class Scheduler:
 
     def __init__(self, policy: Policy, start: int = 0) -> None:
         self._policy = check_policy("policy", policy)
-        self._step_count = check_int("start", start)
+        self._step_count = _check_count("start", start)
 
     @property
     def policy(self) -> Policy:
@@ -66,13 +68,13 @@ class Scheduler:
         """Go to the state after `step` updates at once.
 
         Args:
-            step: An integer >= 0.
+            step: An integer >= 0, below 2^14,000.
 
         Raises:
             TypeError: `step` is not an integer.
-            ValueError: `step` is negative.
+            ValueError: `step` is out of range.
         """
-        self._step_count = check_int("step", step)
+        self._step_count = _check_count("step", step)
 
     def state_dict(self) -> dict[str, Any]:
         """A copy of the state as plain data: `version` and `step_count`."""
@@ -86,11 +88,20 @@ class Scheduler:
 
         Raises:
             TypeError: `state` is not a dictionary, or its count is not an integer.
-            ValueError: The version differs, keys are missing or unknown, or the count is negative.
+            ValueError: The version differs, keys are missing or unknown, or the count is out of
+                range.
         """
         check_keys("state", state, ["version", "step_count"])
         check_version("state", state["version"], VERSION)
-        self._step_count = check_int("state['step_count']", state["step_count"])
+        self._step_count = _check_count("state['step_count']", state["step_count"])
 
     def __repr__(self) -> str:
         return f"Scheduler({self._policy!r}, start={shown(self._step_count)})"
+
+
+def _check_count(name: str, value: object) -> int:
+    """The value as a count of updates that plain data can hold."""
+    count = check_int(name, value)
+    if count.bit_length() > LONGEST_COUNT:
+        refuse(ValueError, name, "an integer >= 0, below 2^14,000", value)
+    return count

@@ -11,7 +11,7 @@ import re
 import shutil
 from contextlib import suppress
 
-from .arguments import float_from_number, listed, refuse, shown
+from .arguments import float_from_scalar, listed, refuse, shown
 from .errors import TableError
 
 TYPE_CHECKING = False
@@ -324,7 +324,7 @@ def _parsed(cell: object) -> float | None:
             return None if "_" in cell else float(cell)  # float() takes 1_000, no table means it
     elif not isinstance(cell, bool):
         with suppress(TypeError):
-            return float_from_number("cell", cell)
+            return float_from_scalar("cell", cell)
     return None
 
 

@@ -1,5 +1,6 @@
 """Bad input is refused where it enters, and the message says what is wrong."""
 
+import json
 import math
 from fractions import Fraction
 
@@ -8,6 +9,7 @@ import pytest
 
 import clrcore
 from clrcore.arguments import check_seeds, hint_at
+from curves import exponential
 
 NAN, INF = math.nan, math.inf
 
@@ -276,6 +278,14 @@ HUGE = 10**5000  # more digits than Python prints
         ("start", lambda: clrcore.constant(0.1).values(HUGE, HUGE)),
         ("lr", lambda: clrcore.constant(HUGE)),
         ("step", lambda: clrcore.constant(0.1)(-HUGE)),
+        ("start", lambda: clrcore.Scheduler(clrcore.constant(0.1), HUGE)),
+        ("step", lambda: clrcore.Scheduler(clrcore.constant(0.1)).jump(HUGE)),
+        (
+            r"state\['step_count'\]",
+            lambda: clrcore.Scheduler(clrcore.constant(0.1)).load_state_dict(
+                {"version": 1, "step_count": HUGE}
+            ),
+        ),
         ("total_steps", lambda: clrcore.whole_cycles(total_steps=HUGE, cycles=2)),
         (
             r"state\['cycles'\]",
@@ -292,7 +302,15 @@ def test_integers_of_very_many_digits_are_refused_by_name(name, call):
 
 
 def test_very_large_step_counts_are_shown_by_their_size():
-    assert repr(clrcore.Scheduler(clrcore.constant(0.1), HUGE)).endswith("integer of 16610 bits)")
+    scheduler = clrcore.Scheduler(clrcore.constant(0.1), 10**4000)
+    assert repr(scheduler).endswith("start=an integer of 13288 bits)")
+    scheduler.step()
+    assert json.loads(json.dumps(scheduler.state_dict()))["step_count"] == 10**4000 + 1
+
+    scaled = clrcore.cyclic(0.1, 1.0, 10, scale=lambda cycle, step: 0.5 if step < HUGE else 2.0)
+    assert scaled(HUGE - 1) == pytest.approx(0.145)
+    with pytest.raises(ValueError, match=r"^scale\(cycle=an integer of .* must be"):
+        scaled(HUGE)
 
 
 def test_checks_work_before_numpy_is_imported(monkeypatch):
@@ -348,3 +366,43 @@ def test_seeds_may_be_an_array_of_no_dimension_that_is_an_integer():
     assert check_seeds("seeds", np.array(2)) == [0, 1]
     with pytest.raises(TypeError, match="seeds must be a number of seeds"):
         check_seeds("seeds", np.array(1.5))
+
+
+BOUNDS = clrcore.suggest_bounds(exponential())
+FAILURE = ZeroDivisionError("no")
+
+
+def fail(u):
+    raise FAILURE
+
+
+@pytest.mark.parametrize(
+    ("kind", "argument", "got", "call"),
+    [
+        (TypeError, "step_size", None, lambda: BOUNDS.policy()),
+        (TypeError, "total_steps", 100, lambda: BOUNDS.policy(10, total_steps=100)),
+        (TypeError, "max_lr", 1.0, lambda: BOUNDS.policy(total_steps=100, max_lr=1.0)),
+        (TypeError, "max_lr", 1.0, lambda: BOUNDS.policy(10, max_lr=1.0)),
+        (TypeError, "base_lr", 1.0, lambda: BOUNDS.policy(10, base_lr=1.0)),
+        (TypeError, "loss", None, lambda: clrcore.RangeTest().record()),
+        (
+            ValueError,
+            "policy",
+            clrcore.constant(1.0),
+            lambda: clrcore.constant(1.0).opposed(0.1, 0.2),
+        ),
+        (ValueError, "window", abs, lambda: clrcore.triangular(0, 1, 5, window=abs).to_dict()),
+        (ValueError, "window(0.0)", FAILURE, lambda: clrcore.triangular(0, 1, 5, window=fail)),
+        (
+            ValueError,
+            "from_policy",
+            clrcore.constant(0.0),
+            lambda: clrcore.convert_rate(0.1, clrcore.constant(0.0), clrcore.constant(1.0), 10),
+        ),
+    ],
+)
+def test_refusals_carry_their_facts(kind, argument, got, call):
+    with pytest.raises(kind) as caught:
+        call()
+    assert (caught.value.argument, caught.value.got) == (argument, got)
+    assert caught.value.allowed

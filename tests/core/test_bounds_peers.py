@@ -160,3 +160,17 @@ class TestPeers:
             suggest_bounds(Curve(curve.lr[::-1], curve.loss), rule=rule)
         with pytest.raises(NoBoundsError, match="too few points"):
             suggest_bounds(Curve(curve.lr, np.full(100, np.nan)), rule=rule)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("rule", [*PEERS, "loss"])
+def test_losses_near_the_largest_float_give_no_warning(rule):
+    curve = exponential()
+    for loss in (
+        curve.loss / curve.loss.max() * 1.7e308,
+        np.where(np.arange(len(curve)) % 2, 1e308, -1e308),
+    ):
+        try:
+            suggest_bounds(Curve(curve.lr, loss), rule=rule)
+        except NoBoundsError:
+            assert loss.min() < 0.0 or rule == "loss"

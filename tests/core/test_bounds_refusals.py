@@ -117,7 +117,7 @@ class TestRefusals:
         lr = np.geomspace(1e-4, 10.0, 20)
         kind, message = refusal(Curve(lr, [2.3, 2.2, 0.5, 0.2, 0.2, *np.linspace(0.3, 3.0, 15)]))
         assert kind == "start_not_seen"
-        assert "was over within the first 5 points" in message
+        assert "was over within the first 4 updates" in message
         assert "lower the sweep's start below lr=0.0001" in message
 
     def test_ramps_from_zero_cannot_start_lower(self):
@@ -288,9 +288,18 @@ class TestWarnings:
         assert any("lower the sweep's start below 0.01" in warning for warning in bounds.warnings)
 
     def test_few_points(self):
-        assert "few_points" in kinds(suggest_bounds(exponential(n=40)))
-        wide = np.geomspace(1e-12, 1e3, 70)
-        assert "few_points" in kinds(suggest_bounds(Curve(wide, losses(wide))))
+        short = exponential(n=40)
+        wide = np.geomspace(1e-12, 1e3, 111)
+        for curve, words in (
+            (short, "a short sweep of 39 usable updates: 100 or more"),
+            (
+                Curve(short.lr, short.loss, updates=10),
+                "only 39 usable points were recorded in 381 updates: 100",
+            ),
+            (Curve(wide, losses(wide)), "the rate rises by a factor of 1.37 per update"),
+        ):
+            found = suggest_bounds(curve).warnings
+            assert [words in text for text in found if text.kind == "few_points"] == [True]
 
     @given(
         kind=st.sampled_from(["loss", "accuracy"]),

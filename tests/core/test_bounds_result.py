@@ -78,6 +78,16 @@ class TestValue:
             assert again == bounds
             assert [w.kind for w in again.warnings] == [w.kind for w in bounds.warnings]
 
+    def test_dictionaries_of_0_1_0_are_read(self):
+        data = BOUNDS.to_dict()
+        del data["warning_kinds"], data["trials"]
+        again = Bounds.from_dict(data)
+        assert (again.lr, again.trials) == (BOUNDS.lr, ())
+        assert [(w, w.kind) for w in again.warnings] == [
+            ("beware", "unknown"),
+            ("short", "unknown"),
+        ]
+
     @pytest.mark.parametrize(
         ("change", "kind", "message"),
         [

@@ -151,6 +151,9 @@ def test_the_sweep_is_inferred_from_the_rates(lr, sweep):
         ({"updates": [1]}, ValueError, "updates must have as many values as lr, 2, got 1"),
         ({"updates": [1, 1]}, ValueError, "updates must be integers >= 0 that rise"),
         ({"updates": [-1, 1]}, ValueError, "updates must be integers >= 0 that rise"),
+        ({"updates": np.uint32([5, 2])}, ValueError, "updates must be integers >= 0 that rise"),
+        ({"updates": [0, True]}, TypeError, "updates must be a 1-D array of numbers, none True"),
+        ({"loss": [0.5, np.True_]}, TypeError, "loss must be a 1-D array of numbers, none True"),
         ({"updates": [0, 1.5]}, ValueError, "updates must be integers >= 0 that rise"),
         ({"updates": ["a", "b"]}, TypeError, "updates must be integers >= 0 that rise"),
         ({"updates": [0, 2**60]}, ValueError, "updates must be integers >= 0 that rise"),
@@ -616,3 +619,13 @@ def test_curves_and_bounds_are_immutable():
         curve.loss = None
     with pytest.raises(AttributeError, match="cannot delete 'loss'"):
         del curve.loss
+
+
+def test_records_may_hold_arrays_of_no_dimension():
+    records = [
+        {"step": np.array(k), "lr": np.array(0.1 * k), "loss": np.array(2.0, "float32")}
+        for k in range(3)
+    ]
+    assert Curve.from_records(records).loss.tolist() == [2.0] * 3
+    with pytest.raises(TableError, match="record 1: loss must be a number"):
+        Curve.from_records([{"lr": 0.1, "loss": np.array(True)}])

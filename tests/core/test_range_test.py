@@ -422,3 +422,66 @@ def test_other_sweeps_are_inferred_by_the_curve():
 
     assert test.curve.sweep == "linear"
     assert test.curve.loss is None
+
+
+class TestDriverRules:
+    """What every driver asks of the range test."""
+
+    def test_default_number_of_evaluations(self):
+        test = clrcore.RangeTest(clrcore.linear_sweep(0.0, 1.0, 301))
+        due = [step for step in range(301) if test.validation_due(step)]
+        assert due == [*range(5, 300, 6), 300]
+        assert len(due) == 51
+        assert clrcore.RangeTest(SWEEP, validate_every=20).validation_due(19)
+
+    @pytest.mark.parametrize(("every", "kind"), [(0, ValueError), ("a", TypeError)])
+    def test_wrong_distances_of_evaluations(self, every, kind):
+        with pytest.raises(kind, match=r"^validate_every must be an integer >= 1, or None for 50"):
+            clrcore.RangeTest(SWEEP, validate_every=every)
+
+    def test_without_held_out_data_nothing_is_due(self):
+        assert not clrcore.RangeTest(SWEEP, held_out=False).validation_due(49)
+        with pytest.raises(ValueError, match=r"^validate_every must be None without held-out"):
+            clrcore.RangeTest(SWEEP, held_out=False, validate_every=5)
+
+    def test_length_of_an_epoch(self):
+        assert clrcore.RangeTest.epoch_length([1, 2, 3], 2) == 1.5
+        assert clrcore.RangeTest.epoch_length([]) is None
+        assert clrcore.RangeTest.epoch_length(iter([1])) is None
+
+    def test_data_are_repeated_while_they_can_be(self):
+        passes = []
+        batches = clrcore.RangeTest.repeated([1, 2], passes.append)
+        assert [next(batches) for _ in range(5)] == [1, 2, 1, 2, 1]
+        assert passes == [0, 1, 2]
+        assert list(clrcore.RangeTest.repeated(iter([1, 2]))) == [1, 2]
+        assert list(clrcore.RangeTest.repeated([])) == []
+        assert clrcore.RangeTest.data_end("loader").startswith("loader has no further batch")
+
+    def test_an_iterator_serves_a_single_seed(self):
+        clrcore.RangeTest.check_data("loader", iter([1]), [0])
+        clrcore.RangeTest.check_data("loader", [1], [0, 1])
+        with pytest.raises(TypeError, match=r"^loader must be data that can be iterated over"):
+            clrcore.RangeTest.check_data("loader", iter([1]), [0, 1])
+
+    def test_blocks(self):
+        test = clrcore.RangeTest(SWEEP)
+        assert test.smoothed_loss is None
+        assert len(test.next_rates(4)) == 4
+        for columns in ((), ([1.0] * 5,), ([1.0], [None, None])):
+            with pytest.raises(ValueError, match=r"^losses must be of the same length"):
+                test.record_block(*columns)
+        assert test.record_block([1.0, math.nan, 1.0], [None, 0.5, None]) == 2
+        assert test.smoothed_loss == 1.0
+        assert test.next_rates(4) == []
+
+    def test_data_that_end_early(self):
+        test = clrcore.RangeTest(SWEEP)
+        with pytest.raises(ValueError, match="ended before its first update: no data"):
+            test.end_early("no data")
+        next(test)
+        test.record(accuracy=0.5)
+        with pytest.warns(UserWarning, match="after 1 of 50 updates: no data"):
+            test.end_early("no data")
+        test.end_early("again")
+        assert test.reason.endswith("no data")

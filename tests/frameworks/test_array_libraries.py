@@ -93,6 +93,35 @@ def test_jax_arrays_under_every_transformation(policy, jax):
         check(policy, rates)
 
 
+@pytest.mark.parametrize("n", [49, 97, 98, 103, 107])
+def test_jax_rates_at_base_peak_and_end_are_exact(n, jax):
+    base, peak, cooldown = 0.01, 0.08, clrcore.cooldown
+    for policy, rates in [
+        (clrcore.triangular(base, peak, n), {0: base, n: peak, 2 * n: base}),
+        (clrcore.triangular(base, peak, 50, n), {50: peak, 50 + n: base}),
+        (clrcore.triangular(base, peak, n, window="welch"), {0: base, n: peak}),
+        (clrcore.triangular(base, peak, n, window=lambda u: u * u), {n: peak}),
+        (clrcore.triangular(base, peak, n).opposed(0.85, 0.95), {0: 0.95, n: 0.85}),
+        (clrcore.decay(peak, base, n), {0: peak, n: base}),
+        (clrcore.decay(peak, base, 3 * 10**9), {0: peak}),
+        (clrcore.cosine(peak, base, n), {0: peak, n: base}),
+        (clrcore.linear_sweep(base, peak, n + 1), {0: base, n: peak, n + 3: peak}),
+        (clrcore.exponential_sweep(1e-6, peak, n + 1), {0: 1e-6, n: peak}),
+        (clrcore.smith_one_cycle(base, peak, n), {0: base, n: peak}),
+        (clrcore.warm_restarts(base, peak, n), {0: peak, n: peak}),
+        (clrcore.one_cycle(peak, 2 * n + 2, pct_start=0.5), {0: peak / 25, n: peak}),
+        (clrcore.one_cycle(peak, 99, pct_start=0.4, div_factor=0.5), {0: peak / 0.5}),
+        *(
+            (cooldown(clrcore.constant(peak), at, n, shape=shape), {at: peak, at + n: 0.0})
+            for at in (0, 5)
+            for shape in ("linear", "cosine", "1-sqrt")
+        ),
+    ]:
+        for step, rate in rates.items():
+            for found in (policy, jax.jit(policy)):
+                assert found(jax.numpy.array([step]))[0] == np.float32(rate), (policy, step)
+
+
 @pytest.mark.parametrize("kind", ["int8", "uint8", "int16", "uint16", "uint32"])
 def test_small_jax_counters_do_not_wrap(kind, jax):
     policy = POLICIES[0]

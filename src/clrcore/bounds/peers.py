@@ -25,7 +25,11 @@ if TYPE_CHECKING:
     from ..curve import Curve
     from ..smoothing import Floats
 
+# Differences of losses near the largest float overflow; what is infinite falls or rises most.
+quietly = np.errstate(over="ignore", invalid="ignore")
 
+
+@quietly
 def steepest(curve: Curve) -> Answer:
     """The steep of fastai: where the loss falls fastest per logarithm of the rate."""
     lr, loss = _fastai(curve)
@@ -33,6 +37,7 @@ def steepest(curve: Curve) -> Answer:
     return single_rate(lr, float(lr[chosen]), "the smoothed loss falls fastest there, per log rate")
 
 
+@quietly
 def minimum(curve: Curve) -> Answer:
     """The minimum of fastai: a tenth of the rate of the lowest loss."""
     lr, loss = _fastai(curve)
@@ -42,6 +47,7 @@ def minimum(curve: Curve) -> Answer:
     )
 
 
+@quietly
 def valley(curve: Curve) -> Answer:
     """The valley of fastai: middle of the longest run of falling losses, others between.
 
@@ -61,6 +67,7 @@ def valley(curve: Curve) -> Answer:
     return single_rate(lr, float(lr[chosen]), "it is the middle of the longest valley of the loss")
 
 
+@quietly
 def slide(curve: Curve) -> Answer:
     """The slide of fastai: down from the end while slopes 15 points apart differ by 0.005."""
     lr, loss = _fastai(curve, fewest=16)
@@ -71,6 +78,7 @@ def slide(curve: Curve) -> Answer:
     return single_rate(lr, float(lr[chosen]), "from there on the slope of the loss changes")
 
 
+@quietly
 def torch_lr_finder(curve: Curve) -> Answer:
     """torch-lr-finder's steepest gradient: the fastest fall per point."""
     lr, loss = kept(curve, _plain, stop=5.0, skip=(10, 5))
@@ -78,6 +86,7 @@ def torch_lr_finder(curve: Curve) -> Answer:
     return single_rate(lr, float(lr[chosen]), "the smoothed loss falls fastest there, per point")
 
 
+@quietly
 def ignite(curve: Curve) -> Answer:
     """Ignite's: the fastest fall per point before the lowest loss."""
     lr, loss = kept(curve, _plain, stop=5.0)
@@ -92,6 +101,7 @@ def ignite(curve: Curve) -> Answer:
     return single_rate(lr, float(lr[chosen]), "the smoothed loss falls fastest there, per point")
 
 
+@quietly
 def lightning(curve: Curve) -> Answer:
     """Lightning's from 2.5.3 on: the fastest fall per rate, not per log rate."""
     lr, loss = kept(curve, late_mean, stop=4.0, skip=(10, 1))
@@ -99,6 +109,7 @@ def lightning(curve: Curve) -> Answer:
     return single_rate(lr, float(lr[chosen]), "the smoothed loss falls fastest there, per rate")
 
 
+@quietly
 def ktrain_minimum(curve: Curve) -> Answer:
     """The minimum of ktrain: a fifth of the rate of the lowest loss."""
     lr, loss = kept(curve, debiased, stop=4.0)
@@ -108,6 +119,7 @@ def ktrain_minimum(curve: Curve) -> Answer:
     )
 
 
+@quietly
 def keras_lr_finder(curve: Curve) -> Answer:
     """keras_lr_finder's: the largest fall of the raw loss over 20 points."""
     lr, loss = kept(curve, _raw, stop=4.0, patience=5, fewest=21)

@@ -76,8 +76,9 @@ def select(curve: Curve, metric: str) -> Points:
             end = int(known[before])
     kept = np.flatnonzero(np.isfinite(values[:end]))
     y = values[kept]
-    size = float(np.median(np.abs(y))) if y.size else 1.0
-    scale = math.ldexp(1.0, math.frexp(size)[1] - 1)
+    # Of halves, as the median of two values near the largest float would overflow.
+    half = float(np.median(np.abs(y) / 2.0)) if y.size else 0.5
+    scale = math.ldexp(1.0, math.frexp(half)[1])
     with np.errstate(over="ignore"):
         y = np.clip(y / scale, -HUGE, HUGE)
     return Points(
@@ -91,6 +92,7 @@ def select(curve: Curve, metric: str) -> Points:
     )
 
 
+@np.errstate(over="ignore", invalid="ignore")  # of values near the largest float
 def before_divergence(y: Floats) -> int:
     """How many points come before the run diverged for good.
 

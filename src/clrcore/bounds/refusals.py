@@ -162,7 +162,7 @@ def _check_fall_over(features: Features) -> None:
     if early <= OVER * whole or early <= SUDDEN * features.noise:
         return
     points, scale = features.points, features.scale
-    updates = int(points.updates[features.lead - 1] - points.updates[0])
+    updates = _updates_of_lead(features)
     fewer = ", or take fewer updates" if features.num_updates > FEW_POINTS else ""
     raise NoBoundsError(
         f"the fall was over before the rate had moved: the {features.metric} went from "
@@ -171,6 +171,12 @@ def _check_fall_over(features: Features) -> None:
         f"lower the sweep's start below lr={points.curve.lr[0]:.3g}{fewer}",
         "fall_over",
     )
+
+
+def _updates_of_lead(features: Features) -> int:
+    """The updates from the first point to the last of the baseline, at least 1."""
+    updates = features.points.updates
+    return max(1, int(updates[features.lead - 1] - updates[0]))
 
 
 def least_fall(features: Features) -> float:
@@ -226,8 +232,9 @@ def _refuse_diverged(features: Features) -> NoReturn:
     first = float(np.median(features.points.y[:3]))
     if first - features.start > SUDDEN * features.noise:
         raise NoBoundsError(
-            f"the {better} of the {features.metric} was over within the first {features.lead} "
-            f"points, and only worse values follow; {advice_lower(features.points)}",
+            f"the {better} of the {features.metric} was over within the first "
+            f"{_updates_of_lead(features)} updates, and only worse values "
+            f"follow; {advice_lower(features.points)}",
             "start_not_seen",
         )
     raise NoBoundsError(
@@ -268,8 +275,17 @@ def diagnose(features: Features) -> dict[str, str]:
             f"{10.0 ** features.edges[0]:.3g} to see where that begins"
         )
     step = 0.0 if points.linear else features.decades_per_update
-    if points.y.size < FEW_POINTS or step > WIDE_STEP:
+    if points.y.size < FEW_POINTS:
+        number, updates = points.y.size, features.num_updates
         found["few_points"] = (
-            f"a short sweep of {points.y.size} usable points: 100 or more give a surer answer"
+            f"a short sweep of {updates} usable updates: 100 or more give a surer answer"
+            if number == updates
+            else f"only {number} usable points were recorded in {updates} updates: 100 or more "
+            "give a surer answer"
+        )
+    elif step > WIDE_STEP:
+        found["few_points"] = (
+            f"the rate rises by a factor of {10.0**step:.3g} per update, which shows the curve "
+            f"roughly: take at most {10.0**WIDE_STEP:.3g}, with more updates or a narrower sweep"
         )
     return found

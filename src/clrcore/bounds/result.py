@@ -149,7 +149,16 @@ class Bounds(Value):
         """
         if (step_size is None) == (total_steps is None):
             got = "neither" if step_size is None else "both"
-            raise TypeError(f"policy() needs either step_size or total_steps, got {got}")
+            message = f"policy() needs either step_size or total_steps, got {got}"
+            allowed = f"given where {'total_steps' if step_size is None else 'step_size'} is not"
+            name = "step_size" if step_size is None else "total_steps"
+            refuse(TypeError, name, allowed, total_steps, message=message)
+        own = ("max_lr",) if step_size is None else ("base_lr", "max_lr")
+        for name in own:
+            if name in arguments:
+                message = f"policy() has no argument {name!r} here: these bounds give it"
+                advice = "call the constructor, such as clrcore.triangular2, for other rates"
+                refuse(TypeError, name, "absent", arguments[name], message=message, advice=advice)
         if total_steps is not None:
             kind = check_choice("kind", "one_cycle" if kind is None else kind, planning.SCHEDULES)
             peak = min(planning.PEAKS[kind] * self.lr, self.max_lr)
@@ -189,6 +198,9 @@ class Bounds(Value):
             TypeError: For data of the wrong type.
             ValueError: For another version, missing or unknown keys, or values refused by `Bounds`.
         """
+        if isinstance(data, dict):  # dictionaries of 0.1.0 lack both
+            unknown = ["unknown" for _ in _sentences("warnings", data.get("warnings", []))]
+            data = {"warning_kinds": unknown, "trials": [], **data}
         check_keys("data", data, ["version", "warning_kinds", *cls.__slots__])
         check_version("data", data["version"], VERSION)
         given = {name: data[name] for name in cls.__slots__}
