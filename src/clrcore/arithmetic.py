@@ -60,8 +60,8 @@ class Arrays:
 
         Args:
             step: Steps from 0 on.
-            zero: 0, or a step after `one` that no step is after.
-            one: Another step.
+            zero: The step of share 0: 0, or a step after `one`.
+            one: The step of share 1.
         """
         count = self.steps_to(zero, step) if zero else self.cast(step)
         return self.pinned(count / float(abs(one - zero)), step, one, rising=zero < one)

@@ -144,7 +144,8 @@ class Bounds(Value):
                 warm_up and cooldown of wsd, as shares of the training (0.05 and 0.2).
 
         Raises:
-            TypeError: Where neither or both of step_size and total_steps are given.
+            TypeError: Where neither or both of step_size and total_steps are given, and for rates
+                that these bounds give.
             ValueError: For an unknown kind, and as the constructor raises.
         """
         if (step_size is None) == (total_steps is None):
