@@ -6,7 +6,6 @@ blocks of updates, the length of an epoch, divergence, and why a test ended.
 
 from __future__ import annotations
 
-import itertools
 import math
 import warnings
 
@@ -160,7 +159,8 @@ class RangeTest:
             data: Batches, such as a list or a loader.
             before_pass: Called with the number of the pass, from 0, before each pass.
         """
-        for number in itertools.count():
+        number = 0
+        while True:
             if before_pass is not None:
                 before_pass(number)
             batches = iter(data)
@@ -170,6 +170,7 @@ class RangeTest:
                 yield batch
             if empty or batches is data:
                 return
+            number += 1
 
     @staticmethod
     def data_end(name: str) -> str:

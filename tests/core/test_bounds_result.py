@@ -83,6 +83,8 @@ class TestValue:
         del data["warning_kinds"], data["trials"]
         again = Bounds.from_dict(data)
         assert (again.lr, again.trials) == (BOUNDS.lr, ())
+        with pytest.raises(TypeError, match="data must be a dictionary"):
+            Bounds.from_dict([data])
         assert [(w, w.kind) for w in again.warnings] == [
             ("beware", "unknown"),
             ("short", "unknown"),
