@@ -23,11 +23,12 @@ from .arguments import (
 )
 from .policies import exponential_sweep
 from .policy import Policy, check_policy
+from .runs import Run
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Sequence
-    from typing import Any, ClassVar, Self, TypeVar
+    from typing import Any, ClassVar, TypeVar
 
     from .curve import Curve
 
@@ -42,7 +43,7 @@ SWEEP_HINT = "pass the rates as sweep=clrcore.exponential_sweep(1e-6, 10.0, 300)
 EVALUATIONS = 50
 
 
-class RangeTest:
+class RangeTest(Run):
     """One sweep of the learning rate through any training loop.
 
     Iterate over it for the rates, train one batch at each, and record the metrics. The test ends
@@ -103,8 +104,8 @@ class RangeTest:
         sweep = exponential_sweep(*DEFAULT_SWEEP) if sweep is None else sweep
         if check_policy("sweep", sweep).total_steps is None:
             refuse(ValueError, "sweep", "a policy with an end, such as exponential_sweep", sweep)
-        self._sweep = sweep
-        self._num_steps: int = sweep.total_steps  # type: ignore[assignment]
+        how = "record(loss=...) or record(accuracy=...)"
+        super().__init__(sweep, sweep.total_steps or 0, "test", how)
         self._held_out = None if held_out is None else check_bool("held_out", held_out)
         self._validate_every = self._check_validate_every(validate_every)
         self._steps_per_epoch = (
@@ -113,7 +114,6 @@ class RangeTest:
             else check_float("steps_per_epoch", steps_per_epoch, 0.0, above=True)
         )
         self._stop_diverged = check_bool("stop_diverged", stop_diverged)
-        self._start()
 
     def _check_validate_every(self, validate_every: object) -> int:
         if validate_every is None:
@@ -127,11 +127,9 @@ class RangeTest:
             kind = TypeError if isinstance(error, TypeError) else ValueError
             refuse(kind, "validate_every", allowed, validate_every)
 
-    def _start(self) -> None:
-        self._points: list[tuple[float | None, float | None]] = []
+    def _clear(self) -> None:
+        super()._clear()
         self._divergence = Divergence()
-        self._handed_out = 0
-        self._reason: str | None = None
 
     @staticmethod
     def epoch_length(data: object, batches_per_update: int = 1) -> float | None:
@@ -200,22 +198,7 @@ class RangeTest:
     @property
     def sweep(self) -> Policy:
         """The policy that the rates come from."""
-        return self._sweep
-
-    @property
-    def total_steps(self) -> int:
-        """Updates of the whole sweep."""
-        return self._num_steps
-
-    @property
-    def step_count(self) -> int:
-        """Updates recorded so far."""
-        return len(self._points)
-
-    @property
-    def reason(self) -> str | None:
-        """Why the test ended, in words; None before its end."""
-        return self._reason
+        return self._policy
 
     @property
     def smoothed_loss(self) -> float | None:
@@ -224,43 +207,6 @@ class RangeTest:
         It lags behind the loss, so the curve is never read from it.
         """
         return self._divergence.smoothed
-
-    def __iter__(self) -> Self:
-        """Go on with the first rate that nothing was recorded for."""
-        self._handed_out = 0
-        return self
-
-    def __next__(self) -> float:
-        """The rate of the next update.
-
-        Raises:
-            RuntimeError: If nothing was recorded for the last rate.
-        """
-        if self._reason is not None:
-            raise StopIteration
-        return self.next_rates(1)[0]
-
-    def next_rates(self, count: int) -> list[float]:
-        """The rates of the next updates; an empty list once the test is over.
-
-        Args:
-            count: Rates wanted, an integer >= 1. Fewer are returned at the end of the sweep.
-
-        Raises:
-            RuntimeError: If nothing was recorded for the previous rates.
-        """
-        count = check_int("count", count, 1)
-        if self._reason is not None:
-            return []
-        if self._handed_out:
-            raise RuntimeError(
-                f"nothing was recorded for lr={self._sweep(self.step_count)!r}: call "
-                "record(loss=...) or record(accuracy=...) once for every rate"
-            )
-        start = self.step_count
-        rates = [self._sweep(step) for step in range(start, min(start + count, self._num_steps))]
-        self._handed_out = len(rates)
-        return rates
 
     def validation_due(self, ahead: int = 0) -> bool:
         """Whether held-out accuracy is to be evaluated after the next update.
@@ -289,15 +235,7 @@ class RangeTest:
             TypeError: For anything else, and where both are left out.
             RuntimeError: There is no rate to record for.
         """
-        point = _point(loss, accuracy)
-        if not self._handed_out:
-            raise RuntimeError(
-                "record() comes once after each rate: take the next rate from the test first"
-                if self._reason is None
-                else f"the test is over: {self._reason}"
-            )
-        self._handed_out -= 1
-        self._take(point)
+        self._record(self._point(loss, accuracy))
 
     def record_block(
         self, losses: Sequence[Any] | None = None, accuracies: Sequence[Any] | None = None
@@ -318,31 +256,7 @@ class RangeTest:
             TypeError: For a metric that is not a number; then nothing is recorded.
             ValueError: For columns of different lengths, or longer than the block.
         """
-        given = [column for column in (losses, accuracies) if column is not None]
-        lengths = {len(column) for column in given}
-        if not given or len(lengths) > 1 or max(lengths) > self._handed_out:
-            refuse(
-                ValueError,
-                "losses",
-                f"of the same length as accuracies, at most {self._handed_out}, the number of "
-                "rates handed out",
-                sorted(lengths),
-            )
-        size = lengths.pop()
-        points = [
-            _point(
-                None if losses is None else losses[i],
-                None if accuracies is None else accuracies[i],
-            )
-            for i in range(size)
-        ]
-        self._handed_out = 0
-        before = self.step_count
-        for point in points:
-            if self._reason is not None:
-                break
-            self._take(point)
-        return self.step_count - before
+        return self._record_block("accuracies", losses, accuracies)
 
     def end_early(self, cause: str) -> None:
         """End the test before its sweep is over, because the data have ended.
@@ -377,11 +291,11 @@ class RangeTest:
 
         accuracy = column(1)
         return Curve(
-            [self._sweep(step) for step in range(self.step_count)],
+            [self._policy(step) for step in range(self.step_count)],
             column(0),
             accuracy,
             sweep={"linear_sweep": "linear", "exponential_sweep": "exponential"}.get(
-                self._sweep.constructor
+                self._policy.constructor
             ),
             steps_per_epoch=self._steps_per_epoch,
             held_out=None if accuracy is None else self._held_out,
@@ -391,7 +305,7 @@ class RangeTest:
         """The test so far as plain data, valid as JSON."""
         return {
             "version": VERSION,
-            "sweep": self._sweep.to_dict(),
+            "sweep": self._policy.to_dict(),
             "loss": [to_plain(loss) for loss, _ in self._points],
             "accuracy": [to_plain(accuracy) for _, accuracy in self._points],
         }
@@ -406,8 +320,8 @@ class RangeTest:
         """
         check_keys("state", state, ["version", "sweep", "loss", "accuracy"])
         check_version("state", state["version"], VERSION)
-        if state["sweep"] != self._sweep.to_dict():
-            allowed = f"that of this RangeTest, {shown(self._sweep)}"
+        if state["sweep"] != self._policy.to_dict():
+            allowed = f"that of this RangeTest, {shown(self._policy)}"
             advice = "make the RangeTest with the sweep of the state"
             refuse(ValueError, "state['sweep']", allowed, state["sweep"], advice=advice)
         columns = []
@@ -428,13 +342,22 @@ class RangeTest:
             if i + 1 < len(losses) and not all(map(math.isfinite, values)):
                 allowed = "finite, as further updates follow"
                 refuse(ValueError, f"state, update {i},", allowed, point)
-        self._start()
+        self._clear()
         for point in zip(losses, accuracies, strict=True):
             self._take(point)
 
+    def _point(self, loss: Any, accuracy: Any) -> tuple[float | None, float | None]:
+        if loss is None and accuracy is None:
+            message = "record() needs loss=..., accuracy=..., or both; got neither"
+            refuse(TypeError, "loss", "given where accuracy is not", None, message=message)
+        return (
+            None if loss is None else float_from_scalar("loss", loss),
+            None if accuracy is None else float_from_scalar("accuracy", accuracy),
+        )
+
     def _take(self, point: tuple[float | None, float | None]) -> None:
         loss, accuracy = point
-        lr = self._sweep(self.step_count)
+        lr = self._policy(self.step_count)
         self._points.append(point)
         where = f"at lr={lr!r}, update {self.step_count} of {self._num_steps}"
         for name, value in (("loss", loss), ("accuracy", accuracy)):
@@ -447,17 +370,7 @@ class RangeTest:
             self._reason = f"the sweep is over: all {self._num_steps} updates were made"
 
     def __repr__(self) -> str:
-        return f"RangeTest({self._sweep!r}) after {self.step_count} updates"
-
-
-def _point(loss: Any, accuracy: Any) -> tuple[float | None, float | None]:
-    if loss is None and accuracy is None:
-        message = "record() needs loss=..., accuracy=..., or both; got neither"
-        refuse(TypeError, "loss", "given where accuracy is not", None, message=message)
-    return (
-        None if loss is None else float_from_scalar("loss", loss),
-        None if accuracy is None else float_from_scalar("accuracy", accuracy),
-    )
+        return f"RangeTest({self._policy!r}) after {self.step_count} updates"
 
 
 class Divergence:

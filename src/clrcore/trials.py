@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 from ._plain import from_plain, to_plain
 from .arguments import check_float, check_int, check_keys, float_from_scalar, refuse
+from .runs import Run
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any, Self
+    from typing import Any
 
     from .policy import Policy
 
@@ -86,7 +87,7 @@ class TrialResult(NamedTuple):
         )
 
 
-class Trial:
+class Trial(Run):
     """A short run at one rate, from `Confirmation`.
 
     Iterate over it for the rates of the updates, train one batch at each, and record the loss.
@@ -102,66 +103,26 @@ class Trial:
     """
 
     def __init__(self, lr: float, seed: int, policy: Policy, num_steps: int) -> None:
+        super().__init__(policy, num_steps, "trial", "trial.record(loss=...)")
         self.lr = lr
         self.seed = seed
-        self.policy = policy
-        self.total_steps = num_steps
-        self.reason: str | None = None
-        self._losses: list[float] = []
-        self._held_out: list[float] = []
-        self._handed_out = 0
 
     @property
-    def step_count(self) -> int:
-        """Updates recorded so far."""
-        return len(self._losses)
+    def policy(self) -> Policy:
+        """The rates of its updates."""
+        return self._policy
 
     @property
     def smoothed_loss(self) -> float | None:
         """Mean of about the last ten losses, for progress bars; None before the first."""
-        return mean(self._losses[-10:]) if self._losses else None
+        return mean([loss for loss, _ in self._points[-10:]]) if self._points else None
 
     @property
     def result(self) -> TrialResult:
         """What was recorded so far."""
-        return TrialResult(self.lr, self.seed, tuple(self._losses), tuple(self._held_out))
-
-    def __iter__(self) -> Self:
-        """Go on with the first rate that nothing was recorded for."""
-        self._handed_out = 0
-        return self
-
-    def __next__(self) -> float:
-        """The rate of the next update.
-
-        Raises:
-            RuntimeError: If nothing was recorded for the last rate.
-        """
-        if self.reason is not None:
-            raise StopIteration
-        return self.next_rates(1)[0]
-
-    def next_rates(self, count: int) -> list[float]:
-        """The rates of the next updates; an empty list once the trial is over.
-
-        Args:
-            count: Rates wanted, an integer >= 1. Fewer are returned at the end of the trial.
-
-        Raises:
-            RuntimeError: If nothing was recorded for the previous rates.
-        """
-        count = check_int("count", count, 1)
-        if self.reason is not None:
-            return []
-        if self._handed_out:
-            raise RuntimeError(
-                "nothing was recorded for the last rate of this trial: call "
-                "trial.record(loss=...) once for every rate"
-            )
-        start = self.step_count
-        rates = [self.policy(step) for step in range(start, min(start + count, self.total_steps))]
-        self._handed_out = len(rates)
-        return rates
+        losses = tuple(loss for loss, _ in self._points)
+        held_out = tuple(loss for _, loss in self._points if loss is not None)
+        return TrialResult(self.lr, self.seed, losses, held_out)
 
     def validation_due(self, ahead: int = 0) -> bool:
         """Whether held-out loss is to be evaluated after the next update, if there are data.
@@ -185,15 +146,7 @@ class Trial:
             TypeError: For anything that is not a number.
             RuntimeError: There is no rate to record for.
         """
-        point = _point(loss, held_out_loss)
-        if not self._handed_out:
-            raise RuntimeError(
-                "record() comes once after each rate: take the next rate from the trial first"
-                if self.reason is None
-                else f"the trial is over: {self.reason}"
-            )
-        self._handed_out -= 1
-        self._take(*point)
+        self._record(self._point(loss, held_out_loss))
 
     def record_block(
         self, losses: Sequence[Any], held_out_losses: Sequence[Any] | None = None
@@ -211,23 +164,7 @@ class Trial:
             TypeError: For a loss that is not a number; then nothing is recorded.
             ValueError: For columns of different lengths, or longer than the block.
         """
-        held_out = [None] * len(losses) if held_out_losses is None else list(held_out_losses)
-        if len(held_out) != len(losses) or len(losses) > self._handed_out:
-            refuse(
-                ValueError,
-                "losses",
-                f"of the same length as held_out_losses, at most {self._handed_out}, the number "
-                "of rates handed out",
-                [len(losses), len(held_out)],
-            )
-        points = [_point(*pair) for pair in zip(losses, held_out, strict=True)]
-        self._handed_out = 0
-        before = self.step_count
-        for point in points:
-            if self.reason is not None:
-                break
-            self._take(*point)
-        return self.step_count - before
+        return self._record_block("held_out_losses", losses, held_out_losses)
 
     def end_early(self, cause: str) -> None:
         """End the trial before its last update, because the data have ended.
@@ -238,38 +175,36 @@ class Trial:
         Raises:
             ValueError: Where no update was recorded.
         """
-        if self.reason is not None:
+        if self._reason is not None:
             return
-        if not self._losses:
+        if not self._points:
             raise ValueError(f"the trial at lr={self.lr!r} ended before its first update: {cause}")
-        self.reason = (
+        self._reason = (
             f"the trial ended after {self.step_count} of {self.total_steps} updates: {cause}"
         )
 
-    def _take(self, loss: float, held_out_loss: float | None) -> None:
-        self._losses.append(loss)
+    def _point(self, loss: Any, held_out_loss: Any) -> tuple[float, float | None]:
+        return (
+            float_from_scalar("loss", loss),
+            None if held_out_loss is None else float_from_scalar("held_out_loss", held_out_loss),
+        )
+
+    def _take(self, point: tuple[float, float | None]) -> None:
+        loss, held_out_loss = point
+        self._points.append(point)
         where = f"at update {self.step_count} of {self.total_steps}"
-        if held_out_loss is not None:
-            self._held_out.append(held_out_loss)
-            if not math.isfinite(held_out_loss):
-                self.reason = f"the held-out loss is {held_out_loss} {where}"
+        if held_out_loss is not None and not math.isfinite(held_out_loss):
+            self._reason = f"the held-out loss is {held_out_loss} {where}"
         if not math.isfinite(loss):
-            self.reason = f"the loss is {loss} {where}"
-        elif self.reason is None and self.step_count == self.total_steps:
-            self.reason = f"all {self.total_steps} updates were made"
+            self._reason = f"the loss is {loss} {where}"
+        elif self._reason is None and self.step_count == self.total_steps:
+            self._reason = f"all {self.total_steps} updates were made"
 
     def __repr__(self) -> str:
         return (
             f"Trial(lr={self.lr:.3g}, seed={self.seed}) after {self.step_count} of "
             f"{self.total_steps} updates"
         )
-
-
-def _point(loss: Any, held_out_loss: Any) -> tuple[float, float | None]:
-    return (
-        float_from_scalar("loss", loss),
-        None if held_out_loss is None else float_from_scalar("held_out_loss", held_out_loss),
-    )
 
 
 def last(values: Sequence[float]) -> Sequence[float]:
