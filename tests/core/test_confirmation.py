@@ -528,3 +528,9 @@ def test_short_trials_tell_a_fall_from_noise():
     stays = [noisy(seed, falls=False) for seed in range(60)]
     assert sum(bounds is not None for bounds in falls) >= 54
     assert sum(bounds is not None for bounds in stays) <= 6
+
+
+def test_a_trial_shows_the_rates_of_its_updates():
+    trial = next(clrcore.Confirmation(0.1, num_steps=20))
+    assert trial.policy == clrcore.constant(0.1)
+    assert trial.next_rates(30) == trial.policy.values(0, 20).tolist()
