@@ -10,11 +10,13 @@ from torch.optim import Optimizer
 import clrcore
 from clrcore.arguments import refuse
 
+from ._extras import install
+
 try:
     import accelerate
 except ImportError as error:
     raise ImportError(
-        f'clr_adapters.accelerate needs it: pip install "clrcore[accelerate]" ({error})'
+        f"clr_adapters.accelerate needs it: {install('accelerate')} ({error})"
     ) from error
 
 from .torch import PolicyLR

@@ -23,6 +23,7 @@ from torch.optim import Optimizer
 import clrcore
 from clrcore.arguments import check_seeds, refuse
 
+from ._extras import install
 from .torch import PolicyLR
 from .torch._groups import initial_rate
 from .torch._snapshot import Snapshot
@@ -47,7 +48,7 @@ def _import_lightning() -> Any:
         except ImportError as error:
             failure = error
     raise ImportError(
-        'clr_adapters.lightning needs Lightning: pip install "clrcore[lightning]"'
+        f"clr_adapters.lightning needs Lightning: {install('lightning')}"
     ) from failure
 
 

@@ -18,6 +18,8 @@ from typing import Any, TypeAlias
 import clrcore
 from clrcore.arguments import listed, refuse
 
+from ._extras import install
+
 Records: TypeAlias = list[dict[str, Any]]
 """The lines of a log: a dictionary of columns for each."""
 
@@ -232,8 +234,7 @@ def _tensorboard(path: Path) -> Records:
         from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     except ImportError as error:
         raise ImportError(
-            'TensorBoard events need the package tensorboard: pip install "clrcore[tensorboard]" '
-            f"({error})"
+            f"TensorBoard events need the package tensorboard: {install('tensorboard')} ({error})"
         ) from error
     events = EventAccumulator(str(path), size_guidance={"scalars": 0, "tensors": 0})
     events.Reload()

@@ -14,11 +14,13 @@ from torch.optim.lr_scheduler import LambdaLR
 import clrcore
 from clrcore.arguments import check_bool, refuse
 
+from ._extras import install
+
 try:
     import transformers
 except ImportError as error:
     raise ImportError(
-        f'clr_adapters.transformers needs it: pip install "clrcore[transformers]" ({error})'
+        f"clr_adapters.transformers needs it: {install('transformers')} ({error})"
     ) from error
 
 from .torch import PolicyLR

@@ -188,7 +188,7 @@ def test_numbers_need_no_matplotlib():
     assert without("matplotlib", *arguments, "--values").stdout == "step,lr\n0,0.1\n1,0.1\n"
     done = without("matplotlib", *arguments)
     assert done.returncode == 1
-    assert 'pip install "clrcore[plot]"' in done.stderr
+    assert 'run pip install ".[plot]" in a checkout of clrcore' in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -363,5 +363,5 @@ class TestAnswers:
         curve().to_csv("a.csv")
         done = without("matplotlib", "suggest", "a.csv", "--picture", "p.png")
         assert done.returncode == 1
-        assert 'pip install "clrcore[plot]"' in done.stderr
+        assert 'run pip install ".[plot]" in a checkout of clrcore' in done.stderr
         assert done.stdout == f"{clrcore.suggest_bounds(curve()).explain()}\n"

@@ -806,7 +806,10 @@ def test_without_jax_the_module_says_what_to_install():
         import clr_adapters.jax
     """)
 
-    assert 'clr_adapters.jax needs JAX: pip install "clrcore[jax]"' in ended.stderr
+    assert (
+        'clr_adapters.jax needs JAX: run pip install ".[jax]" in a checkout of clrcore'
+        in ended.stderr
+    )
 
 
 def test_only_jax_is_imported():

@@ -451,7 +451,7 @@ def test_a_missing_matplotlib_says_what_to_install():
     code = "import sys; sys.modules['matplotlib'] = None; import clr_adapters.plot"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 1
-    assert 'pip install "clrcore[plot]"' in done.stderr
+    assert 'run pip install ".[plot]" in a checkout of clrcore' in done.stderr
 
 
 def test_accuracy_alone_is_named_once():

@@ -926,4 +926,7 @@ def test_without_torch_the_module_says_what_to_install():
         check=False,
     )
 
-    assert 'clr_adapters.torch needs PyTorch: pip install "clrcore[torch]"' in ended.stderr
+    assert (
+        'clr_adapters.torch needs PyTorch: run pip install ".[torch]" in a checkout of clrcore'
+        in ended.stderr
+    )

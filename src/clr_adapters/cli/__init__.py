@@ -1,5 +1,7 @@
 """The command `clrcore`: one module per subcommand. Slow imports wait until it runs."""
 
+from .._extras import install
+
 try:
     import click  # noqa: F401
 except ModuleNotFoundError as error:
@@ -7,9 +9,7 @@ except ModuleNotFoundError as error:
 
     def main(**_: object) -> None:
         """Exit with the extra to install, in one sentence."""
-        raise SystemExit(
-            f'the command clrcore needs click: pip install "clrcore[cli]" ({_missing})'
-        )
+        raise SystemExit(f"the command clrcore needs click: {install('cli')} ({_missing})")
 
 else:
     from ._group import main

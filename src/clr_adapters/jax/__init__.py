@@ -3,12 +3,12 @@
 A policy is an optax schedule and needs no adapter.
 """
 
+from .._extras import install as _install
+
 try:
     import jax as _jax  # noqa: F401
 except ImportError as error:
-    raise ImportError(
-        f'clr_adapters.jax needs JAX: pip install "clrcore[jax]" ({error})'
-    ) from error
+    raise ImportError(f"clr_adapters.jax needs JAX: {_install('jax')} ({error})") from error
 
 from .find_bounds import find_bounds as find_bounds
 from .range_test import range_test as range_test

@@ -1,11 +1,13 @@
 """Policies and range tests in Keras 3, on its TensorFlow, JAX and PyTorch backends."""
 
+from .._extras import install as _install
+
 try:
     import keras as _keras  # noqa: F401
 except ImportError as error:
     raise ImportError(
-        'clr_adapters.keras needs Keras 3 and a backend: pip install "clrcore[tensorflow]", or '
-        f'"clrcore[keras]" beside jax or torch, with KERAS_BACKEND set to it ({error})'
+        f"clr_adapters.keras needs Keras 3 and a backend: {_install('tensorflow')}, or "
+        f'".[keras]" beside jax or torch, with KERAS_BACKEND set to it ({error})'
     ) from error
 
 from .cycle_ends import CycleEnds as CycleEnds

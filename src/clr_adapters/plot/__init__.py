@@ -6,11 +6,13 @@ picture appears. Once this module is imported in a notebook, so do those of poli
 curves and confirmed bounds.
 """
 
+from .._extras import install as _install
+
 try:
     import matplotlib  # noqa: F401
 except ImportError as error:
     raise ImportError(
-        f'clr_adapters.plot needs matplotlib: pip install "clrcore[plot]" ({error})'
+        f"clr_adapters.plot needs matplotlib: {_install('plot')} ({error})"
     ) from error
 
 from . import notebooks

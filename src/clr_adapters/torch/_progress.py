@@ -7,6 +7,8 @@ from typing import Any
 
 from clrcore.arguments import check_bool
 
+from .._extras import install
+
 
 def progress_bar(total: int, name: str, *, show: bool) -> AbstractContextManager[Any]:
     """A bar of `total` updates, or a context of None where none is to be shown."""
@@ -38,7 +40,6 @@ def _tqdm_class() -> Any:
         from tqdm.auto import tqdm
     except ImportError as error:
         raise ImportError(
-            'the progress bar needs tqdm: pip install "clrcore[torch]", or pass '
-            f"progress=False ({error})"
+            f"the progress bar needs tqdm: {install('torch')}, or pass progress=False ({error})"
         ) from error
     return tqdm

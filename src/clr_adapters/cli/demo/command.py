@@ -16,6 +16,7 @@ import click
 
 import clrcore
 
+from ..._extras import install
 from .. import _io, _text
 
 BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
@@ -64,9 +65,8 @@ def _demo(out: Path, seeds: tuple[int, ...], quick: bool) -> None:
 
         from . import data, experiment, page, pictures, report, training
     except ImportError as error:
-        raise click.ClickException(
-            f'the demo needs more packages: pip install "clrcore[demo]" ({error})'
-        ) from error
+        message = f"the demo needs more packages: {install('demo')} ({error})"
+        raise click.ClickException(message) from error
     files = {name: out / name for name in (*PICTURES, "results.json", "report.html")}
     _check_writable(out, files.values())
     settings = experiment.Settings(seeds, experiment.EPOCH // (5 if quick else 1))
