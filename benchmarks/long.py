@@ -39,7 +39,7 @@ from long_results import (
     rate,
     suggestion,
 )
-from long_scores import fit, score, score_plans
+from long_scores import fit, score, score_budgets, score_plans
 
 import clrcore
 from clrcore import planning
@@ -189,7 +189,11 @@ def main() -> None:
         fit(all_results(arguments.folder))
     else:
         settings = all_results(arguments.folder)
-        table = {"rates": score(settings), "plans": score_plans(settings)}
+        table = {
+            "rates": score(settings),
+            "budgets": score_budgets(settings),
+            "plans": score_plans(settings),
+        }
         if arguments.json:
             arguments.json.write_text(json.dumps(table, indent=1) + "\n")
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import clrcore
+from clrcore.confirmation import MOST_RATES
 from clrcore.search import trial_steps
 
 FOLDER = Path(__file__).parent / "data" / "long"
@@ -14,6 +15,8 @@ TRUTH_SEEDS = (0, 1)
 SWEEP_SEEDS = (0, 1, 2)
 TRIAL_SEEDS = (1000, 1001)
 TRIAL_STEPS = 400
+# Updates of all trials: the default budget of find_bounds less its default sweep.
+TRIAL_UPDATES = 1200
 # Trainings that are planned from confirmed bounds.
 PLAN_SEED = 1002
 SWEEPS = {"exp300": (1e-6, 10.0, 300), "exp100": (1e-6, 10.0, 100)}
@@ -160,11 +163,25 @@ def suggestion(results: Results, sweep: str, seed: int) -> Any:
         return error
 
 
-def confirmed(results: Results, suggested: Any, steps: int | None, seed: int) -> tuple[Any, int]:
-    """The confirmed bounds or the refusal, and the updates of the trials."""
+def confirmed(
+    results: Results,
+    suggested: Any,
+    steps: int | None,
+    seed: int,
+    *,
+    updates: int = TRIAL_UPDATES,
+    length: int | None = None,
+) -> tuple[Any, int]:
+    """The confirmed bounds or the refusal, and the updates of the trials.
+
+    updates: the most updates of all trials. length: updates of a trial, that of `find_bounds`
+    unless given.
+    """
     refused = isinstance(suggested, clrcore.NoBoundsError)
     start = DEFAULT_RATES[results.optimizer] if refused else suggested
-    check = clrcore.Confirmation(start, trial_steps(steps), total_steps=steps, max_updates=1200)
+    length = trial_steps(steps, updates) if length is None else length
+    most = min(updates, MOST_RATES * length)
+    check = clrcore.Confirmation(start, length, total_steps=steps, max_updates=most)
     for trial in check:
         losses = results.trial(trial.lr, trial.total_steps, seed)
         trial.next_rates(len(losses))

@@ -16,6 +16,7 @@ from long_results import (
     SWEEP_SEEDS,
     SWEEPS,
     TRIAL_SEEDS,
+    TRIAL_UPDATES,
     Results,
     confirmed,
     percent,
@@ -23,9 +24,13 @@ from long_results import (
 )
 
 from clrcore import confirmation, planning
+from clrcore.search import trial_steps
 
 # A training that misses this share of the best fall counts as dead.
 DEAD = 0.5
+# Updates of all runs, and the sweep that is about a quarter of them.
+BUDGETS = {400: "exp100", 600: "exp100", 1000: "exp100", 1200: "exp300", 1500: "exp300"}
+FEWEST = len(confirmation.FIRST_TRIALS)
 EXPONENTS = [0.02 * k for k in range(16)]
 
 
@@ -57,6 +62,38 @@ def score(settings: list[Results]) -> dict[str, Any]:
                     "confirmed": after.summary(),
                 }
             )
+    return table
+
+
+def score_budgets(settings: list[Results]) -> list[dict[str, Any]]:
+    """Print how good confirmed answers are by the most updates of all runs.
+
+    Each budget is spent on longer trials, or on a further trial beyond an edge.
+    """
+    table = []
+    print("\nconfirmed answers within 5 % by the updates of all runs, in %; updates of a trial")
+    for budget, sweep in BUDGETS.items():
+        left = budget - SWEEPS[sweep][2]
+        for steps in (SHORT, LONG):
+            row: dict[str, Any] = {"budget": budget, "steps": steps}
+            for trials in (FEWEST, FEWEST + 1):
+                length = min(trial_steps(steps, TRIAL_UPDATES), left // trials)
+                good = [
+                    hasattr(bounds, "lr") and results.missed(bounds.lr, steps) <= NEAR
+                    for results in settings
+                    for seed in SWEEP_SEEDS
+                    for suggested in [suggestion(results, sweep, seed)]
+                    for trial_seed in TRIAL_SEEDS
+                    for bounds, _ in [
+                        confirmed(
+                            results, suggested, steps, trial_seed, updates=left, length=length
+                        )
+                    ]
+                ]
+                row[f"{trials} trials"] = {"length": length, "good": round(percent(good), 1)}
+            row["in use"] = trial_steps(steps, left)
+            print(row)
+            table.append(row)
     return table
 
 

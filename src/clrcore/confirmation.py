@@ -240,9 +240,9 @@ class Confirmation:
 
     def _start(self, kind: str) -> float:
         """The loss before any trial had moved: of the first few, unless all ends are higher."""
-        few, fifth, _ = (mean(early) for early, _ in self._early(kind))
+        few, *longer = (mean(early) for early, _ in self._early(kind))
         lowest = min(self._end(k, kind) for k in self._distances())
-        return few if few > lowest else max(few, fifth)
+        return few if few > lowest else max(few, *longer)
 
     def _early(self, kind: str) -> list[tuple[Sequence[float], float]]:
         """The slowest trial's first few losses, its first fifth, and all, with their errors.
@@ -304,7 +304,8 @@ class Confirmation:
         return (
             f"the training loss starts at {self._start('losses'):.4g} and ends at "
             f"{lowest:.4g} at best; {held_out}"
-            "use longer trials (num_steps), another suggestion, or check that the model learns"
+            "use longer trials (num_steps; max_updates of find_bounds), another suggestion, or "
+            "check that the model learns"
         )
 
     def _decides(self) -> str:

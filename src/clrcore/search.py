@@ -12,7 +12,7 @@ from .rangetest import DEFAULT_SWEEP, RangeTest
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Self
+    from typing import NoReturn, Self
 
     from .bounds import Bounds
     from .curve import Curve
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 LONG_TRAINING, LONG_TRIAL_STEPS = 1000, 300
 # Fewer updates do not show whether a rate trains.
 LEAST_STEPS = 10
-# The most of the budget that range tests with the default sweep take.
-SWEEP_SHARE = 4
+# The most of the budget that range tests with the default sweep take, and the fewest updates of
+# such a sweep: fewer points give no answer.
+SWEEP_SHARE, LEAST_SWEEP = 4, 10
 
 
 class BoundsSearch:
@@ -86,7 +87,9 @@ class BoundsSearch:
         if sweep is None:
             low, high, longest = DEFAULT_SWEEP
             share = max_updates // (SWEEP_SHARE * len(self._seeds))
-            sweep = exponential_sweep(low, high, max(2, min(longest, share)))
+            if share < LEAST_SWEEP:
+                _refuse_budget(max_updates, len(self._seeds), seeds)
+            sweep = exponential_sweep(low, high, min(longest, share))
         self._tests = [
             RangeTest(
                 sweep,
@@ -98,9 +101,9 @@ class BoundsSearch:
         ]
         self._sweep_updates = sum(test.total_steps for test in self._tests)
         left = max_updates - self._sweep_updates
-        self._num_steps = min(trial_steps(self._total_steps), left // len(FIRST_TRIALS))
+        self._num_steps = trial_steps(self._total_steps, left)
         if self._num_steps < LEAST_STEPS:
-            least = self._sweep_updates + len(FIRST_TRIALS) * LEAST_STEPS
+            least = self._sweep_updates + (len(FIRST_TRIALS) + 1) * LEAST_STEPS
             refuse(
                 ValueError,
                 "max_updates",
@@ -216,6 +219,22 @@ class BoundsSearch:
         return type(bounds)(**fields)
 
 
-def trial_steps(total_steps: int | None) -> int:
-    """The length of a trial for a training of this length."""
-    return TRIAL_STEPS if total_steps is None or total_steps < LONG_TRAINING else LONG_TRIAL_STEPS
+def trial_steps(total_steps: int | None, left: int) -> int:
+    """The length of a trial for a training of this length, with `left` updates for all trials.
+
+    The updates serve for a trial beyond an edge as well. For a long training a longer trial is
+    worth more than that. `python benchmarks/long.py` compares both.
+    """
+    fewest = len(FIRST_TRIALS)
+    if total_steps is not None and total_steps >= LONG_TRAINING and left >= fewest * TRIAL_STEPS:
+        return min(LONG_TRIAL_STEPS, left // fewest)
+    return min(TRIAL_STEPS, left // (fewest + 1))
+
+
+def _refuse_budget(max_updates: int, number: int, seeds: object) -> NoReturn:
+    """Refuse a budget whose range tests would have too few points."""
+    allowed = f">= {SWEEP_SHARE * LEAST_SWEEP * number}"
+    if number > 1:
+        allowed += f", as {number} seeds make {number} range tests"
+    advice = f"for the seed {seeds} alone pass seeds=[{seeds}]" if isinstance(seeds, int) else ""
+    refuse(ValueError, "max_updates", allowed, max_updates, advice=advice)

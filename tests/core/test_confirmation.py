@@ -436,6 +436,19 @@ def test_first_losses_that_are_low_by_chance_are_not_the_start():
     assert 0.005 < check.bounds.lr < 0.01  # the suggestion, carried to the length
 
 
+def test_a_first_fifth_that_is_low_by_chance_is_not_the_start():
+    def loss(lr, step):
+        if lr < 0.01:
+            return 1.9 if step < 10 else 2.3 + 0.2 * (-1) ** step
+        return 2.0 + 0.01 * (-1) ** step
+
+    check = clrcore.Confirmation(0.01, 50)
+    run(check, loss)
+
+    assert 0.01 < check.bounds.lr < 0.1**1.5
+    assert "from 2.2" in check.bounds.reasons[0]
+
+
 def test_a_fall_of_the_held_out_loss_is_enough():
     check = clrcore.Confirmation(0.01, 200, total_steps=200)
     for trial in check:

@@ -69,7 +69,7 @@ def test_seeds_are_for_the_range_tests_and_the_first_for_the_trials():
     assert search.updates <= 1500
 
 
-@pytest.mark.parametrize("max_updates", [60, 200, 399, 1000, 1500, 5000])
+@pytest.mark.parametrize("max_updates", [70, 200, 399, 1000, 1500, 5000])
 def test_any_budget_is_kept(max_updates):
     search = clrcore.BoundsSearch(default_lr=1e-3, max_updates=max_updates)
     run(search, trained)
@@ -79,8 +79,15 @@ def test_any_budget_is_kept(max_updates):
 
 def test_a_budget_without_room_for_trials_is_refused():
     sweep = clrcore.exponential_sweep(1e-6, 10.0, 300)
-    with pytest.raises(ValueError, match="max_updates must be >= 340"):
+    with pytest.raises(ValueError, match="max_updates must be >= 350"):
         clrcore.BoundsSearch(default_lr=1e-3, sweep=sweep, max_updates=320)
+
+
+def test_a_budget_too_small_for_its_range_tests_is_refused():
+    with pytest.raises(ValueError, match=r"max_updates must be >= 1680.* pass seeds=\[42\]"):
+        clrcore.BoundsSearch(default_lr=1e-3, seeds=42)
+    with pytest.raises(ValueError, match=r"max_updates must be >= 40, got 39"):
+        clrcore.BoundsSearch(default_lr=1e-3, max_updates=39)
 
 
 def test_the_stage_and_the_curves_are_known():
@@ -124,3 +131,11 @@ def test_trials_are_longer_for_long_trainings(total_steps, length):
     search = clrcore.BoundsSearch(default_lr=1e-3, total_steps=total_steps)
 
     assert next(search.confirmation).total_steps == length
+
+
+@pytest.mark.parametrize(("total_steps", "length"), [(None, 90), (200, 90), (2000, 90)])
+def test_a_small_budget_leaves_a_trial_beyond_an_edge(total_steps, length):
+    search = clrcore.BoundsSearch(default_lr=1e-3, total_steps=total_steps, max_updates=600)
+
+    assert next(search.confirmation).total_steps == length
+    assert search.most_updates == 150 + 5 * length
