@@ -6,10 +6,11 @@
     python benchmarks/bounds.py FOLDER --coverage      how often the intervals contain the truth
     python benchmarks/bounds.py FOLDER --noise 500     how often pure noise is answered
     python benchmarks/bounds.py FOLDER --smith FILE    max_lr on Smith's own range tests
+    python benchmarks/bounds.py FOLDER --confirm       confirm the answers by real trials
     python benchmarks/bounds.py FOLDER --cycles        train two cycles between the bounds
     python benchmarks/bounds.py FOLDER --picture FILE  draw curves and how they are read
 
-`measure.py` writes such folders; measuring and cycles need PyTorch, and some settings scikit-learn
+`measure.py` writes such folders; measuring, trials and cycles need PyTorch, and some settings scikit-learn
 or mlxtend. `--fit` and `--coverage` also use the settings at real length in `data/long`.
 
 A rate is good where training at the nearest rate of the grid ends within 5 % of the best fall of
@@ -201,6 +202,13 @@ def cycles(measured: list[Measured], rules: list[str]) -> None:
             )
 
 
+def confirm(settings: list[Measured]) -> None:
+    """Confirm the answers by trials."""
+    import bounds_confirm  # needs PyTorch
+
+    bounds_confirm.confirm(settings)
+
+
 def _cycle_ends(setting: Measured, training: object, bounds: Bounds) -> list[float]:
     """What trainings in two cycles miss of the best fall, one for each seed."""
     import measure
@@ -263,6 +271,7 @@ def main() -> None:
     parser.add_argument("--coverage", action="store_true", help="coverage of the intervals")
     parser.add_argument("--noise", type=int, help="draws of pure noise of each kind")
     parser.add_argument("--smith", type=Path, help="a table of Smith's range tests")
+    parser.add_argument("--confirm", action="store_true", help="confirm the answers by trials")
     parser.add_argument("--cycles", action="store_true", help="train cycles between the bounds")
     parser.add_argument("--picture", type=Path, help="draw the panels to this file instead")
     parser.add_argument("--panels", nargs="*", default=PANELS, help="setting:sweep")
@@ -286,6 +295,7 @@ def _run(arguments: argparse.Namespace, settings: list[Measured], rules: list[st
         "coverage": lambda: bounds_fit.coverage(settings),
         "noise": lambda: bounds_noise.noise(arguments.noise),
         "smith": lambda: bounds_noise.smith(arguments.smith),
+        "confirm": lambda: confirm(settings),
         "cycles": lambda: cycles(settings, rules),
         "picture": lambda: picture(settings, arguments.panels, arguments.picture),
     }
