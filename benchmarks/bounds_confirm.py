@@ -4,6 +4,7 @@ from known import Measured
 from settings import SETTINGS, Run, Setting, updates
 
 import clrcore
+from clrcore.confirmation import MOST_RATES
 from clrcore.search import trial_steps
 
 SWEEPS = ("exp300", "exp100")
