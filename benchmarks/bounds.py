@@ -11,7 +11,8 @@
     python benchmarks/bounds.py FOLDER --picture FILE  draw curves and how they are read
 
 `measure.py` writes such folders; measuring, trials and cycles need PyTorch, and some settings
-scikit-learn or mlxtend. `--fit` and `--coverage` also use the settings at real length in `data/long`.
+scikit-learn or mlxtend. `--fit` and `--coverage` also use the settings at real length in
+`data/long`.
 
 A rate is good where training at the nearest rate of the grid ends within 5 % of the best fall of
 the loss; it is above where it is larger than the largest rate of the grid that trains.

@@ -47,9 +47,8 @@ def _answers(setting: Setting, curve: clrcore.Curve, known: bool) -> tuple[objec
     total = updates(setting) if known else None
     left = MAX_UPDATES - len(curve)
     length = min(trial_steps(total, left), total or left)
-    check = clrcore.Confirmation(
-        start, length, total_steps=total, max_updates=min(left, 6 * length)
-    )
+    most = min(left, MOST_RATES * length)
+    check = clrcore.Confirmation(start, length, total_steps=total, max_updates=most)
     for trial in check:
         run = Run(setting, TRIAL_SEED + trial.seed)
         for lr in trial:
