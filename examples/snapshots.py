@@ -16,25 +16,25 @@ from pathlib import Path
 
 import click
 import torch
-from cifar import files
-from cifar.command import (
+from cifar.command import data_option, dataset_option, plan_option, size_note
+from cifar.data import load
+from cifar.images import Batches, accuracy, probabilities
+from cifar.plans import PLANS, CifarPlan
+from cifar.task import Loaded
+from paper import files
+from paper.command import (
     checkpoint_option,
-    data_option,
-    dataset_option,
     describe,
     device_option,
     out_option,
     pick_device,
     plain_errors,
-    plan_option,
     seed_option,
     set_precision,
-    size_note,
 )
-from cifar.data import load
-from cifar.images import Batches, accuracy, probabilities
-from cifar.plans import PLANS, Arm, Plan
-from cifar.training import Cadence, Job, Loaded, train
+from paper.errors import RunError
+from paper.plans import Arm, Plan
+from paper.training import Cadence, Job, train
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
@@ -68,7 +68,9 @@ def policy(kind: str, plan: Plan, step_size: int) -> clrcore.Policy:
     return clrcore.triangular(low, high, step_size)
 
 
-def averaged_network(plan: Plan, loaded: Loaded, states: Sequence[State], seed: int) -> nn.Module:
+def averaged_network(
+    plan: CifarPlan, loaded: Loaded, states: Sequence[State], seed: int
+) -> nn.Module:
     """The network of the mean weights, with BatchNorm statistics from an epoch."""
     mean = restored(plan, loaded.data.classes, averaged(states), loaded.train.device)
     torch.manual_seed(seed)  # the order of the images
@@ -77,7 +79,7 @@ def averaged_network(plan: Plan, loaded: Loaded, states: Sequence[State], seed: 
 
 
 def score(
-    plan: Plan, loaded: Loaded, states: Sequence[State], seed: int
+    plan: CifarPlan, loaded: Loaded, states: Sequence[State], seed: int
 ) -> tuple[list[float], float, float]:
     """Test accuracies of each snapshot, of their ensemble, and of their averaged weights."""
     device, classes = loaded.test.device, loaded.data.classes
@@ -107,7 +109,7 @@ def score(
     "--last", type=click.IntRange(1), help="Snapshots used. [default: 3, or all of fewer cycles]"
 )
 @seed_option
-@out_option
+@out_option("cifar10-runs")
 @checkpoint_option
 @device_option
 def main(
@@ -157,7 +159,7 @@ def main(
         train(job, loaded, keep)
         ended = files.read_log(job.log)[-1]
         if not math.isfinite(ended.loss):  # the last update included
-            raise files.RunError(f"the run diverged after {ended.step} updates, nothing to average")
+            raise RunError(f"the run diverged after {ended.step} updates, nothing to average")
         paths = [job.folder / f"snapshot-{cycle}.pt" for cycle in range(cycles - last, cycles)]
         states = [files.load(path) for path in paths]
         alone, together, mean = score(plan, loaded, states, seed)

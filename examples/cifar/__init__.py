@@ -1,15 +1,12 @@
-"""Modules that the examples on CIFAR share.
+"""Modules that the examples on CIFAR share, beside those in `paper`.
 
 data        reads the binary files
 images      pixels on the device, batches, probabilities and accuracy
-caffe       the paper's small network and its optimizer, as in Caffe
+caffe       the paper's small network and its optimizers
 networks    ResNet, ResNet with stochastic depth, DenseNet
 plans       policies to compare, their network, their number of updates
-files       the log, the checkpoint, files that are replaced as a whole
-training    a run: trains, logs and resumes
-bounds      the range test of a plan
-report      tables, verdicts and pictures
-command     options and errors of the two commands
+task        the data on the device, ready to train
+command     options of the two commands
 
 Each module imports only modules above it.
 """

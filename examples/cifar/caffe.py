@@ -1,19 +1,18 @@
-"""The paper's small CIFAR-10 network (Caffe's cifar10_full) and Caffe's form of SGD.
+"""The paper's small CIFAR-10 network (Caffe's cifar10_full) and its optimizers.
 
 Source: the network's description in Caffe's examples; only its numbers are used.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
+from paper.sgd import CaffeSGD
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 from torch.optim import Optimizer
 
-MOMENTUM = 0.9
 WEIGHT_DECAY = 0.004
 
 
@@ -83,39 +82,6 @@ def parameter_groups(net: nn.Module) -> list[dict[str, Any]]:
         {"params": [net.fc.weight], "lr": 1.0, "weight_decay": 250 * WEIGHT_DECAY},
         {"params": [net.fc.bias], "lr": 2.0, "weight_decay": 0.0},
     ]
-
-
-class CaffeSGD(Optimizer):
-    """SGD with the rate inside the velocity: v = momentum v + lr (g + decay w); w = w - v.
-
-    PyTorch has the rate outside (v = momentum v + g; w = w - lr v). The two agree at a constant
-    rate. A drop of the rate acts at once in PyTorch, but over about 1 / (1 - momentum) updates
-    here.
-    """
-
-    def __init__(
-        self, params: Any, lr: float, momentum: float = MOMENTUM, weight_decay: float = 0.0
-    ) -> None:
-        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
-
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """Make an update; call a closure first, as PyTorch's optimizers do."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            for weight in group["params"]:
-                if weight.grad is None:
-                    continue
-                state = self.state[weight]
-                if not state:
-                    state["velocity"] = torch.zeros_like(weight)
-                gradient = weight.grad.add(weight, alpha=group["weight_decay"])
-                velocity = state["velocity"].mul_(group["momentum"])
-                weight.sub_(velocity.add_(gradient, alpha=group["lr"]))
-        return loss
 
 
 def sgd(net: nn.Module) -> Optimizer:

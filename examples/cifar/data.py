@@ -8,14 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from paper.errors import DataError
 
 SHAPE = (3, 32, 32)
 PIXELS = 3 * 32 * 32
 SOURCE = "https://www.cs.toronto.edu/~kriz/cifar.html"
-
-
-class DataError(Exception):
-    """Files are missing or have wrong content."""
 
 
 class Format(NamedTuple):

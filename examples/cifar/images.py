@@ -11,12 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from paper.errors import DataError
 from torch import Tensor, nn
 
-from .data import DataError, Part
+from .data import Part
 
 # The first number of each seed, so that no two generators share their numbers.
-ORDER, CROPS, DEPTH = 1, 2, 3
+ORDER, CROPS = 1, 2
 PADDING = 4
 CHUNK = 500
 
@@ -119,11 +120,6 @@ def augmented(inputs: Tensor, rng: np.random.Generator) -> Tensor:
     rows, columns = rows.to(inputs.device), columns.to(inputs.device)
     picked = padded[image, :, rows[:, :, None], columns[:, None, :]]
     return picked.permute(0, 3, 1, 2).contiguous()
-
-
-def draw(seed: int, step: int) -> None:
-    """Seed torch for an update, for networks that are random in training."""
-    torch.manual_seed(int(np.random.SeedSequence((DEPTH, seed, step)).generate_state(1)[0]))
 
 
 @torch.no_grad()

@@ -6,10 +6,12 @@ arXiv 1708.07120. Docstrings name the facts that these leave open.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from paper.plans import Arm, Claim, Contrast, Plan, scaled, todays_arms
+from paper.sgd import CaffeSGD
 from torch import nn
 from torch.optim import SGD, Optimizer
 
@@ -27,82 +29,20 @@ CONSTANTS = (0.00025, 0.0005, 0.001, 0.002, 0.004, 0.008)
 GAMMA = 0.99994
 # Seeds of every arm in a claim.
 SEEDS = 5
+SWEEP_EPOCHS = 8
 
 
-@dataclass(frozen=True)
-class Arm:
-    """A policy and its number of updates.
-
-    Attributes:
-        optimizer: A key of the plan's `optimizers`.
-        evaluations: Additional numbers of updates after which the accuracy is measured.
-    """
-
-    name: str
-    policy: clrcore.Policy
-    total_steps: int
-    optimizer: str = "sgd"
-    evaluations: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A prediction: the mean over SEEDS seeds lies between low and high, in percent.
+@dataclass(frozen=True, kw_only=True)
+class CifarPlan(Plan):
+    """A plan for CIFAR.
 
     Attributes:
-        arm: Its final test accuracy counts.
-        minus: Another arm, whose accuracy is subtracted seed by seed, or None.
-    """
-
-    arm: str
-    low: float
-    high: float
-    minus: str | None = None
-
-
-@dataclass(frozen=True)
-class Contrast:
-    """A comparison without a verdict: an arm less the best of `others` on the test images."""
-
-    arm: str
-    others: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Arms that share a network and everything else except the policy.
-
-    Attributes:
-        network: Function of the number of classes that creates the network.
-        batch: Images in an update.
         pixels: Function of the training images that gives their shift and scale.
-        arms: Function of the updates in an epoch and a scale in (0, 1], which shortens all
-            lengths, that creates the arms.
-        sweep_to: Last rate of the range test.
-        paper_bounds: base_lr and max_lr in the paper.
-        claims: Predictions for the full length on CIFAR-10.
-        contrasts: Comparisons printed beside the claims.
-        tf32: Whether a GPU may round the inputs of convolutions to 10 bits, PyTorch's default.
+        augment: Whether images are shifted and mirrored.
     """
 
-    name: str
-    about: str
-    network: Callable[[int], nn.Module]
-    optimizers: Mapping[str, Callable[[nn.Module], Optimizer]]
-    batch: int
     pixels: Callable[[Part], Pixels]
     augment: bool
-    arms: Callable[[int, float], list[Arm]]
-    sweep_to: float
-    paper_bounds: tuple[float, float]
-    claims: tuple[Claim, ...] = ()
-    contrasts: tuple[Contrast, ...] = ()
-    tf32: bool = True
-
-
-def scaled(scale: float, steps: int) -> int:
-    """A length of the paper, shortened to at least 1 step."""
-    return max(1, round(steps * scale))
 
 
 def constant(lr: float) -> str:
@@ -155,7 +95,7 @@ def caffe_arms(_: int, scale: float) -> list[Arm]:
         Arm("exp", clrcore.exponential(0.001, gamma), long, evaluations=(n(42_000),)),
         exp_range("bounds"),
         exp_range("amplitude"),
-        Arm("linear", clrcore.decay(0.006, 0.0, short), short),
+        *todays_arms(0.006, short),
         *(Arm(constant(lr), clrcore.constant(lr), short) for lr in CONSTANTS),
         Arm("adam-fixed", clrcore.stepwise(0.0005, drops), long, "adam"),
         Arm("adam-triangular", clrcore.triangular(0.0005, 0.002, size), 12 * size, "adam"),
@@ -163,17 +103,24 @@ def caffe_arms(_: int, scale: float) -> list[Arm]:
 
 
 def super_arms(_: int, scale: float) -> list[Arm]:
-    """One cycle of 10,000 updates, and the stepwise baseline at 80,000 and at 10,000."""
+    """One cycle of 10,000 updates, the stepwise baseline at 80,000 and at 10,000, and others.
+
+    Of today's arms it lacks PyTorch's form of one cycle: the paper's form has its place.
+    """
     n = partial(scaled, scale)
+    others = [arm for arm in todays_arms(3.0, 2 * n(5000)) if arm.name != "one-cycle"]
     return [
         Arm("one-cycle", clrcore.triangular(0.1, 3.0, n(5000)), 2 * n(5000)),
         Arm("fixed", clrcore.stepwise(0.35, [n(50_000), n(70_000)]), n(80_000)),
         Arm("fixed-10k", clrcore.stepwise(0.35, [n(6250), n(8750)]), n(10_000)),
+        *others,
     ]
 
 
 def table4_arms(epochs: int, max_lr: float, steps_per_epoch: int, scale: float) -> list[Arm]:
     """Table 4: three stepwise rates, and cycles from 0.1 to max_lr, each a tenth of the run.
+
+    Today's arms, which the paper lacks, rise to max_lr.
 
     All rates drop tenfold at 1/2 and at 3/4 of the run, as in the networks' own papers. Cycles
     do not restart at a drop, so the second drop comes at a peak, after 7.5 cycles. The rate moves
@@ -193,6 +140,7 @@ def table4_arms(epochs: int, max_lr: float, steps_per_epoch: int, scale: float) 
     return [
         *(Arm(f"fixed-{lr:g}", clrcore.stepwise(lr, drops), total) for lr in (0.1, 0.2, 0.3)),
         Arm("clr", cycles, total, evaluations=(16 * size,)),
+        *todays_arms(max_lr, total),
     ]
 
 
@@ -203,13 +151,13 @@ def nesterov(net: nn.Module) -> Optimizer:
 
 def caffe_sgd(net: nn.Module) -> Optimizer:
     """Caffe's SGD without multipliers, as in Smith and Topin's runs of ResNet-56."""
-    return caffe.CaffeSGD(net.parameters(), lr=0.1, weight_decay=1e-4)
+    return CaffeSGD(net.parameters(), lr=0.1, weight_decay=1e-4)
 
 
 def _table4(
     name: str, about: str, network: Callable[[int], nn.Module], epochs: int, batch: int, top: float
-) -> Plan:
-    return Plan(
+) -> CifarPlan:
+    return CifarPlan(
         name=name,
         about=about,
         network=network,
@@ -218,7 +166,9 @@ def _table4(
         pixels=standardised,
         augment=True,
         arms=partial(table4_arms, epochs, top),
-        sweep_to=1.0,
+        sweep=(0.0, 1.0),
+        sweep_epochs=SWEEP_EPOCHS,
+        seeds=SEEDS,
         paper_bounds=(0.1, top),
     )
 
@@ -226,7 +176,7 @@ def _table4(
 PLANS = {
     plan.name: plan
     for plan in (
-        Plan(
+        CifarPlan(
             name="caffe",
             about="Caffe's cifar10_full, 70,000 updates stepwise against 25,000 cyclic",
             network=caffe.CaffeNet,
@@ -235,7 +185,9 @@ PLANS = {
             pixels=minus_mean_image,
             augment=False,
             arms=caffe_arms,
-            sweep_to=0.02,
+            sweep=(0.0, 0.02),
+            sweep_epochs=SWEEP_EPOCHS,
+            seeds=SEEDS,
             paper_bounds=(0.001, 0.006),
             claims=(Claim("fixed", 80.5, 82.0), Claim("staged", -0.5, 100.0, minus="fixed")),
             contrasts=(
@@ -244,7 +196,7 @@ PLANS = {
             ),
             tf32=False,  # the paper's GPUs had none
         ),
-        Plan(
+        CifarPlan(
             name="super",
             about="ResNet-56, one cycle of 10,000 updates against 80,000 stepwise",
             network=partial(ResNet, depth=56, bn_momentum=SUPER_BN_MOMENTUM),
@@ -253,7 +205,9 @@ PLANS = {
             pixels=standardised,
             augment=True,
             arms=super_arms,
-            sweep_to=3.0,
+            sweep=(0.0, 3.0),
+            sweep_epochs=SWEEP_EPOCHS,
+            seeds=SEEDS,
             paper_bounds=(0.1, 3.0),
         ),
         # The paper gives no depth for its ResNet.

@@ -26,13 +26,17 @@ from clr_adapters.torch import PolicyLR
 sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
 import cifar10
 import snapshots
-from cifar import bounds, files, report
-from cifar.caffe import CaffeNet, CaffeSGD, WithinChannelLRN, parameter_groups, sgd
-from cifar.data import DataError, Part, load
+from cifar.caffe import CaffeNet, WithinChannelLRN, parameter_groups, sgd
+from cifar.data import Part, load
 from cifar.images import Batches, Images, Pixels, augmented, probabilities, standardised
 from cifar.networks import Block, DenseNet, ResNet
-from cifar.plans import GAMMA, PLANS, SEEDS, Arm
-from cifar.training import Cadence, Job, Loaded, train
+from cifar.plans import GAMMA, PLANS, SEEDS
+from cifar.task import Loaded
+from paper import bounds, files, report
+from paper.errors import DataError, RunError
+from paper.plans import Arm
+from paper.sgd import CaffeSGD
+from paper.training import Cadence, Job, train
 
 sys.path.pop(0)
 
@@ -123,6 +127,9 @@ CAFFE = {
         {0: 0.001, 2000: 0.001 + 0.005 * 0.99994**2000, 40_000: 0.001},
     ),
     "linear": (25_000, {0: 0.006, 12_500: 0.003, 24_999: 0.006 / 25_000}),
+    # PyTorch's OneCycleLR: 7500 updates up from 1/25, then down; phases end an update earlier.
+    "one-cycle": (25_000, {0: 0.00024, 7499: 0.006, 24_999: 0.00024 / 1e4}),
+    "wsd": (25_000, {0: 0.006 / 1250, 624: 0.003, 1249: 0.006, 20_000: 0.006, 22_500: 0.003}),
     **{f"constant-{lr:g}": (25_000, {0: lr, 24_999: lr}) for lr in CONSTANTS},
     "adam-fixed": (70_000, {0: 0.0005, 59_999: 0.0005, 60_000: 5e-5, 65_000: 5e-6}),
     "adam-triangular": (24_000, {0: 0.0005, 2000: 0.002, 4000: 0.0005}),
@@ -131,6 +138,8 @@ SUPER = {
     "one-cycle": (10_000, {0: 0.1, 100: 0.158, 2500: 1.55, 5000: 3.0, 9900: 0.158}),
     "fixed": (80_000, {0: 0.35, 49_999: 0.35, 50_000: 0.035, 70_000: 0.0035}),
     "fixed-10k": (10_000, {6249: 0.35, 6250: 0.035, 8749: 0.035, 8750: 0.0035}),
+    "linear": (10_000, {0: 3.0, 5000: 1.5}),
+    "wsd": (10_000, {499: 3.0, 8000: 3.0, 9000: 1.5}),
 }
 
 
@@ -196,7 +205,8 @@ def test_the_stages_of_table_2_end_where_their_cycles_do():
 def test_table_4_cycles_follow_the_drops_of_the_fixed_rates(plan, epochs, batch, top):
     per_epoch = 50_000 // batch
     arms = {arm.name: arm for arm in PLANS[plan].arms(per_epoch, 1.0)}
-    assert list(arms) == ["fixed-0.1", "fixed-0.2", "fixed-0.3", "clr"]
+    fixed = ["fixed-0.1", "fixed-0.2", "fixed-0.3"]
+    assert list(arms) == [*fixed, "clr", "linear", "one-cycle", "wsd"]
     total = arms["clr"].total_steps
     assert total == pytest.approx(epochs * per_epoch, abs=10)  # whole half cycles
     assert {arm.total_steps for arm in arms.values()} == {total}
@@ -600,11 +610,11 @@ def test_a_folder_of_another_run_is_refused(data, tmp_path):
     run = job(tmp_path, TINY, policy, 4)
     train(run, loaded)
     log = run.log.read_bytes()
-    with pytest.raises(files.RunError, match=r"total_steps=4, but now it is 8.*another --out") as e:
+    with pytest.raises(RunError, match=r"total_steps=4, but now it is 8.*another --out") as e:
         train(job(tmp_path, TINY, policy, 8), loaded)
     assert str(e.value).endswith(f"or delete {run.folder}")
     other = Loaded.of(small(data, rows=40), TINY, CPU)
-    with pytest.raises(files.RunError, match="train='60 images"):
+    with pytest.raises(RunError, match="train='60 images"):
         train(run, other)
     assert run.log.read_bytes() == log
 
@@ -615,11 +625,11 @@ def test_damaged_leavings_are_refused(data, tmp_path):
     train(run, loaded)
     log = run.log.read_bytes()
     run.log.write_bytes(log[:-5])
-    with pytest.raises(files.RunError, match=r"log\.csv has .* delete .*caffe-arm-seed0 to start"):
+    with pytest.raises(RunError, match=r"log\.csv has .* delete .*caffe-arm-seed0 to start"):
         train(run, loaded)
     run.log.write_bytes(log)
     run.checkpoint.write_bytes(b"half")
-    with pytest.raises(files.RunError, match=r"checkpoint\.pt cannot be read.*delete"):
+    with pytest.raises(RunError, match=r"checkpoint\.pt cannot be read.*delete"):
         train(run, loaded)
 
 
@@ -657,7 +667,7 @@ def test_every_network_trains(data, tmp_path, plan):
 
 
 def test_the_range_test_gives_curves_of_held_out_images(data):
-    curves = bounds.measure(TINY, data, CPU, [0, 1], scale=0.5)
+    curves = bounds.measure(Loaded.of(data, TINY, CPU), [0, 1], scale=0.5)
     assert [len(curve) for curve in curves] == [180, 180]  # 8 epochs of 45 batches, halved
     assert curves[0].held_out
     assert curves[0].steps_per_epoch == 45
@@ -698,7 +708,8 @@ def test_all_arms_run_and_are_reported(folder, tmp_path, monkeypatch):
     assert [line.split()[0] for line in table if " (sd " in line] == [
         name for name in names for _ in range(1 + (name.startswith("exp")))
     ]
-    assert "not the plan's run: lengths times 0.001, data of 1000 training" in result.output
+    note = "not the plan's run: data of 1000 training and 200 test images, lengths times 0.001"
+    assert note in result.output
     assert "fixed ends in 80.5 to 82 %: not judged" in result.output
     assert "staged ends at most 0.5 points below fixed: not judged" in result.output
     assert "\nstaged less fixed-25k: " in result.output
@@ -740,7 +751,7 @@ def test_cifar_100_is_not_judged_by_what_is_claimed_of_cifar_10(tmp_path, monkey
     options = ["--dataset", "cifar100", "--seeds", SEEDS, "--arm", "fixed", "--steps", 1]
     result = command(cifar10.main, "--data", tmp_path, "--out", tmp_path / "out", *options)
     assert result.exit_code == 0, result.output
-    reason = "not the plan's run: CIFAR-100 for CIFAR-10, at most 1 updates a run"
+    reason = "not the plan's run: CIFAR-100 for CIFAR-10, data of 200 training and 200 test images"
     assert f"fixed ends in 80.5 to 82 %: not judged; {reason}" in result.output
 
 
@@ -789,7 +800,7 @@ def test_staged_is_set_against_the_controls_seed_by_seed():
     [
         (["--arm", "fixd"], r"'fixd' is no arm of the plan caffe; its arms are fixed, fixed-25k"),
         (["--plan", "vgg"], r"'vgg' is not one of 'caffe', 'super'"),
-        (["--scale", 2], "0.001<=x<=1.0"),
+        (["--scale", 2], "x<=1.0"),
         (["--device", "cuda"], "Invalid value for '--device': PyTorch sees no GPU"),
     ],
 )
@@ -845,7 +856,7 @@ def test_too_little_memory_is_told_in_words(folder, tmp_path, monkeypatch):
     monkeypatch.setitem(PLANS, "caffe", plan)
     result = command(cifar10.main, "--data", folder, "--out", tmp_path, "--arm", "fixed")
     assert result.exit_code == 1
-    assert "smaller --plan, or lower its batch" in result.output
+    assert "smaller --plan, or lower the plan's batch" in result.output
 
 
 @pytest.mark.parametrize(("name", "tf32"), [("caffe", False), ("resnet", True)])
@@ -860,8 +871,37 @@ def test_the_paper_s_network_is_trained_without_tf32(folder, tmp_path, monkeypat
 
 
 def test_the_plans_can_be_listed_without_data():
-    result = command(cifar10.main, "--list", "--plan", "densenet")
-    assert result.output.splitlines()[1].split() == ["fixed-0.1", "234300", "updates,", "sgd"]
+    result = command(cifar10.main, "--list", "--plan", "densenet", "--speed", 1000)
+    budget = "234,300 updates, 15.00 million images, 4.2 hours, sgd"
+    assert result.output.splitlines()[1].split() == ["fixed-0.1", *budget.split()]
+    last = "all, one seed 1,640,100 updates, 104.97 million images, 29.2 hours"
+    assert result.output.splitlines()[-1].split() == last.split()
+
+
+def test_find_bounds_reports_its_trials_before_the_training(folder, tmp_path, monkeypatch):
+    monkeypatch.setitem(PLANS, "caffe", TINY)
+    monkeypatch.setattr(bounds, "UPDATES", 600)
+    options = ["--data", folder, "--out", tmp_path, "--arm", "linear", "--steps", 1, "--seeds", 1]
+    result = command(cifar10.main, *options, "--find-bounds")
+    assert result.exit_code == 0, result.output
+    before, after = result.output.split("(by find_bounds; the arms use the paper's rates)\n")
+    assert "reasons:" in before
+    assert after.startswith(f"Written: {tmp_path / 'caffe-find-bounds.png'}\n[1/1] linear, seed 0")
+    assert (tmp_path / "caffe-find-bounds.png").stat().st_size > 5000
+
+
+def test_find_bounds_without_an_answer_says_why_and_trains(folder, tmp_path, monkeypatch):
+    class Constant(Tiny):
+        def forward(self, x):
+            return super().forward(x) * 0.0
+
+    monkeypatch.setitem(PLANS, "caffe", dataclasses.replace(TINY, network=Constant))
+    monkeypatch.setattr(bounds, "UPDATES", 600)
+    options = ["--data", folder, "--out", tmp_path, "--arm", "linear", "--steps", 1, "--seeds", 1]
+    result = command(cifar10.main, *options, "--find-bounds")
+    assert result.exit_code == 0, result.output
+    assert "find_bounds gave no bounds: " in result.output
+    assert "[1/1] linear, seed 0" in result.output
 
 
 def test_killed_half_way_and_run_again_is_as_if_nothing_had_been(folder, tmp_path):

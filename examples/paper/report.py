@@ -15,7 +15,7 @@ import clrcore
 from clr_adapters.plot import plot_policy
 
 from .files import Row
-from .plans import SEEDS, Arm, Claim, Plan
+from .plans import Arm, Claim, Plan
 
 # More lines cannot be distinguished in a picture.
 MOST_LINES = 6
@@ -77,7 +77,7 @@ def table(results: Sequence[Result]) -> list[str]:
 def verdict(plan: Plan, results: Sequence[Result], note: str | None) -> list[str]:
     """A line for each claim whose arms were run.
 
-    A claim gets no verdict if there is a note, or with fewer than SEEDS seeds.
+    A claim gets no verdict if there is a note, or with fewer seeds than the plan has.
     """
     by_name = {result.arm.name: result for result in results}
     lines = []
@@ -88,8 +88,8 @@ def verdict(plan: Plan, results: Sequence[Result], note: str | None) -> list[str
             lines.append(f"{_stated(claim)}: not judged; {note}")
             continue
         found = by_name[claim.arm].accuracy()
-        if len(found) < SEEDS:
-            lines.append(f"{_stated(claim)}: not judged: {len(found)} of {SEEDS} seeds")
+        if len(found) < plan.seeds:
+            lines.append(f"{_stated(claim)}: not judged: {len(found)} of {plan.seeds} seeds")
             continue
         if claim.minus is not None:
             others = by_name[claim.minus].accuracy()

@@ -11,9 +11,7 @@ from typing import IO, Any, NamedTuple
 
 import torch
 
-
-class RunError(Exception):
-    """A run's folder has wrong content."""
+from .errors import RunError
 
 
 class Row(NamedTuple):
