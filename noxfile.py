@@ -245,12 +245,17 @@ def claims(session: nox.Session) -> None:
 
 
 @nox.session(python="3.11")
-def mutation(session: nox.Session) -> None:
-    """Mutants of the core, and whether a test kills them; takes long."""
-    session.install("-e", ".[test]", "mutmut>=3.3")
-    env = {"HYPOTHESIS_PROFILE": "mutant"}
-    session.run("mutmut", "run", *session.posargs, env=env, success_codes=[0, 1])
-    session.run("mutmut", "results", env=env)
+@nox.parametrize("target", ["core", "torch", "keras"])
+def mutation(session: nox.Session, target: str) -> None:
+    """A random sample of mutants, and whether the tests kill them; an hour or more for each.
+
+    Arguments go to tests/mutation.py: `nox -s "mutation(target='core')" -- --size 50`.
+    """
+    extras = {"core": "test", "torch": "test,torch,demo", "keras": "test,keras,jax,demo"}[target]
+    tools = ["mutmut>=3.8,<4", "coverage>=7.6"]  # mutmut's operators are no public names
+    session.install("-e", f".[{extras}]", "-c", CONSTRAINTS, *tools)
+    session.env["KERAS_BACKEND"] = "jax"
+    session.run("python", "tests/mutation.py", target, *session.posargs)
 
 
 if __name__ == "__main__":

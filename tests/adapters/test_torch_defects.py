@@ -251,6 +251,13 @@ def test_b11_a_step_without_func_is_fine(wrap):
         scheduler.step()
 
 
+def test_b11_a_watched_step_returns_what_the_step_returns():
+    opt = optimizer()
+    opt.step = functools.partial(opt.step)
+    PolicyLR(opt, TRIANGULAR)
+    assert opt.step(lambda: 0.5) == 0.5
+
+
 def test_b11_a_step_of_another_object_stays_that_objects():
     """The base class binds any method anew, to the optimizer."""
 

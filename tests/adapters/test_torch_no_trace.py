@@ -741,6 +741,28 @@ def test_a_snapshot_restores_extra_state_and_scripted_modules():
     assert scripted.training
 
 
+def test_extra_state_that_is_changed_in_place_is_restored():
+    class Counting(nn.Linear):
+        def __init__(self):
+            super().__init__(2, 2)
+            self.extra = {"seen": 0, "mean": torch.zeros(2)}
+
+        def get_extra_state(self):
+            return self.extra
+
+        def set_extra_state(self, state):
+            self.extra = state
+
+    model = Counting()
+    snapshot = Snapshot()
+    snapshot.take(model)
+    model.extra["seen"] += 1
+    model.extra["mean"] += 1.0
+    snapshot.restore()
+    assert model.extra["seen"] == 0
+    assert model.extra["mean"].tolist() == [0.0, 0.0]
+
+
 def test_a_model_that_waits_for_its_first_batch_is_refused():
     model = nn.Sequential(nn.LazyLinear(4), nn.Linear(4, 3))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)

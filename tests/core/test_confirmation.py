@@ -543,6 +543,24 @@ def test_short_trials_tell_a_fall_from_noise():
     assert sum(bounds is not None for bounds in stays) <= 6
 
 
+@pytest.mark.parametrize(("fall", "trains"), [(1.05, False), (1.16, True)])
+def test_a_fall_counts_from_three_and_a_half_standard_errors_on(fall, trains):
+    """Losses that alternate by 2 have a spread of sqrt(2): 3.5 of the errors of two fifths of
+    40 losses are 1.107."""
+
+    def alternating(lr, step):
+        return (-1) ** step + (fall if step < 40 else 0.0)
+
+    check = clrcore.Confirmation(0.01, num_steps=200)
+    run(check, alternating)
+
+    if trains:
+        assert check.bounds.trials
+    else:
+        with pytest.raises(clrcore.NoBoundsError):
+            check.bounds  # noqa: B018
+
+
 def test_a_trial_shows_the_rates_of_its_updates():
     trial = next(clrcore.Confirmation(0.1, num_steps=20))
     assert trial.policy == clrcore.constant(0.1)

@@ -193,6 +193,21 @@ def test_a_divergence_takes_three_losses_in_a_row():
     assert run([1.0] * 20 + [1.9] * 30).step_count == 24
 
 
+@pytest.mark.parametrize(("height", "diverged"), [(1.09, False), (1.11, True)])
+def test_a_loss_a_tenth_above_its_start_has_diverged(height, diverged):
+    test = run([1.0] * 20 + [height] * 200)
+
+    assert (test.step_count < 220) == diverged
+
+
+@pytest.mark.parametrize(("height", "diverged"), [(6.2, False), (6.5, True)])
+def test_noise_raises_the_limit_by_six_deviations(height, diverged):
+    """Around 0 the smoothed loss goes from -1/19 to 1/19: the limit is 6 (1 + 1/19) + 1/19."""
+    test = run([1.0, -1.0] * 50 + [height] * 200)
+
+    assert (test.step_count < 300) == diverged
+
+
 def test_a_fall_raises_the_limit_by_as_much():
     """Down to 0 from 1: the limit is 2, and no value at 1.9 passes it."""
     fallen = [1.0] * 10 + [0.0] * 200
