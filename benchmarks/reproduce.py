@@ -107,10 +107,19 @@ def write_page(folder: Path, target: Path) -> None:
     result, run = _read(folder)
     evidence = results.evidence(result, run)
     _write(target.with_suffix(".json"), evidence)
-    target.write_text(page.whole(evidence))
+    target.write_text(page.whole(evidence, today(target.with_name("scoreboard.json"))))
     pictures = target.parent / "pictures"
     pictures.mkdir(exist_ok=True)
     draw(pictures, result, prefix=f"{target.stem}-")
+
+
+def today(path: Path) -> str:
+    """The scoreboard's answer in a sentence; empty where its numbers are not beside the page."""
+    if not path.exists():
+        return ""
+    from contest import page as scoreboard
+
+    return scoreboard.answer(json.loads(path.read_text()))
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

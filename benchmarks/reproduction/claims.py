@@ -26,7 +26,7 @@ from .arms import (
 
 Floats = NDArray[np.float64]
 
-HELD, TIED, NOT_SHOWN = "held", "tied", "did not show"
+HELD, TIED, NOT_CONFIRMED = "held", "tied", "not confirmed"
 
 MARGIN = 0.5
 """Percentage points that count as no worse, or as little."""
@@ -46,31 +46,31 @@ def superior(difference: Estimate) -> str:
     """Held if the interval lies above 0, tied if 0 is in it."""
     if difference.low > 0:
         return HELD
-    return NOT_SHOWN if difference.high < 0 else TIED
+    return NOT_CONFIRMED if difference.high < 0 else TIED
 
 
 def non_inferior(difference: Estimate) -> str:
     """Held if the interval lies above -MARGIN; a tie in the usual sense is not enough."""
-    return HELD if difference.low > -MARGIN else NOT_SHOWN
+    return HELD if difference.low > -MARGIN else NOT_CONFIRMED
 
 
 def little_gain(difference: Estimate) -> str:
     """Held if the interval lies below MARGIN; tied if it does not, but 0 is in it."""
     if difference.high < MARGIN:
         return HELD
-    return TIED if difference.low <= 0 else NOT_SHOWN
+    return TIED if difference.low <= 0 else NOT_CONFIRMED
 
 
 def none_collapsed(collapsed: int) -> str:
     """Held if no seed collapsed."""
-    return NOT_SHOWN if collapsed else HELD
+    return NOT_CONFIRMED if collapsed else HELD
 
 
 def overall(verdicts: Iterable[str]) -> str:
-    """A claim holds if all its lines hold; one line that did not show is enough against it."""
+    """A claim holds if all its lines hold; one line that is not confirmed is enough against it."""
     words = set(verdicts)
-    if NOT_SHOWN in words:
-        return NOT_SHOWN
+    if NOT_CONFIRMED in words:
+        return NOT_CONFIRMED
     return TIED if TIED in words else HELD
 
 
@@ -86,7 +86,6 @@ class Claim(NamedTuple):
     lines: (rule, arm, against); against is None where collapsed seeds are counted.
     """
 
-    key: str
     title: str
     says: str
     rule: str
@@ -109,22 +108,20 @@ def _usable(suffix: str) -> tuple[tuple[str, str, str | None], ...]:
 
 CLAIMS = (
     Claim(
-        "C1",
         "same accuracy in fewer updates",
         "Cycles reach the same accuracy in fewer updates: 50 epochs, and 8 of range test, do as "
         "well as the paper's stepwise baseline of 140 epochs from base_lr.",
-        f"Held if the lower end of the interval is above -{MARGIN} points; otherwise it did not "
-        "show.",
+        f"Held if the lower end of the interval is above -{MARGIN} points; otherwise not "
+        "confirmed.",
         SGD,
         (("non_inferior", STAGED, LONG), ("non_inferior", TRIANGULAR2, LONG)),
     ),
     Claim(
-        "C1'",
         "better than tuned schedules of the same length",
         "At the same length of 50 epochs, cycles do better than the stepwise schedule from "
         "base_lr, than the stepwise schedule from max_lr, and than the best constant rate of "
         "the grid. A tie means that cycles match a tuned rate without tuning.",
-        "Held if the interval lies above 0, tied if 0 is in it; otherwise it did not show.",
+        "Held if the interval lies above 0, tied if 0 is in it; otherwise not confirmed.",
         SGD,
         tuple(
             ("superior", name, other)
@@ -133,61 +130,55 @@ CLAIMS = (
         ),
     ),
     Claim(
-        "C2",
         "the range test's bounds are usable",
         "The range test gives usable bounds: between the bounds of suggest_bounds no seed "
         "collapses, and cycles do as well as the best constant of the grid.",
         f"Held if no seed ends below {COLLAPSED:g} % and the lower end of the interval is above "
-        f"-{MARGIN} points; otherwise it did not show.",
+        f"-{MARGIN} points; otherwise not confirmed.",
         ALL,
         _usable(""),
     ),
     Claim(
-        "C2p",
         "the peak rule's bounds are usable",
-        "The same as C2 with the peak rule: max_lr is 0.8 of the rate with the best held-out "
-        "accuracy, base_lr = max_lr / 4.",
-        "As C2.",
+        "The same with the bounds of the peak rule: max_lr is 0.8 of the rate with the best "
+        "held-out accuracy, base_lr = max_lr / 4.",
+        "The rule is the same.",
         ALL,
         _usable(PEAK),
     ),
     Claim(
-        "C3",
         "cycles save tuning",
         "Cycles save tuning: with 58 epochs in all they do better than a constant rate picked "
         "blindly, the mean over the grid. The grid itself costs 300 epochs.",
-        "Held if the interval lies above 0, tied if 0 is in it; otherwise it did not show.",
+        "Held if the interval lies above 0, tied if 0 is in it; otherwise not confirmed.",
         ALL,
         (("superior", STAGED, MEAN), ("superior", TRIANGULAR2, MEAN)),
     ),
     Claim(
-        "C4",
         "cycles need their rise",
         "Cycles need their rise: triangular does better than the paper's control decay, which "
         "falls from max_lr to base_lr in 8 epochs and stays there.",
-        "Held if the interval lies above 0, tied if 0 is in it; otherwise it did not show.",
+        "Held if the interval lies above 0, tied if 0 is in it; otherwise not confirmed.",
         SGD,
         (("superior", TRIANGULAR, DECAY),),
     ),
     Claim(
-        "C5",
         "with Adam cycles gain little",
         "With Adam cycles gain little against the stepwise baseline, at 140 and at 50 epochs. "
         "They may lose.",
         f"Held if the upper end of the interval is below {MARGIN} points; tied if it is not and "
-        "0 is in the interval; otherwise it did not show.",
+        "0 is in the interval; otherwise not confirmed.",
         ("relu-adam",),
         tuple(
             ("little_gain", name, other) for name in (STAGED, TRIANGULAR) for other in (LONG, SHORT)
         ),
     ),
     Claim(
-        "C6",
         "the end of a cycle is the moment to stop",
         "The end of a cycle is the moment to stop: accuracy of the triangular run is higher at the "
         "last end of a cycle (50 epochs) than at the last peak (45), and higher at ends than at "
         "the peaks between them.",
-        "Held if the interval lies above 0, tied if 0 is in it; otherwise it did not show.",
+        "Held if the interval lies above 0, tied if 0 is in it; otherwise not confirmed.",
         ALL,
         (("superior", LAST_END, LAST_PEAK), ("superior", ENDS, PEAKS)),
     ),
@@ -237,11 +228,11 @@ def judge(case: str, finals: Mapping[str, Floats]) -> list[Finding]:
             if against is None:
                 collapsed = count_collapsed(finals[arm])
                 verdict = none_collapsed(collapsed)
-                findings.append(Finding(claim.key, rule, arm, None, verdict, None, collapsed))
+                findings.append(Finding(claim.title, rule, arm, None, verdict, None, collapsed))
             else:
                 difference = estimate(finals[arm] - finals[against])
                 verdict = RULES[rule](difference)
-                findings.append(Finding(claim.key, rule, arm, against, verdict, difference, None))
+                findings.append(Finding(claim.title, rule, arm, against, verdict, difference, None))
     return findings
 
 

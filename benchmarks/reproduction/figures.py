@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import clrcore
-from clr_adapters.cli.demo.experiment import LONG, SHORT, STAGED, TRIANGULAR, constant_name
+from clr_adapters.cli.demo.experiment import STAGED, constant_name
 from clr_adapters.cli.demo.pictures import draw_accuracy
 from clr_adapters.plot import plot_range_test, style
 
-from .claims import HELD, MARGIN, NOT_SHOWN, TIED
+from .tables import CONTROLS, controls, strongest, versus
 
-LOOKS = {HELD: ("#009E73", "o"), TIED: ("black", "s"), NOT_SHOWN: ("#D55E00", "X")}
-DPI = 110
+COLOURS = {"higher": "#009E73", "a tie": "black", "lower": "#D55E00"}
+MARKERS = {"higher": "o", "a tie": "s", "lower": "X"}
 
 
 def all_of(result: Mapping[str, Any]) -> dict[str, Figure]:
@@ -29,13 +30,12 @@ def all_of(result: Mapping[str, Any]) -> dict[str, Figure]:
     }
 
 
-def range_tests(cases: list[Any]) -> Figure:
+def range_tests(cases: Sequence[Any]) -> Figure:
     """Held-out accuracy along every ramp, with the three readings of it."""
-    figure = Figure(figsize=(8, 4.2 * len(cases)), dpi=DPI, layout="constrained")
-    for case, ax in zip(cases, figure.subplots(len(cases), 1, squeeze=False)[:, 0], strict=True):
+    figure, axes = _panels(cases, 3.6, "Held-out accuracy shows where to train")
+    for case, ax in zip(cases, axes, strict=True):
         curves = [_accuracy_alone(plain) for plain in case["curves"]]
-        bounds = clrcore.Bounds.from_dict(case["bounds"])
-        plot_range_test(curves, bounds, ax=ax)
+        plot_range_test(curves, clrcore.Bounds.from_dict(case["bounds"]), ax=ax)
         for name, reading, colour, dashes in (
             ("by eye", case["eye"], "#0072B2", (0, (6, 2))),
             ("peak rule", case["peak"], "#CC79A7", (0, (1.5, 1.2))),
@@ -45,66 +45,75 @@ def range_tests(cases: list[Any]) -> Figure:
                 label = None if i else f"{name}: {low:.2g} to {high:.2g}"
                 ax.axvline(lr, color=colour, linestyle=dashes, linewidth=1.8, label=label)
         handles, labels = ax.get_legend_handles_labels()
-        labels = [f"suggest_bounds: {x}" if x.startswith("base_lr") else x for x in labels]
-        # Above the axes, where it hides nothing.
-        place = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 2}
-        ax.legend(handles, labels, frameon=False, handlelength=3, **place)
-        ax.annotate(
-            case["title"], (0.99, 0.03), xycoords="axes fraction", ha="right", weight="bold"
-        )
+        shown = [
+            (handle, label.replace("base_lr", "suggest_bounds:").replace("max_lr ", ""))
+            for handle, label in zip(handles, labels, strict=True)
+            if " to " in label
+        ]
+        ax.legend(*zip(*shown, strict=True), loc="lower right", fontsize=9, handlelength=3)
+        ax.set_title(case["title"], loc="left", fontsize=10)
     return figure
 
 
-def differences(cases: list[Any]) -> Figure:
-    """Every paired difference that a claim rests on, with its interval and its verdict."""
-    lines = [
-        [found for found in case["findings"] if found["difference"] is not None] for case in cases
-    ]
-    figure = Figure(figsize=(8, 1.6 + 0.24 * sum(map(len, lines))), dpi=DPI, layout="constrained")
-    rows = figure.subplots(
-        len(cases), 1, squeeze=False, height_ratios=[len(some) + 1.5 for some in lines]
-    )
-    for case, some, ax in zip(cases, lines, rows[:, 0], strict=True):
-        for place, found in enumerate(some):
-            colour, marker = LOOKS[found["verdict"]]
-            interval = found["difference"]
-            ax.plot([interval["low"], interval["high"]], [place] * 2, color=colour)
-            ax.plot(interval["mean"], place, marker, color=colour, markersize=6)
+def differences(cases: Sequence[Any]) -> Figure:
+    """The paper's staged cycles less each control of the same length, with its interval."""
+    words = [versus(row["difference"]) for case in cases for row in controls(case)]
+    counts = [words.count(word) for word in COLOURS]
+    message = "Staged cycles against controls: {} higher, {} tied, {} lower".format(*counts)
+    figure, axes = _panels(cases, 1.5, message, sharex=True)
+    for case, ax in zip(cases, axes, strict=True):
+        rows = controls(case)
+        for place, row in enumerate(rows):
+            interval = row["difference"]
+            word = versus(interval)
+            ax.plot([interval["low"], interval["high"]], [place] * 2, color=COLOURS[word])
+            ax.plot(interval["mean"], place, MARKERS[word], color=COLOURS[word], markersize=6)
+            ax.annotate(
+                f"{interval['mean']:+.2f}",
+                (interval["mean"], place),
+                xytext=(0, 5),
+                textcoords="offset points",
+                ha="center",
+                fontsize=9,
+                color=COLOURS[word],
+            )
         ax.axvline(0, color="0.4", linewidth=1)
-        for side in (-MARGIN, MARGIN):
-            ax.axvline(side, color="0.7", linewidth=0.8, linestyle="--")
-        ax.set_yticks(
-            range(len(some)),
-            [f"{found['arm']} - {found['against']}  {found['claim']}" for found in some],
-            fontsize=8,
-        )
-        ax.set_ylim(len(some) - 0.4, -0.6)
-        ax.set_title(case["title"], loc="left", fontsize=10, weight="bold")
+        names = [CONTROLS[row["against"]] for row in rows]
+        ax.set_yticks(range(len(names)), names)
+        ax.set_ylim(len(names) - 0.4, -0.8)
+        ax.set_title(case["title"], loc="left", fontsize=10)
         ax.spines[["top", "right"]].set_visible(False)
-    for verdict, (colour, marker) in LOOKS.items():
-        rows[-1, 0].plot([], [], marker, color=colour, label=verdict)
-    rows[-1, 0].set_xlabel("difference of test accuracy, points, with its 95 % interval")
-    figure.legend(loc="outside upper right", ncols=3, frameon=False)
+    axes[-1].set_xlabel("points of test accuracy, with 95 % intervals")
     return figure
 
 
-def accuracy(cases: list[Any]) -> Figure:
-    """Test accuracy along the main arms of every case."""
-    figure = Figure(figsize=(8, 4.4 * len(cases)), dpi=DPI, layout="constrained")
-    for case, ax in zip(cases, figure.subplots(len(cases), 1, squeeze=False)[:, 0], strict=True):
-        names = (LONG, SHORT, constant_name(case["chosen"]), TRIANGULAR, STAGED)
-        runs = {name: case["runs"][name] for name in names}
+def accuracy(cases: Sequence[Any]) -> Figure:
+    """Test accuracy of the staged cycles, the best constant rate and the strongest other arm."""
+    figure, axes = _panels(cases, 3.0, "Staged cycles, a constant, the strongest opponent")
+    for case, ax in zip(cases, axes, strict=True):
+        best = constant_name(case["chosen"])
+        names = {STAGED: "staged cycles", best: "best constant"}
+        other = strongest(case)
+        names[other] = CONTROLS.get(other, other)
+        runs = {label: case["runs"][name] for name, label in names.items()}
         draw_accuracy(
             ax,
-            {name: (np.array(run["steps"]), np.array(run["test"])) for name, run in runs.items()},
+            {label: (np.array(run["steps"]), np.array(run["test"])) for label, run in runs.items()},
         )
-        style.name_lines(ax, ax.lines)
-        ax.set_xlabel(style.STEP_LABEL)
-        ax.axhline(case["target"] / 100, color="0.35", linewidth=1, zorder=1)
-        ax.annotate(
-            case["title"], (0.99, 0.03), xycoords="axes fraction", ha="right", weight="bold"
-        )
+        ax.legend(loc="lower right", handlelength=3)
+        ax.set_title(case["title"], loc="left", fontsize=10)
+    axes[-1].set_xlabel(style.STEP_LABEL)
     return figure
+
+
+def _panels(
+    cases: Sequence[Any], height: float, message: str, **options: Any
+) -> tuple[Figure, list[Axes]]:
+    """A figure as wide as a phone with one Axes for each case, and its message."""
+    size = (style.SIZE[0], 0.6 + height * len(cases))
+    figure = Figure(figsize=size, dpi=style.DPI, layout="constrained")
+    figure.suptitle(message, x=0.02, ha="left", fontsize=11, weight="bold")
+    return figure, list(figure.subplots(len(cases), 1, squeeze=False, **options)[:, 0])
 
 
 def _accuracy_alone(plain: dict[str, Any]) -> clrcore.Curve:

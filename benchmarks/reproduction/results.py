@@ -126,7 +126,7 @@ def of_case(
             {**found._asdict(), "difference": _interval(found.difference)} for found in findings
         ],
         "verdicts": {
-            claim.key: overall(f.verdict for f in findings if f.claim == claim.key)
+            claim.title: overall(f.verdict for f in findings if f.claim == claim.title)
             for claim in CLAIMS
             if case.key in claim.cases
         },

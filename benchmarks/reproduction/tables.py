@@ -5,11 +5,34 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .claims import CLAIMS, MEAN
+from clr_adapters.cli.demo.experiment import FOUND, SHORT, STAGED
+
+from .arms import DECAY, EXP, SHORT_MAX
+from .claims import BEST, CLAIMS, MEAN
 
 PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
 
 Plain = Mapping[str, Any]
+
+CONTROLS = {
+    SHORT: "stepwise from base_lr",
+    SHORT_MAX: "stepwise from max_lr",
+    BEST: "the best constant",
+}
+"""The controls of the paper's staged cycles in words, all of the same length."""
+
+
+def controls(case: Plain) -> list[Plain]:
+    """The differences between the staged cycles and each control that the case has."""
+    found = {f["against"]: f for f in case["findings"] if f["arm"] == STAGED}
+    return [found[name] for name in CONTROLS if name in found]
+
+
+def strongest(case: Plain) -> str:
+    """The arm with the best mean accuracy among those without cycles and of the same length."""
+    others = (SHORT, SHORT_MAX, FOUND, EXP, DECAY)
+    means = {row["name"]: row["accuracy"]["mean"] for row in case["rows"]}
+    return max((name for name in others if name in means), key=means.__getitem__)
 
 
 def verdict_table(cases: Mapping[str, Plain]) -> str:
@@ -17,10 +40,7 @@ def verdict_table(cases: Mapping[str, Plain]) -> str:
     return table(
         ("claim", *(case["title"] for case in cases.values())),
         [
-            (
-                f"{claim.key}: {claim.title}",
-                *(case["verdicts"].get(claim.key, "") for case in cases.values()),
-            )
+            (claim.title, *(case["verdicts"].get(claim.title, "") for case in cases.values()))
             for claim in CLAIMS
         ],
     )
@@ -130,6 +150,12 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[in
 
     rule = ("-" * (w - 1) + ":" if i in right else "-" * w for i, w in enumerate(widths))
     return "\n".join((line(head), f"| {' | '.join(rule)} |", *map(line, rows)))
+
+
+def against(row: Plain, other: str) -> str:
+    """Say that an arm beats the other, ties with it or loses to it, and by how much."""
+    word = {"higher": "beat", "lower": "lose to", "a tie": "tie with"}[versus(row["difference"])]
+    return f"{word} {other}, {shown_difference(row['difference'])}"
 
 
 def versus(difference: Plain) -> str:
