@@ -14,25 +14,27 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
 
 import clrcore
-from clrcore.arguments import check_seeds, refuse
+from clrcore.arguments import check_seeds, hint_at, refuse
 
 from ._extras import install
 from .torch import PolicyLR
-from .torch._groups import initial_rate
 from .torch._snapshot import Snapshot
+from .torch.range_test import HINTS
 from .torch.trainers import (
     CycleJudge,
     Facts,
-    Known,
+    FindBoundsOptions,
+    RangeTestOptions,
     Train,
     TrainerSweep,
+    no_trace,
     run_find_bounds,
     run_range_test,
 )
@@ -177,17 +179,14 @@ class CycleEnds(lightning.Callback):  # type: ignore[misc,name-defined]
             trainer.save_checkpoint(path)
 
 
+@hint_at(*RangeTestOptions.__annotations__, **HINTS)
 def range_test(
     trainer: Any,
     module: Any,
     train_dataloaders: Any = None,
     *,
     datamodule: Any = None,
-    sweep: clrcore.Policy | None = None,
-    steps_per_epoch: float | None = None,
-    stop: bool = True,
-    progress: bool = True,
-    seeds: int | Sequence[int] | None = None,
+    **options: Unpack[RangeTestOptions],
 ) -> clrcore.Curve | list[clrcore.Curve]:
     """Train under a rising rate with the trainer's own `fit`, and put everything back.
 
@@ -201,12 +200,8 @@ def range_test(
             loss of a batch.
         train_dataloaders: As for `fit`.
         datamodule: As for `fit`.
-        sweep: The rates, a policy with an end; by default 300 updates from 1e-6 to 10.
-        steps_per_epoch: Updates in an epoch; by default the trainer's count.
-        stop: Whether to end once the loss has diverged.
-        progress: Whether to show a progress bar.
-        seeds: A number of seeds or a sequence; each gives another data order and dropout
-            from the same weights, and a curve.
+        **options: sweep, steps_per_epoch (by default the trainer's count), stop, progress and
+            seeds, as in `clr_adapters.torch.range_test`.
 
     Returns:
         The curve with the losses before each update, or a list with a curve for each seed.
@@ -218,30 +213,19 @@ def range_test(
     Source: Smith, "Cyclical Learning Rates for Training Neural Networks", arXiv 1506.01186,
     section 3.3.
     """
-    train = _checked(trainer, module, train_dataloaders, datamodule, seeds)
-    return run_range_test(
-        train,
-        sweep=sweep,
-        steps_per_epoch=steps_per_epoch,
-        stop=stop,
-        progress=progress,
-        seeds=seeds,
-    )
+    seeds = check_seeds("seeds", options.get("seeds"))
+    clrcore.RangeTest.check_data("train_dataloaders", train_dataloaders, seeds)
+    return run_range_test(_training(trainer, module, train_dataloaders, datamodule), **options)
 
 
+@hint_at(*FindBoundsOptions.__annotations__, **HINTS)
 def find_bounds(
     trainer: Any,
     module: Any,
     train_dataloaders: Any = None,
     *,
     datamodule: Any = None,
-    sweep: clrcore.Policy | None = None,
-    max_updates: int = 1500,
-    total_steps: int | None = None,
-    kind: str = "constant",
-    steps_per_epoch: float | None = None,
-    progress: bool = True,
-    seeds: int | Sequence[int] | None = None,
+    **options: Unpack[FindBoundsOptions],
 ) -> clrcore.Bounds:
     """Find the rates to train with: a range test, its suggestion, and trials that confirm it.
 
@@ -253,14 +237,8 @@ def find_bounds(
         module: As in `range_test`.
         train_dataloaders: As in `range_test`; data that can be iterated over again.
         datamodule: As in `range_test`.
-        sweep: Rates of the range test; by default 300 updates from 1e-6 to 10, fewer where a
-            quarter of max_updates does not hold them.
-        max_updates: The most updates of all runs together.
-        total_steps: Updates of the planned training, if known.
-        kind: "constant", or the schedule of the planned training, which the trials rehearse.
-        steps_per_epoch: As in `range_test`.
-        progress: Whether to show a progress bar.
-        seeds: As in `range_test`; the trials use the first.
+        **options: sweep, max_updates, total_steps, kind, steps_per_epoch, progress and seeds, as
+            in `clr_adapters.torch.find_bounds`.
 
     Returns:
         The bounds that held; `bounds.trials` has the trials.
@@ -270,40 +248,29 @@ def find_bounds(
         ValueError: An argument has a wrong value.
         NoBoundsError: Neither the range test nor a trial gives an answer.
     """
-    return run_find_bounds(
-        _checked(trainer, module, train_dataloaders, datamodule, [0, 1]),
-        sweep=sweep,
-        max_updates=max_updates,
-        total_steps=total_steps,
-        kind=kind,
-        steps_per_epoch=steps_per_epoch,
-        progress=progress,
-        seeds=seeds,
-    )
+    clrcore.RangeTest.check_data("train_dataloaders", train_dataloaders, [0, 1])
+    return run_find_bounds(_training(trainer, module, train_dataloaders, datamodule), **options)
 
 
-def _checked(trainer: Any, module: Any, data: Any, datamodule: Any, seeds: Any) -> Train:
+def _training(trainer: Any, module: Any, data: Any, datamodule: Any) -> Train:
     """What trains without a trace; refuses wrong arguments."""
     if not hasattr(trainer, "fit_loop"):
         refuse(TypeError, "trainer", "a Trainer of Lightning", trainer)
     launcher = trainer.strategy.launcher
     if launcher is not None and "Subprocess" not in type(launcher).__name__:
         refuse(ValueError, "trainer", "a Trainer that starts no processes in fit", launcher)
-    clrcore.RangeTest.check_data("train_dataloaders", data, check_seeds("seeds", seeds))
 
-    def train(test: clrcore.RangeTest | clrcore.Trial | None, bar: Any) -> Facts:
-        if test is None and hasattr(data, "__next__"):  # no batch to spare to find them out
-            return Facts(math.nan, None, trainer.global_rank)
+    def train(run: TrainerSweep) -> None:
+        if run.test is None and hasattr(data, "__next__"):  # no batch to spare to find them out
+            run.facts = Facts(math.nan, None, trainer.global_rank)
+            return
         with _no_trace(trainer, module, data, datamodule):
-            recorder = _Recorder(trainer, test, bar)
+            recorder = _Recorder(trainer, run)
             try:
                 trainer.fit(module, data, datamodule=datamodule)
-            except Known:
-                return recorder.facts
             except SystemExit as end:  # the trainer turns a Ctrl-C into it
                 raise recorder.failure or end from None
-            recorder.run.finish("train_dataloaders")
-            return recorder.facts
+            run.finish("train_dataloaders")
 
     return train
 
@@ -311,15 +278,10 @@ def _checked(trainer: Any, module: Any, data: Any, datamodule: Any, seeds: Any) 
 class _Recorder(lightning.Callback):  # type: ignore[misc,name-defined]
     """The only callback during a range test: it sets the rates and takes the losses."""
 
-    run: TrainerSweep
-    facts: Facts
     failure: BaseException | None = None
 
-    def __init__(
-        self, trainer: Any, test: clrcore.RangeTest | clrcore.Trial | None, bar: Any
-    ) -> None:
-        self._test, self._bar = test, bar
-        loop = trainer.fit_loop
+    def __init__(self, trainer: Any, run: TrainerSweep) -> None:
+        self.run, loop = run, trainer.fit_loop
         # New loops: the progress of the old loops is not touched.
         trainer.fit_loop = type(loop)(trainer, max_epochs=loop.max_epochs)
         trainer.fit_loop.epoch_loop = type(loop.epoch_loop)(trainer, max_steps=loop.max_steps)
@@ -337,18 +299,13 @@ class _Recorder(lightning.Callback):  # type: ignore[misc,name-defined]
         # Only now: the module may have asked for the length of the training to make them.
         trainer.strategy.lr_scheduler_configs = []
         trainer.fit_loop.max_epochs = trainer.fit_loop.epoch_loop.max_steps = -1
-        batches = trainer.num_training_batches / trainer.accumulate_grad_batches
-        length = math.ceil(batches) if batches < math.inf else None
-        lr = initial_rate(0, trainer.optimizers[0].param_groups[0])
-        self.facts = Facts(lr, length, trainer.global_rank)
-        if self._test is None:
-            raise Known(self.facts)
         self._updates = 0
-        self.run = TrainerSweep(
-            self._test,
+        self.run.begin(
             trainer.optimizers[0],
+            batches=trainer.num_training_batches,
+            accumulate=trainer.accumulate_grad_batches,
+            rank=trainer.global_rank,
             mean=lambda losses: trainer.strategy.reduce(losses, reduce_op="mean"),
-            bar=self._bar,
         )
 
     def on_train_batch_start(self, *_: Any) -> None:
@@ -385,17 +342,13 @@ def _no_trace(trainer: Any, module: Any, data: Any, datamodule: Any) -> Iterator
     for loader in _loaders(data):
         snapshot.take_loader(loader)
     owners = [*_parts(trainer), module, *([] if datamodule is None else [datamodule])]
-    held = [(owner, dict(vars(owner))) for owner in owners]
     handler = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    finally:
-        for owner, attributes in held:
-            vars(owner).clear()
-            vars(owner).update(attributes)
-        snapshot.restore()
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, handler)  # the trainer ignores it after a Ctrl-C
+    with no_trace(snapshot, owners):
+        try:
+            yield
+        finally:
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGINT, handler)  # the trainer ignores it after a Ctrl-C
 
 
 def _parts(trainer: Any) -> list[Any]:

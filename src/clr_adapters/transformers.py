@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch.optim.lr_scheduler import LambdaLR
 
 import clrcore
-from clrcore.arguments import check_bool, refuse
+from clrcore.arguments import check_bool, hint_at, refuse
 
 from ._extras import install
 
@@ -24,14 +23,15 @@ except ImportError as error:
     ) from error
 
 from .torch import PolicyLR
-from .torch._groups import initial_rate
 from .torch._snapshot import Snapshot
+from .torch.range_test import HINTS
 from .torch.trainers import (
     CycleJudge,
-    Facts,
-    Known,
+    FindBoundsOptions,
+    RangeTestOptions,
     Train,
     TrainerSweep,
+    no_trace,
     run_find_bounds,
     run_range_test,
 )
@@ -153,14 +153,9 @@ class CycleEnds(transformers.TrainerCallback):
         return end
 
 
+@hint_at(*RangeTestOptions.__annotations__, **HINTS)
 def range_test(
-    trainer: transformers.Trainer,
-    *,
-    sweep: clrcore.Policy | None = None,
-    steps_per_epoch: float | None = None,
-    stop: bool = True,
-    progress: bool = True,
-    seeds: int | Sequence[int] | None = None,
+    trainer: transformers.Trainer, **options: Unpack[RangeTestOptions]
 ) -> clrcore.Curve | list[clrcore.Curve]:
     """Train under a rising rate with the Trainer's own `train`, and put everything back.
 
@@ -169,12 +164,8 @@ def range_test(
 
     Args:
         trainer: The Trainer.
-        sweep: The rates, a policy with an end; by default 300 updates from 1e-6 to 10.
-        steps_per_epoch: Updates in an epoch; by default the Trainer's count.
-        stop: Whether to end once the loss has diverged.
-        progress: Whether to show a progress bar.
-        seeds: A number of seeds or a sequence; each gives another data order and dropout
-            from the same weights, and a curve.
+        **options: sweep, steps_per_epoch (by default the Trainer's count), stop, progress and
+            seeds, as in `clr_adapters.torch.range_test`.
 
     Returns:
         The curve with the losses before each update, or a list with a curve for each seed.
@@ -186,26 +177,12 @@ def range_test(
     Source: Smith, "Cyclical Learning Rates for Training Neural Networks", arXiv 1506.01186,
     section 3.3.
     """
-    return run_range_test(
-        _checked(trainer),
-        sweep=sweep,
-        steps_per_epoch=steps_per_epoch,
-        stop=stop,
-        progress=progress,
-        seeds=seeds,
-    )
+    return run_range_test(_training(trainer), **options)
 
 
+@hint_at(*FindBoundsOptions.__annotations__, **HINTS)
 def find_bounds(
-    trainer: transformers.Trainer,
-    *,
-    sweep: clrcore.Policy | None = None,
-    max_updates: int = 1500,
-    total_steps: int | None = None,
-    kind: str = "constant",
-    steps_per_epoch: float | None = None,
-    progress: bool = True,
-    seeds: int | Sequence[int] | None = None,
+    trainer: transformers.Trainer, **options: Unpack[FindBoundsOptions]
 ) -> clrcore.Bounds:
     """Find the rates to train with: a range test, its suggestion, and trials that confirm it.
 
@@ -214,14 +191,8 @@ def find_bounds(
 
     Args:
         trainer: The Trainer.
-        sweep: Rates of the range test; by default 300 updates from 1e-6 to 10, fewer where a
-            quarter of max_updates does not hold them.
-        max_updates: The most updates of all runs together.
-        total_steps: Updates of the planned training, if known.
-        kind: "constant", or the schedule of the planned training, which the trials rehearse.
-        steps_per_epoch: As in `range_test`.
-        progress: Whether to show a progress bar.
-        seeds: As in `range_test`; the trials use the first.
+        **options: sweep, max_updates, total_steps, kind, steps_per_epoch, progress and seeds, as
+            in `clr_adapters.torch.find_bounds`.
 
     Returns:
         The bounds that held; `bounds.trials` has the trials.
@@ -231,32 +202,19 @@ def find_bounds(
         ValueError: An argument has a wrong value.
         NoBoundsError: Neither the range test nor a trial gives an answer.
     """
-    return run_find_bounds(
-        _checked(trainer),
-        sweep=sweep,
-        max_updates=max_updates,
-        total_steps=total_steps,
-        kind=kind,
-        steps_per_epoch=steps_per_epoch,
-        progress=progress,
-        seeds=seeds,
-    )
+    return run_find_bounds(_training(trainer), **options)
 
 
-def _checked(trainer: Any) -> Train:
+def _training(trainer: Any) -> Train:
     """What trains without a trace; refuses other things than a Trainer."""
     if not isinstance(trainer, transformers.Trainer):
         refuse(TypeError, "trainer", "a transformers.Trainer", trainer)
 
-    def train(test: clrcore.RangeTest | clrcore.Trial | None, bar: Any) -> Facts:
+    def train(run: TrainerSweep) -> None:
         with _no_trace(trainer):
-            recorder = _Recorder(trainer, test, bar)
-            try:
-                trainer.train()
-            except Known as known:
-                return known.facts
-            recorder.run.finish("the Trainer's train_dataset")
-            return recorder.facts
+            _Recorder(trainer, run)
+            trainer.train()
+            run.finish("the Trainer's train_dataset")
 
     return train
 
@@ -264,13 +222,8 @@ def _checked(trainer: Any) -> Train:
 class _Recorder(transformers.TrainerCallback):
     """The only callback during a range test: it sets the rates and takes the losses."""
 
-    run: TrainerSweep
-    facts: Facts
-
-    def __init__(
-        self, trainer: Any, test: clrcore.RangeTest | clrcore.Trial | None, bar: Any
-    ) -> None:
-        self._trainer, self._test, self._bar = trainer, test, bar
+    def __init__(self, trainer: Any, run: TrainerSweep) -> None:
+        self._trainer, self.run = trainer, run
         self._training_step = trainer.training_step
         callbacks = [transformers.trainer_callback.DefaultFlowCallback(), self]
         trainer.callback_handler = type(trainer.callback_handler)(
@@ -280,7 +233,7 @@ class _Recorder(transformers.TrainerCallback):
         trainer.create_scheduler, trainer.training_step = self.create_scheduler, self.training_step
         none = dict.fromkeys(["eval_strategy", "save_strategy", "logging_strategy"], "no")
         flags = dict.fromkeys(["load_best_model_at_end", "eval_on_start"], False)
-        steps = 1 if test is None else test.total_steps
+        steps = 1 if run.test is None else run.test.total_steps
         vars(trainer.args).update(none | flags, max_steps=steps)
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> None:
@@ -288,18 +241,12 @@ class _Recorder(transformers.TrainerCallback):
         self._trainer.lr_scheduler = LambdaLR(self._trainer.optimizer, lambda step: 1.0)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **others: Any) -> None:
-        length = clrcore.RangeTest.epoch_length(
-            others["train_dataloader"], args.gradient_accumulation_steps
-        )
-        lr = initial_rate(0, self._trainer.optimizer.param_groups[0])
-        self.facts = Facts(lr, length and math.ceil(length), args.process_index)
-        if self._test is None:
-            raise Known(self.facts)
-        self.run = TrainerSweep(
-            self._test,
+        self.run.begin(
             self._trainer.optimizer,
+            batches=clrcore.RangeTest.epoch_length(others["train_dataloader"]),
+            accumulate=args.gradient_accumulation_steps,
+            rank=args.process_index,
             mean=lambda losses: self._trainer.accelerator.reduce(losses, "mean"),
-            bar=self._bar,
         )
 
     def training_step(self, *args: Any, **options: Any) -> torch.Tensor:
@@ -324,14 +271,10 @@ def _no_trace(trainer: Any) -> Iterator[None]:
         if value is not None:
             snapshot.take(value)
     owners = [trainer, trainer.accelerator, trainer.accelerator.gradient_state, trainer.model]
-    held = [(owner, dict(vars(owner))) for owner in owners]
     lists = [(x, list(x)) for x in vars(trainer.accelerator).values() if isinstance(x, list)]
-    try:
-        yield
-    finally:
-        for owner, attributes in held:
-            vars(owner).clear()
-            vars(owner).update(attributes)
-        for values, old in lists:
-            values[:] = old
-        snapshot.restore()
+    with no_trace(snapshot, owners):
+        try:
+            yield
+        finally:
+            for values, old in lists:
+                values[:] = old

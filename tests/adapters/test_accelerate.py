@@ -1,10 +1,5 @@
 """Accelerate, with its real Accelerator: rates of every update, resume, processes, range test."""
 
-import pathlib
-import subprocess
-import sys
-import textwrap
-
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -13,6 +8,7 @@ accelerate = pytest.importorskip("accelerate")
 from torch import nn  # noqa: E402
 
 import clrcore  # noqa: E402
+import processes  # noqa: E402
 from clr_adapters.accelerate import policy_lr  # noqa: E402
 from clr_adapters.torch import range_test  # noqa: E402
 
@@ -74,14 +70,29 @@ def test_updates_that_were_skipped_are_not_counted():
     assert seen == expected(0, 1) * 3
 
 
-@pytest.mark.parametrize("policy", [POLICY, clrcore.triangular(0.001, 0.002, 5)])
-def test_a_run_that_was_killed_in_mid_cycle_goes_on_with_its_own_policy(tmp_path, policy):
-    run = make()
-    train(*run, batches=7)
-    run[0].save_state(tmp_path)
-    run = make(policy=policy)
+@pytest.mark.parametrize(
+    ("accumulation", "updates", "policy"),
+    [(1, 7, POLICY), (3, 4, clrcore.triangular(0.001, 0.002, 5))],
+)
+def test_a_run_that_was_killed_in_mid_cycle_goes_on_with_its_own_policy(
+    tmp_path, policy, accumulation, updates
+):
+    program = """
+        import sys
+        import test_accelerate as t
+        accumulation, updates = map(int, sys.argv[2:])
+        run = t.make(accumulation)
+        t.train(*run, batches=accumulation * updates)
+        run[0].save_state(sys.argv[1])
+        t.train(*run, batches=accumulation)
+        t.processes.kill()
+    """
+    processes.run_killed(program, tmp_path, accumulation, updates)
+    run = make(accumulation, policy=policy)
     run[0].load_state(tmp_path)
-    assert [rate for rate, _ in train(*run, batches=5)] == policy.values(7, 12).tolist()
+    rates = [rate for rate, _ in train(*run)]
+    assert rates == policy.values(updates, updates + len(rates)).tolist()
+    assert len(rates) >= 5
 
 
 def test_a_range_test_of_prepared_objects_leaves_nothing_behind():
@@ -103,25 +114,14 @@ def test_other_accelerators_are_refused():
 def test_two_processes_use_every_rate(tmp_path):
     program = """
         import sys
-        sys.path.insert(0, sys.argv[1])
         import test_accelerate as t
         run = t.make(accumulation=2)
         assert run[0].num_processes == 2
         assert t.train(*run) == t.expected(0, 4)
-        run[0].save_state(sys.argv[2])
+        run[0].save_state(sys.argv[1])
         again = t.make(accumulation=2)
-        again[0].load_state(sys.argv[2])
+        again[0].load_state(sys.argv[1])
         assert t.train(*again, batches=4) == t.expected(4, 6)
         print("right")
     """
-    (tmp_path / "job.py").write_text(textwrap.dedent(program))
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    folder = str(pathlib.Path(__file__).parent)
-    ended = subprocess.run(
-        [*command, str(tmp_path / "job.py"), folder, str(tmp_path / "state")],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert ended.stdout.count("right") == 2, ended.stderr
+    processes.run_two(program, tmp_path / "state")

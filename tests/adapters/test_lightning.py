@@ -2,10 +2,6 @@
 
 import copy
 import logging
-import pathlib
-import subprocess
-import sys
-import textwrap
 
 import pytest
 
@@ -15,6 +11,7 @@ pl = pytest.importorskip("lightning.pytorch")
 from torch import nn  # noqa: E402
 
 import clrcore  # noqa: E402
+import processes  # noqa: E402
 from clr_adapters import lightning as adapter  # noqa: E402
 
 # Lightning warns of few workers, small data and more; those warnings are its own.
@@ -98,16 +95,27 @@ def test_every_update_uses_the_policys_rate_and_momentum(tmp_path, options, manu
     assert net.seen == expected(0, updates)
 
 
+class Killed(pl.Callback):
+    """Kills the process before the update of a number."""
+
+    def __init__(self, update):
+        self.update = update
+
+    def on_before_optimizer_step(self, trainer, *_):
+        if trainer.global_step == self.update:
+            processes.kill()
+
+
 @pytest.mark.parametrize("options", [{}, {"accumulate_grad_batches": 3}])
 def test_a_run_that_was_killed_in_mid_cycle_goes_on_with_the_next_rate(tmp_path, options):
-    class Killed(pl.Callback):
-        def on_train_batch_end(self, trainer, *_):
-            if trainer.global_step == 7:
-                trainer.save_checkpoint(tmp_path / "saved.ckpt")
-                raise KeyError("killed")
-
-    with pytest.raises(KeyError, match="killed"):
-        make_trainer(tmp_path, callbacks=[Killed()], **options).fit(Net(), loader())
+    program = """
+        import sys
+        import test_lightning as t
+        saving = t.pl.callbacks.ModelCheckpoint(sys.argv[1], "saved", every_n_train_steps=7)
+        options = {"callbacks": [saving, t.Killed(9)], "enable_checkpointing": True}
+        t.make_trainer(sys.argv[1], **options, **eval(sys.argv[2])).fit(t.Net(), t.loader())
+    """
+    processes.run_killed(program, tmp_path, options)
     net = Net()
     make_trainer(tmp_path, **options).fit(net, loader(), ckpt_path=tmp_path / "saved.ckpt")
     assert net.seen[:5] == expected(7, 12)
@@ -410,9 +418,8 @@ def test_wrong_arguments_of_cycle_ends_are_refused(tmp_path, arguments, policy, 
 def test_two_processes_use_the_policys_rates_and_record_mean_losses(tmp_path):
     program = """
         import sys, torch
-        sys.path.insert(0, sys.argv[1])
         import test_lightning as t
-        trainer = t.make_trainer(sys.argv[2], devices=2, strategy="ddp")
+        trainer = t.make_trainer(sys.argv[1], devices=2, strategy="ddp")
         net, data = t.Net(), t.loader()
         weights = {name: value.clone() for name, value in net.state_dict().items()}
         curve = t.adapter.range_test(trainer, net, data, sweep=t.SWEEP, progress=False)
@@ -425,17 +432,7 @@ def test_two_processes_use_the_policys_rates_and_record_mean_losses(tmp_path):
         assert net.seen == t.expected(0, 16), net.seen
         print("right")
     """
-    (tmp_path / "job.py").write_text(textwrap.dedent(program))
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    folder = str(pathlib.Path(__file__).parent)
-    ended = subprocess.run(
-        [*command, str(tmp_path / "job.py"), folder, str(tmp_path)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert ended.stdout.count("right") == 2, ended.stderr
+    processes.run_two(program, tmp_path)
 
 
 def test_pytorch_lightning_serves_as_well(tmp_path):
@@ -444,15 +441,13 @@ def test_pytorch_lightning_serves_as_well(tmp_path):
         import sys
         import pytorch_lightning
         sys.modules["lightning.pytorch"] = sys.modules["lightning"] = None
-        sys.path.insert(0, sys.argv[1])
         from clr_adapters import lightning as adapter
         assert adapter.lightning is pytorch_lightning
         sys.modules["lightning.pytorch"] = pytorch_lightning
         import pytest
         pytest.importorskip = lambda name: sys.modules.get(name) or __import__(name)
         import test_lightning as t
-        import pathlib
-        trainer, net = t.make_trainer(sys.argv[2]), t.Net()
+        trainer, net = t.make_trainer(sys.argv[1]), t.Net()
         curve = adapter.range_test(trainer, net, t.loader(), sweep=t.SWEEP, progress=False)
         net.seen.clear()
         trainer.callbacks.append(ends := adapter.CycleEnds(average=True))
@@ -460,12 +455,5 @@ def test_pytorch_lightning_serves_as_well(tmp_path):
         assert net.seen == t.expected(0, 32) and len(curve) == 40 and len(ends.ends) == 3
         print("right")
     """
-    folder = str(pathlib.Path(__file__).parent)
-    ended = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program), folder, str(tmp_path)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    ended = processes.run(program, tmp_path)
     assert "right" in ended.stdout, ended.stderr

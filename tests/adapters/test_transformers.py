@@ -1,10 +1,6 @@
 """Hugging Face, with its real Trainer: rates of every update, resume, range test, cycle ends."""
 
 import copy
-import pathlib
-import subprocess
-import sys
-import textwrap
 
 import pytest
 
@@ -14,6 +10,7 @@ hugging = pytest.importorskip("transformers")
 from torch import nn  # noqa: E402
 
 import clrcore  # noqa: E402
+import processes  # noqa: E402
 from clr_adapters import transformers as adapter  # noqa: E402
 from clr_adapters.torch import PolicyLR  # noqa: E402
 
@@ -85,16 +82,26 @@ def test_a_policy_may_be_made_for_the_length_of_the_training(tmp_path):
     assert seen.groups == expected(0, 32, clrcore.triangular(0.01, 0.1, 16))
 
 
+class Killed(hugging.TrainerCallback):
+    """Kills the process before the update of a number."""
+
+    def __init__(self, update):
+        self.update = update
+
+    def on_pre_optimizer_step(self, args, state, control, **others):
+        if state.global_step == self.update:
+            processes.kill()
+
+
 @pytest.mark.parametrize("options", [{}, {"gradient_accumulation_steps": 3}])
 def test_a_run_that_was_killed_in_mid_cycle_goes_on_with_the_next_rate(tmp_path, options):
-    class Killed(hugging.TrainerCallback):
-        def on_step_begin(self, args, state, control, **others):
-            if state.global_step == 7:
-                raise KeyError("killed")
-
+    program = """
+        import sys
+        import test_transformers as t
+        t.make(sys.argv[1], t.Killed(9), **eval(sys.argv[2])).train()
+    """
     options = options | {"save_strategy": "steps", "save_steps": 7}
-    with pytest.raises(KeyError, match="killed"):
-        make(tmp_path, Killed(), **options).train()
+    processes.run_killed(program, tmp_path, options)
     seen = Seen()
     make(tmp_path, seen, **options).train(resume_from_checkpoint=True)
     assert seen.groups[:5] == expected(7, 12)
@@ -308,10 +315,9 @@ def test_the_trainer_forgets_a_scheduler_that_it_has_made():
 def test_two_processes_use_every_rate_and_record_mean_losses(tmp_path):
     program = """
         import sys, torch
-        sys.path.insert(0, sys.argv[1])
         import test_transformers as t
         seen = t.Seen()
-        trainer = t.make(sys.argv[2], seen, gradient_accumulation_steps=2)
+        trainer = t.make(sys.argv[1], seen, gradient_accumulation_steps=2)
         curve = t.adapter.range_test(trainer, sweep=t.SWEEP, progress=False)
         losses = [torch.zeros(len(curve), dtype=float) for _ in range(2)]
         torch.distributed.all_gather(losses, torch.tensor(curve.loss))
@@ -321,14 +327,4 @@ def test_two_processes_use_every_rate_and_record_mean_losses(tmp_path):
         assert seen.groups == t.expected(0, 8), seen.groups
         print("right")
     """
-    (tmp_path / "job.py").write_text(textwrap.dedent(program))
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    folder = str(pathlib.Path(__file__).parent)
-    ended = subprocess.run(
-        [*command, str(tmp_path / "job.py"), folder, str(tmp_path / "out")],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert ended.stdout.count("right") == 2, ended.stderr
+    processes.run_two(program, tmp_path)

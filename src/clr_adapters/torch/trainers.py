@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, NamedTuple, TypeAlias, TypedDict
 
 import torch
 from torch import nn
@@ -23,14 +24,37 @@ from clrcore.arguments import (
 )
 
 from ._generators import keep_global_states, seed_global
-from ._groups import set_rates
+from ._groups import initial_rate, set_rates
 from ._progress import advance, check_progress, progress_bar
+from ._snapshot import Snapshot
 from ._training import group_ratios
 from .policy_lr import PolicyLR
 
 VERSION = 1
 # Updates whose losses are read together where reading them makes a device wait.
 BLOCK = 20
+
+
+class RangeTestOptions(TypedDict, total=False):
+    """Arguments of a trainer's `range_test`; those without a meaning here are the trainer's."""
+
+    sweep: clrcore.Policy | None
+    steps_per_epoch: float | None
+    stop: bool
+    progress: bool
+    seeds: int | Sequence[int] | None
+
+
+class FindBoundsOptions(TypedDict, total=False):
+    """Arguments of a trainer's `find_bounds`."""
+
+    sweep: clrcore.Policy | None
+    max_updates: int
+    total_steps: int | None
+    kind: str
+    steps_per_epoch: float | None
+    progress: bool
+    seeds: int | Sequence[int] | None
 
 
 class Facts(NamedTuple):
@@ -47,26 +71,22 @@ class Facts(NamedTuple):
     rank: int
 
 
-class Known(Exception):
-    """Ends a training before its first update; it carries the facts."""
-
-    def __init__(self, facts: Facts) -> None:
-        super().__init__()
-        self.facts = facts
+class Enough(Exception):
+    """Ends a training from inside, as nothing more is asked of it."""
 
 
-# Trains at the rates of a test and leaves no trace; without a test it only returns the facts.
-Train: TypeAlias = Callable[["clrcore.RangeTest | clrcore.Trial | None", Any], Facts]
+# Trains at the rates of a sweep, by the trainer's own loop, and leaves no trace.
+Train: TypeAlias = Callable[["TrainerSweep"], None]
 
 
 def run_range_test(
     train: Train,
     *,
-    sweep: clrcore.Policy | None,
-    steps_per_epoch: float | None,
-    stop: bool,
-    progress: bool,
-    seeds: int | Sequence[int] | None,
+    sweep: clrcore.Policy | None = None,
+    steps_per_epoch: float | None = None,
+    stop: bool = True,
+    progress: bool = True,
+    seeds: int | Sequence[int] | None = None,
 ) -> clrcore.Curve | list[clrcore.Curve]:
     """The range test of a trainer; the arguments are those of its `range_test`."""
     checked, show = check_seeds("seeds", seeds), check_progress(progress)
@@ -76,23 +96,23 @@ def run_range_test(
         return clrcore.RangeTest(sweep, steps_per_epoch=length, stop_diverged=stop)
 
     make(steps_per_epoch)  # raises before anything runs
-    facts = train(None, None)
+    facts = _facts(train)
     curves = []
     for seed in [None] if checked is None else checked:
         test = make(facts.steps_per_epoch if steps_per_epoch is None else steps_per_epoch)
         name = "range test" if seed is None else f"range test, seed {seed}"
         shown = show and facts.rank == 0
         with _seeded(seed, facts.rank), progress_bar(test.total_steps, name, show=shown) as bar:
-            train(test, bar)
+            train(TrainerSweep(test, bar))
         curves.append(test.curve)
     return curves[0] if checked is None else curves
 
 
 def run_find_bounds(
-    train: Train, *, steps_per_epoch: float | None, progress: bool, **plan: Any
+    train: Train, *, steps_per_epoch: float | None = None, progress: bool = True, **plan: Any
 ) -> clrcore.Bounds:
     """The search of a trainer for its bounds; the arguments are those of its `find_bounds`."""
-    show, facts = check_progress(progress), train(None, None)
+    show, facts = check_progress(progress), _facts(train)
     length = facts.steps_per_epoch if steps_per_epoch is None else steps_per_epoch
     search = clrcore.BoundsSearch(facts.default_lr, steps_per_epoch=length, **plan)
     with progress_bar(search.most_updates, "find_bounds", show=show and facts.rank == 0) as bar:
@@ -100,8 +120,29 @@ def run_find_bounds(
             if bar is not None:
                 bar.set_description(search.stage)
             with _seeded(search.seed, facts.rank):
-                train(test, bar)
+                train(TrainerSweep(test, bar))
     return search.bounds
+
+
+def _facts(train: Train) -> Facts:
+    """The facts of a trainer, whose training ends before its first update."""
+    run = TrainerSweep()
+    with suppress(Enough):
+        train(run)
+    return run.facts
+
+
+@contextmanager
+def no_trace(snapshot: Snapshot, owners: Iterable[object]) -> Iterator[None]:
+    """Put the attributes of some objects, and then the snapshot, back at the end."""
+    held = [(owner, dict(vars(owner))) for owner in owners]
+    try:
+        yield
+    finally:
+        for owner, attributes in held:
+            vars(owner).clear()
+            vars(owner).update(attributes)
+        snapshot.restore()
 
 
 @contextmanager
@@ -121,31 +162,56 @@ class TrainerSweep:
     """A range test or a trial whose updates come from a trainer.
 
     Args:
-        test: Hands out the rates and takes the losses.
-        optimizer: Its rates are set; groups keep the ratio to the first group's initial rate.
-        mean: The mean of a tensor over all processes.
+        test: Hands out the rates and takes the losses; None where only the facts are wanted.
         bar: Progress bar, or None.
     """
 
+    facts: Facts
+
     def __init__(
-        self,
-        test: clrcore.RangeTest | clrcore.Trial,
-        optimizer: Optimizer,
-        *,
-        mean: Callable[[torch.Tensor], torch.Tensor],
-        bar: Any = None,
+        self, test: clrcore.RangeTest | clrcore.Trial | None = None, bar: Any = None
     ) -> None:
-        self.test, self._mean, self._bar = test, mean, bar
-        self._groups, self._ratios = optimizer.param_groups, group_ratios(optimizer)
+        self.test, self._bar = test, bar
         self._rates: deque[float] = deque()
         self._micro_batches: list[torch.Tensor] = []
         self._losses: list[torch.Tensor] = []
+        self._was_updated = False
+
+    def begin(
+        self,
+        optimizer: Optimizer,
+        *,
+        batches: float | None,
+        accumulate: int = 1,
+        rank: int = 0,
+        mean: Callable[[torch.Tensor], torch.Tensor] = lambda losses: losses,
+    ) -> None:
+        """Take a trainer that is about to train.
+
+        Args:
+            optimizer: Its rates are set; groups keep the ratio to the first group's initial rate.
+            batches: Batches in an epoch, None or infinity where that is not known.
+            accumulate: Batches in an update.
+            rank: Number of the process.
+            mean: The mean of a tensor over all processes.
+
+        Raises:
+            Enough: Where only the facts are wanted.
+        """
+        known = batches is not None and batches < math.inf
+        length = math.ceil(batches / accumulate) if known else None  # type: ignore[operator]
+        lr = initial_rate(0, optimizer.param_groups[0])
+        self.facts = Facts(lr, length, rank)
+        if self.test is None:
+            raise Enough
+        self._test, self._mean = self.test, mean
+        self._groups, self._ratios = optimizer.param_groups, group_ratios(optimizer)
 
     def set_rate(self) -> None:
         """Set the rate of the next update, unless the test is over."""
         if not self._rates:
             on_cpu = self._groups[0]["params"][0].device.type == "cpu"
-            self._rates.extend(self.test.next_rates(1 if on_cpu else BLOCK))
+            self._rates.extend(self._test.next_rates(1 if on_cpu else BLOCK))
         if self._rates:
             set_rates(self._groups, [self._rates[0] * ratio for ratio in self._ratios])
 
@@ -161,18 +227,35 @@ class TrainerSweep:
             self._micro_batches.clear()
             if not self._rates:
                 self._record(lr)
-        return self.test.reason is not None
+        return self._test.reason is not None
+
+    def watch(self, optimizer: Optimizer) -> None:
+        """Set each rate just before an update of the optimizer, and note the update.
+
+        A snapshot of the optimizer that was taken before takes the hooks away.
+        """
+        optimizer.register_step_pre_hook(lambda *_: self.set_rate())
+        optimizer.register_step_post_hook(lambda *_: self._note_update())
+
+    def _note_update(self) -> None:
+        self._was_updated = True
+
+    def end_batch(self, loss: torch.Tensor) -> bool:
+        """Take the loss of a batch, and count the watched update; True once the test is over."""
+        self.add_loss(loss)
+        updated, self._was_updated = self._was_updated, False
+        return updated and self.count_update()
 
     def finish(self, data: str) -> None:
         """End the test; it is over, or the data named `data` have ended."""
         if self._losses:
             self._record(0.0)
-        self.test.end_early(clrcore.RangeTest.data_end(data))
+        self._test.end_early(clrcore.RangeTest.data_end(data))
 
     def _record(self, lr: float) -> None:
         losses = self._mean(torch.stack(self._losses)).tolist()
         self._losses.clear()
-        advance(self._bar, self.test.record_block(losses), lr, self.test.smoothed_loss)
+        advance(self._bar, self._test.record_block(losses), lr, self._test.smoothed_loss)
 
 
 class CycleJudge:
