@@ -145,8 +145,12 @@ class Confirmation:
         per_rate = self._num_steps * len(self._seeds)
         if max_updates is None:
             max_updates = MOST_RATES * per_rate
-        most = check_int("max_updates", max_updates, LEAST_RATES * per_rate) // per_rate
-        self._most_rates = min(most, MOST_RATES)
+        max_updates = check_int("max_updates", max_updates, 1)
+        if max_updates < LEAST_RATES * per_rate:
+            allowed = f">= {LEAST_RATES * per_rate}, for trials of {self._num_steps} updates at "
+            allowed += f"{LEAST_RATES} rates"
+            refuse(ValueError, "max_updates", allowed, max_updates, advice="or lower num_steps")
+        self._most_rates = min(max_updates // per_rate, MOST_RATES)
         self._earlier: list[TrialResult] = []
         self._trial: Trial | None = None
 
@@ -295,6 +299,11 @@ class Confirmation:
             return (
                 f"{broken} of {len(self._results)} runs diverged, at every rate that of at least "
                 "one seed; start lower, or try fewer seeds"
+            )
+        if len({loss for result in self._results for loss in result.losses}) == 1:
+            return (
+                f"the training loss is {self._results[0].losses[0]:.4g} at every update; check "
+                "that it depends on the parameters that the optimizer changes"
             )
         lowest = min(self._end(k, "losses") for k in losses)
         decides = self._decides()

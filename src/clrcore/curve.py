@@ -328,6 +328,9 @@ def _array(name: str, values: ArrayLike, size: int | None) -> NDArray[Any]:
         array = np.asarray(values)
     except ValueError:  # rows of different lengths
         refuse(ValueError, name, "1-D", values)
+    except (RuntimeError, TypeError) as error:  # tensors with a graph, or on a device
+        advice = "record numbers: loss.item() instead of the tensor"
+        refuse(TypeError, name, "a 1-D array of numbers", values, advice=advice, cause=error)
     if array.ndim != 1:
         refuse(ValueError, name, f"1-D, not of shape {array.shape}", values)
     if size is not None and array.size != size:

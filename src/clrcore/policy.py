@@ -392,10 +392,10 @@ def above(low: float, high: float, amplitude: Any, maths: Any) -> Any:
     return maths.where(amplitude < high - low, low + amplitude, high)
 
 
-def check_policy(name: str, value: object) -> Policy:
-    """`value`, if it is a policy."""
+def check_policy(name: str, value: object, example: str = "triangular(...)") -> Policy:
+    """`value`, if it is a policy; `example` is a suitable call in messages."""
     if not isinstance(value, Policy):
-        refuse(TypeError, name, "a policy of clrcore, such as clrcore.triangular(...)", value)
+        refuse(TypeError, name, f"a policy of clrcore, such as clrcore.{example}", value)
     return value
 
 

@@ -102,7 +102,7 @@ class RangeTest(Run):
         stop_diverged: bool = True,
     ) -> None:
         sweep = exponential_sweep(*DEFAULT_SWEEP) if sweep is None else sweep
-        if check_policy("sweep", sweep).total_steps is None:
+        if check_policy("sweep", sweep, "exponential_sweep(1e-6, 10.0, 300)").total_steps is None:
             refuse(ValueError, "sweep", "a policy with an end, such as exponential_sweep", sweep)
         how = "record(loss=...) or record(accuracy=...)"
         super().__init__(sweep, sweep.total_steps or 0, "test", how)

@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from clrcore import Curve, NoBoundsError, suggest_bounds
@@ -241,6 +241,11 @@ class TestNoise:
         assert refusal(Curve(lr, loss))[0] == "noise"
 
 
+# Accuracies whose robust means fall by 3e-203 of a typical value.
+TINY_FALL = [0.0, -536870912.0, -7.669676269930379e-195, 0.0, 0.0, 0.0, 1033798696201721.0]
+TINY_FALL += [-536870912.0, -536870912.0, 5617822491524699.0]
+
+
 class TestWarnings:
     def test_nothing_to_warn_of(self):
         assert suggest_bounds(exponential()).warnings == ()
@@ -307,6 +312,7 @@ class TestWarnings:
         low=st.floats(0.0, 1.0),
         linear=st.booleans(),
     )
+    @example("accuracy", TINY_FALL, 1.0, True)
     @settings(deadline=None)
     def test_whatever_was_recorded_is_answered_or_refused(self, kind, values, low, linear):
         n = len(values)
@@ -319,3 +325,11 @@ class TestWarnings:
             found = kinds(bounds)
             assert 0.0 <= bounds.base_lr <= bounds.lr <= bounds.max_lr < math.inf
         assert found <= set(KINDS)
+
+    @pytest.mark.parametrize("rule", ["loss", "accuracy"])
+    def test_rates_near_the_largest_float_are_answered_or_refused(self, rule):
+        lr = np.geomspace(1e290, 1.79e308, 100)
+        fall = np.linspace(2.0, 0.1, 100)
+        curve = Curve(lr, loss=fall) if rule == "loss" else Curve(lr, accuracy=-fall)
+        bounds = suggest_bounds(curve, rule=rule)
+        assert bounds.max_lr < math.inf

@@ -481,6 +481,8 @@ def test_why_no_rate_trains_is_true():
     assert "inf" not in broken
     seeds = fail(lambda trial, lr, step: math.nan if trial.seed else quadratic(lr, step), seeds=2)
     assert "6 of 12 runs diverged" in seeds
+    constant = fail(lambda trial, lr, step: 2.0)
+    assert "the training loss is 2 at every update; check that it depends" in constant
     flat = fail(lambda trial, lr, step: 2.0 + (lr > 0.02), 1.25)
     assert "starts at 2 and ends at 2 at best; the lowest held-out loss is 1.25" in flat
 
@@ -488,6 +490,22 @@ def test_why_no_rate_trains_is_true():
 def test_a_schedule_that_does_not_fit_into_a_trial_names_the_trial():
     with pytest.raises(ValueError, match="num_steps must be >= 8"):
         clrcore.Confirmation(0.01, num_steps=5, kind="triangular")
+
+
+def test_a_budget_below_three_trials_is_refused():
+    with pytest.raises(ValueError, match="max_updates must be >= 600, for trials of 200 updates"):
+        clrcore.Confirmation(0.01, max_updates=599)
+
+
+def test_an_answer_shows_whether_the_trials_moved_it():
+    shown = []
+    for rate in (0.001, 0.2):
+        check = clrcore.Confirmation(rate, STEPS, total_steps=STEPS)
+        run(check)
+        shown.append(str(check.bounds))
+
+    assert "moved from 0.001 by" in shown[0]
+    assert "confirmed by" in shown[1]
 
 
 def test_arguments_of_other_finders_are_answered():

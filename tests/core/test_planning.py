@@ -66,7 +66,7 @@ def test_one_cycle_is_planned_unless_a_kind_is_named():
 
 def test_either_the_step_size_or_the_length_is_given():
     for arguments in ({}, {"step_size": 10, "total_steps": 100}):
-        with pytest.raises(TypeError, match="either step_size or total_steps"):
+        with pytest.raises(TypeError, match="either step_size, half a cycle"):
             BOUNDS.policy(**arguments)
 
 
@@ -75,7 +75,9 @@ def test_either_the_step_size_or_the_length_is_given():
     [
         ({"total_steps": 0}, "total_steps"),
         ({"total_steps": 7, "kind": "triangular2"}, "total_steps must be >= 8"),
-        ({"total_steps": 100, "kind": "exp_range"}, "kind"),
+        ({"total_steps": 100, "kind": "exp_range"}, "kind .* for this kind pass step_size"),
+        ({"step_size": 100, "kind": "cosine"}, "kind .* for this kind pass total_steps"),
+        ({"step_size": 100, "kind": "cosin"}, "did you mean|kind must be"),
         ({"total_steps": 100, "kind": "triangular", "cycles": 0}, "cycles"),
         ({"total_steps": 100, "kind": "wsd", "warm_up": 0.5, "cooldown": 0.6}, "cooldown"),
         ({"total_steps": 100, "kind": "wsd", "cooldown": 1.5}, "cooldown"),
@@ -92,3 +94,9 @@ def test_wrong_plans_are_refused_by_name(arguments, named):
 def test_arguments_of_other_kinds_are_refused_by_name(kind, has):
     with pytest.raises(TypeError, match=f"kind='{kind}' has no argument cycles; {has}"):
         BOUNDS.policy(total_steps=100, kind=kind, cycles=3)
+
+
+@pytest.mark.parametrize("name", ["epochs", "max_updates", "num_steps"])
+def test_other_lengths_lead_to_total_steps(name):
+    with pytest.raises(TypeError, match=rf"has no argument '{name}'; pass total_steps"):
+        BOUNDS.policy(**{name: 2})

@@ -321,7 +321,7 @@ def test_objects_that_are_no_numbers_though_they_have_no_dimension():
     ("arguments", "kind", "message"),
     [
         ({"sweep": clrcore.constant(0.1)}, ValueError, "sweep must be a policy with an end"),
-        ({"sweep": [0.1, 0.2]}, TypeError, "sweep must be a policy of clrcore"),
+        ({"sweep": [0.1, 0.2]}, TypeError, "policy of clrcore, such as clrcore.expon"),
         ({"steps_per_epoch": 0}, ValueError, "steps_per_epoch must be a finite number > 0"),
         ({"held_out": "yes"}, TypeError, "held_out must be True or False"),
         ({"stop_diverged": 1}, TypeError, "stop_diverged must be True or False"),

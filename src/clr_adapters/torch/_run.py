@@ -12,7 +12,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 import clrcore
-from clrcore.arguments import refuse
+from clrcore.arguments import check_float, refuse
 
 from .._interrupts import Interrupts
 from ._agreement import Ranks, raise_together
@@ -118,8 +118,9 @@ class Run:
 
     @property
     def default_lr(self) -> float:
-        """The rate that the optimizer began with, of its first group."""
-        return initial_rate(0, self._optimizer.param_groups[0])
+        """The rate that the optimizer began with, of its first group; it must be > 0."""
+        rate = initial_rate(0, self._optimizer.param_groups[0])
+        return check_float("param_groups[0]['lr']", rate, 0.0, above=True)
 
     @property
     def block_size(self) -> int:

@@ -63,7 +63,8 @@ def find_bounds(
             preserve, snapshot, block_size.
 
     Returns:
-        The bounds that held; `bounds.trials` has the trials.
+        The bounds that held, as rates of the first group; `bounds.trials` has the trials. Where
+        groups have different rates, train with `PolicyLR(..., proportional=True)`.
 
     Raises:
         TypeError: For an argument of the wrong type; the message names it.

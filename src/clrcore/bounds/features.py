@@ -43,6 +43,7 @@ SURE = 2.0
 TREND_STEPS, OUTLIER, ROUNDING = 11, 4.0, 1e-6
 # Every other step of noise turns back; where fewer than this share do, the curve is smooth.
 TURNS = 0.3
+# No fall is smaller, in typical values; it keeps divisions finite.
 TINY = 1e-200
 
 

@@ -10,6 +10,8 @@ from ..arguments import (
     check_keys,
     check_order,
     check_version,
+    hint_at,
+    listed,
     refuse,
 )
 from ..trials import TrialResult
@@ -17,12 +19,14 @@ from .kinds import BoundsWarning
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
     from ..policy import Policy
 
 VERSION = 1
+# A confirmed rate further from the suggestion than this factor was moved.
+MOVED = 2.0
 
 # Constructors of policies between two bounds with a step size.
 POLICIES: dict[str, Callable[..., Policy]] = {
@@ -33,6 +37,9 @@ POLICIES: dict[str, Callable[..., Policy]] = {
     "decay": policies.decay,
     "smith_one_cycle": compose.smith_one_cycle,
 }
+
+
+LENGTH = "pass total_steps, the updates of the whole training: epochs * steps_per_epoch"
 
 
 class Bounds(Value):
@@ -121,6 +128,9 @@ class Bounds(Value):
             trials=tuple(trials),
         )
 
+    @hint_at(
+        **dict.fromkeys(("epochs", "num_epochs"), LENGTH), max_updates=LENGTH, num_steps=LENGTH
+    )
     def policy(
         self,
         step_size: int | None = None,
@@ -150,7 +160,10 @@ class Bounds(Value):
         """
         if (step_size is None) == (total_steps is None):
             got = "neither" if step_size is None else "both"
-            message = f"policy() needs either step_size or total_steps, got {got}"
+            message = (
+                f"policy() needs either step_size, half a cycle in updates, or total_steps, the "
+                f"updates of the whole training; got {got}"
+            )
             allowed = f"given where {'total_steps' if step_size is None else 'step_size'} is not"
             name = "step_size" if step_size is None else "total_steps"
             refuse(TypeError, name, allowed, total_steps, message=message)
@@ -161,13 +174,13 @@ class Bounds(Value):
                 advice = "call the constructor, such as clrcore.triangular2, for other rates"
                 refuse(TypeError, name, "absent", arguments[name], message=message, advice=advice)
         if total_steps is not None:
-            kind = check_choice("kind", "one_cycle" if kind is None else kind, planning.SCHEDULES)
+            kind = _check_kind(
+                "one_cycle" if kind is None else kind, planning.SCHEDULES, "step_size"
+            )
             peak = min(planning.PEAKS[kind] * self.lr, self.max_lr)
             return planning.planned(kind, peak, total_steps, **arguments)
-        constructor = POLICIES[
-            check_choice("kind", "triangular2" if kind is None else kind, POLICIES)
-        ]
-        return constructor(
+        kind = _check_kind("triangular2" if kind is None else kind, POLICIES, "total_steps")
+        return POLICIES[kind](
             base_lr=self.base_lr, max_lr=self.max_lr, step_size=step_size, **arguments
         )
 
@@ -228,11 +241,12 @@ class Bounds(Value):
 
     def _lines(self, more: str = "") -> list[str]:
         trials = len(self.trials)
-        confirmed = (
-            f"confirmed or moved by {trials} trial runs"
-            if trials
-            else "not confirmed by trial runs"
-        )
+        confirmed = "not confirmed by trial runs"
+        if trials:
+            confirmed = f"confirmed by {trials} trial runs"
+            suggested = self.trials[0].lr
+            if not suggested / MOVED <= self.lr <= suggested * MOVED:
+                confirmed = f"moved from {suggested:.3g} by {trials} trial runs"
         return [
             f"lr={self.lr:.3g} for a constant rate"
             + _expected("the best rate is", self.lr_interval),
@@ -241,6 +255,15 @@ class Bounds(Value):
             f"rule: {self.rule}; {confirmed}{more}",
             *(f"warning: {warning}" for warning in self.warnings),
         ]
+
+
+def _check_kind(kind: str, allowed: Iterable[str], other: str) -> str:
+    """The kind, if it is allowed; the advice names the other length where that allows it."""
+    allowed = list(allowed)
+    if kind not in allowed and kind in (*planning.SCHEDULES, *POLICIES):
+        advice = f"for this kind pass {other} instead"
+        refuse(ValueError, "kind", f"one of {listed(allowed)}", kind, advice=advice)
+    return check_choice("kind", kind, allowed)
 
 
 def _expected(what: str, interval: tuple[float, float]) -> str:
