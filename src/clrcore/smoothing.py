@@ -28,6 +28,9 @@ MOST_POINTS = 1000
 ROBUST_PASSES = 2
 CUTOFF = 6.0
 
+# Larger log10 rates count as this, so that no interval above them overflows.
+LARGEST = 300.0
+
 # Standard deviation of normal noise, in medians of its absolute value.
 SIGMA = 1.4826
 
@@ -42,7 +45,7 @@ def log_rates(lr: Floats) -> Floats:
     if not positive.size:
         return np.zeros(lr.shape)
     with np.errstate(divide="ignore"):
-        x: Floats = np.log10(lr)
+        x: Floats = np.minimum(np.log10(lr), LARGEST)
     if positive.size < lr.size:
         distinct = np.unique(positive)[:2]
         step = np.log10(distinct[-1] / distinct[0]) if distinct.size > 1 else 1.0

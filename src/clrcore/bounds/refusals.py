@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import smoothing
 from ..errors import NoBoundsError
-from .features import Features, likeness
+from .features import TINY, Features, likeness
 from .points import FEWEST, Points, select, starts_at_zero
 
 TYPE_CHECKING = False
@@ -188,7 +188,7 @@ def least_fall(features: Features) -> float:
     least = max(SINGLE * noise, STANDARD_ERRORS * error)
     if not features.risen:
         least *= CLEAR
-    return max(least, ROUNDING * abs(features.start))
+    return max(least, ROUNDING * abs(features.start), TINY)
 
 
 def _check_depth(features: Features) -> None:
@@ -197,7 +197,7 @@ def _check_depth(features: Features) -> None:
     if features.depth > NARROW * least:
         return
     wide = smoothing.local_lines(features.x, np.minimum(features.raw, features.highest))
-    depth = max(features.start - float(wide.min()), 0.0)
+    depth = min(max(features.start - float(wide.min()), 0.0), features.depth)
     if depth > least:
         return
     points, metric = features.points, features.metric
