@@ -125,6 +125,16 @@ def oldest_keras(session: nox.Session, backend: str) -> None:
 
 
 @nox.session(python="3.11")
+@nox.parametrize("world", ["torch", "lightning", "keras"])
+def crash(session: nox.Session, world: str) -> None:
+    """Trainings killed at 67 random moments, and resumed; minutes."""
+    extras = {"torch": "torch", "lightning": "lightning", "keras": "keras,jax"}[world]
+    session.install("-e", f".[test,{extras}]", "-c", CONSTRAINTS)
+    env = {"KERAS_BACKEND": "jax", "OMP_NUM_THREADS": "1"}
+    session.run("python", "tests/crashes.py", world, *session.posargs, env=env)
+
+
+@nox.session(python="3.11")
 def pictures(session: nox.Session) -> None:
     """The pictures of the pages, drawn anew by the code on them."""
     session.install("-e", ".[demo]")

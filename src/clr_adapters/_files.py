@@ -4,32 +4,48 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 
 def write(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
-    """Write the file at `path` by `fill`, replacing an old file; create missing folders.
+    """Write the file at `path` by `fill`, as `replaced` does; raises the exceptions of `fill`."""
+    with replaced(path) as draft, draft.open("r+b") as file:
+        fill(file)
 
-    If `path` is a link, its target is replaced. Raises the exceptions of `fill`, and an OSError
-    that names the file; then nothing has changed except the folders.
+
+@contextmanager
+def replaced(path: Path, suffix: str = "") -> Iterator[Path]:
+    """The path of an empty draft, which replaces the file at `path` once the block has filled it.
+
+    Missing folders are created. If `path` is a link, its target is replaced. An OSError names the
+    file. After any exception nothing has changed except the folders; after a power failure the
+    file is the old one or the new one.
+
+    Args:
+        path: The file.
+        suffix: Ending of the draft's name, for programs that read the format from it.
     """
     target = Path(os.path.realpath(path))
-    target.parent.mkdir(parents=True, exist_ok=True)
     # Chance keeps two writers apart, and a short name fits where the target's own just does.
-    draft = target.with_name(f".{os.urandom(8).hex()}.part")
-    file = draft.open("xb")  # outside: a draft that was there already is another's
+    draft = target.with_name(f".{os.urandom(8).hex()}.part{suffix}")
     try:
-        with file:
-            fill(file)
-        if target.exists():
-            shutil.copymode(target, draft)
-        os.replace(draft, target)
-    except BaseException as error:
-        with suppress(FileNotFoundError):
-            draft.unlink()
-        if isinstance(error, OSError) and error.filename in (None, str(draft)):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draft.open("xb").close()  # outside: a draft that was there already is another's
+        try:
+            yield draft
+            with draft.open("rb") as file:
+                os.fsync(file.fileno())  # else the new name may reach the disk before the bytes
+            if target.exists():
+                shutil.copymode(target, draft)
+            os.replace(draft, target)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                draft.unlink()
+            raise
+    except OSError as error:
+        if error.filename in (None, str(draft)):
             error.filename = str(path)  # a full disk names no file
         raise

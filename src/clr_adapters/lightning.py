@@ -129,10 +129,16 @@ class CycleEnds(lightning.Callback):  # type: ignore[misc,name-defined]
         self.ends, self.average = self._judge.ends, self._judge.average
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        """Find the scheduler."""
+        """Find the scheduler, and judge a cycle whose end was saved before its validation."""
         schedulers = [config.scheduler for config in trainer.lr_scheduler_configs]
         found = [scheduler for scheduler in schedulers if isinstance(scheduler, PolicyLR)]
         self._scheduler = self._judge.start(found[0] if found else None)
+        if self._judge.monitor is not None and self._is_due():
+            # Lightning writes checkpoints between an update and the validation after it, and
+            # validates after the next update of a resumed run at the earliest.
+            trainer.validating = True
+            trainer.fit_loop.epoch_loop.val_loop.run()
+            trainer.training = True
 
     def on_train_batch_start(self, *_: Any) -> None:
         """Warn where a cycle has ended without the validation that was to judge it."""

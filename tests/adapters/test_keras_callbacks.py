@@ -437,6 +437,28 @@ def test_a_run_is_resumed_in_either_order_of_the_callbacks(first, tmp_path):
 
 
 @pytest.mark.parametrize("first", [True, False])
+def test_a_run_saved_at_the_end_of_a_cycle_is_resumed_in_either_order(first, tmp_path):
+    class Crash(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if int(self.model.optimizer.iterations) == 32:
+                raise RuntimeError("crash")
+
+    def run(*more):
+        ends = CycleEnds(Scripted(POLICY, [0.5] * 9), validation_data=(X, Y))
+        backup, logger = keras.callbacks.BackupAndRestore(tmp_path, save_freq=30), RateLogger()
+        callbacks = [ends, backup] if first else [backup, ends]
+        train(classifier(sgd()), [logger, *callbacks, *more])
+        return ends, logger.rates
+
+    with pytest.raises(RuntimeError, match="crash"):
+        run(Crash())
+    ends, rates = run()
+    assert [end["updates"] for end in ends.ends[:4]] == [10, 20, 30, 40]
+    assert ends.ends[2]["action"] == "lower"
+    assert rates[:10] == pytest.approx([0.1 * POLICY(t) for t in range(30, 40)], rel=1e-6)
+
+
+@pytest.mark.parametrize("first", [True, False])
 def test_lost_cycles_are_warned_of_in_either_order_of_the_callbacks(first, tmp_path):
     backup = keras.callbacks.BackupAndRestore(tmp_path, delete_checkpoint=False)
     train(classifier(sgd()), [backup], epochs=2)

@@ -11,6 +11,7 @@ pl = pytest.importorskip("lightning.pytorch")
 from torch import nn  # noqa: E402
 
 import clrcore  # noqa: E402
+import crashes  # noqa: E402
 import processes  # noqa: E402
 from clr_adapters import lightning as adapter  # noqa: E402
 
@@ -327,6 +328,28 @@ class Worse(Net):
 
 
 AT_ENDS = {"val_check_interval": 10, "check_val_every_n_epoch": None}
+
+
+def test_a_run_saved_between_the_end_of_a_cycle_and_its_validation_is_resumed(tmp_path):
+    def run(**options):
+        ends = adapter.CycleEnds(clrcore.CycleMonitor(POLICY, "min"))
+        saving = pl.callbacks.ModelCheckpoint(tmp_path, "{step}", every_n_train_steps=30)
+        trainer = make_trainer(tmp_path, callbacks=[ends, saving], max_steps=65, max_epochs=5,
+                               enable_checkpointing=True, **AT_ENDS)  # fmt: skip
+        net = Worse()
+        trainer.fit(net, loader(), loader(), **options)
+        return net.seen, ends.ends
+
+    seen, ends = run()
+    path = tmp_path / "step=60.ckpt"
+    assert torch.load(path)["callbacks"]["CycleEnds"]["ends"][-1]["updates"] == 50
+    assert [end["action"] for end in ends if end["action"] != "continue"] == ["lower", "lower"]
+    assert run(ckpt_path=path) == (seen[60:], ends)
+
+
+def test_a_killed_training_makes_the_updates_of_an_uninterrupted_run():
+    """`nox -s crash` kills more."""
+    crashes.check("lightning", kills=4)
 
 
 def test_ends_of_cycles_lower_the_rates_and_stop(tmp_path):

@@ -6,12 +6,14 @@ import copy
 import json
 import os
 import warnings
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
 import clrcore
+from clr_adapters import _files
 from clrcore.arguments import check_bool, check_int, check_keys, check_version, refuse
 
 from . import _optimizers as optimizers
@@ -230,7 +232,11 @@ class CycleEnds(keras.callbacks.Callback):  # type: ignore[misc]
         self._go_back(made)
         self._policy = _policy(self.model.optimizer)
         optimizers.warn_of_traps(optimizer, epoch)
-        self._warn_of_monitor(self._policy.locate(made).cycle)
+        done = self._policy.locate(made).cycle
+        judged = len(self.ends) if self._monitor is None else self._monitor.state_dict()["cycles"]
+        if self._policy.completes(made) is not None and judged == done - 1:
+            self._judge(done - 1, made)  # a callback before this one had saved the end already
+        self._warn_of_monitor(done)
 
     def _go_back(self, made: int) -> None:
         """Forget the ends after update `made`, and restore state and bounds of that update."""
@@ -393,8 +399,7 @@ def _template(snapshots: str | os.PathLike[str]) -> str:
 
 
 def _save(model: Any, path: str) -> None:
-    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-    if path.endswith(".keras"):
-        model.save(path)
-    else:
-        model.save_weights(path)
+    suffix = next(suffix for suffix in SUFFIXES if path.endswith(suffix))
+    save = model.save if suffix == ".keras" else model.save_weights
+    with _files.replaced(Path(path), suffix) as draft:
+        save(draft, overwrite=True)

@@ -273,7 +273,8 @@ class CycleJudge:
         self.monitor, self._averages = monitor, check_bool("average", average)
         self.ends: list[dict[str, Any]] = []
         self.average: dict[str, torch.Tensor] = {}
-        self.factor = 1.0
+        # Not their product, whose rounding would be another than the lowered rates'.
+        self.factors: list[float] = []
         self._fresh = self.state_dict()
 
     def start(self, scheduler: object) -> PolicyLR:
@@ -286,8 +287,8 @@ class CycleJudge:
             refuse(TypeError, "the trainer's scheduler", allowed, scheduler)
         if scheduler.last_epoch == 0:
             self.load_state_dict(self._fresh)
-        if self.factor < 1.0:
-            scheduler.lower(self.factor)
+        for factor in self.factors:
+            scheduler.lower(factor)
         return scheduler
 
     def ended(self, scheduler: PolicyLR) -> int | None:
@@ -307,7 +308,7 @@ class CycleJudge:
             end |= {"metric": float(metric), **verdict._asdict()}
             if verdict.action == "lower":
                 scheduler.lower(verdict.factor)
-                self.factor *= verdict.factor
+                self.factors.append(verdict.factor)
         self.ends.append(end)
         return end
 
@@ -317,21 +318,26 @@ class CycleJudge:
             "version": VERSION,
             "ends": copy.deepcopy(self.ends),
             "monitor": None if self.monitor is None else self.monitor.state_dict(),
-            "factor": self.factor,
+            "factors": list(self.factors),
             "average": dict(self.average),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go to a state that `state_dict` returned."""
-        check_keys("state", state, ["version", "ends", "monitor", "factor", "average"])
+        check_keys("state", state, ["version", "ends", "monitor", "factors", "average"])
         check_version("state", state["version"], VERSION)
         if (state["monitor"] is None) != (self.monitor is None):
             allowed = "the state of a CycleEnds with a monitor if this has one, else without"
             refuse(ValueError, "state['monitor']", allowed, state["monitor"])
-        factor = check_float("state['factor']", state["factor"], 0.0, 1.0)
+        if not isinstance(state["factors"], list):
+            refuse(TypeError, "state['factors']", "a list of numbers in (0, 1]", state["factors"])
+        factors = [
+            check_float(f"state['factors'][{i}]", factor, 0.0, 1.0, above=True)
+            for i, factor in enumerate(state["factors"])
+        ]
         if self.monitor is not None:
             self.monitor.load_state_dict(state["monitor"])
-        self.ends[:], self.factor = copy.deepcopy(state["ends"]), factor
+        self.ends[:], self.factors = copy.deepcopy(state["ends"]), factors
         self.average.clear()
         self.average.update(state["average"])
 
