@@ -127,11 +127,12 @@ def oldest_keras(session: nox.Session, backend: str) -> None:
 @nox.session(python="3.11")
 @nox.parametrize("world", ["torch", "lightning", "keras"])
 def crash(session: nox.Session, world: str) -> None:
-    """Trainings killed at 67 random moments, and resumed; minutes."""
+    """Trainings killed at 67 random moments, and resumed; full disks; minutes."""
     extras = {"torch": "torch", "lightning": "lightning", "keras": "keras,jax"}[world]
     session.install("-e", f".[test,{extras}]", "-c", CONSTRAINTS)
     env = {"KERAS_BACKEND": "jax", "OMP_NUM_THREADS": "1"}
     session.run("python", "tests/crashes.py", world, *session.posargs, env=env)
+    session.run("python", "tests/disks.py", "curve", "files", world, env=env)
 
 
 @nox.session(python="3.11")

@@ -14,8 +14,12 @@ import clrcore
 from clr_adapters.lightning import CycleEnds, policy_lr
 from crashes import note
 
+warnings.filterwarnings("ignore", module="lightning")
+logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+
 TOTAL, EVERY, BATCHES = 60, 3, 30
 POLICY = clrcore.triangular(1e-3, 0.1, 4)
+QUIET = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
 DATA = torch.randn(BATCHES * 8, 64, generator=torch.Generator().manual_seed(0))
 
 
@@ -52,8 +56,6 @@ class Checkpoint(ModelCheckpoint):
 
 def train(folder: Path) -> None:
     """Train up to the last update, from the last checkpoint if there is one."""
-    warnings.simplefilter("ignore")
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     torch.manual_seed(0)
     tempfile.tempdir = str(folder)  # Lightning's drafts: a rename must stay on a disk
     found = sorted(folder.glob("*.ckpt"), key=lambda path: int(path.stem.split("=")[-1]))
@@ -69,12 +71,22 @@ def train(folder: Path) -> None:
         val_check_interval=POLICY.period,
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        accelerator="cpu",
+        **QUIET,
     )
     data = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(DATA), batch_size=8)
     trainer.fit(Module(folder), data, data, ckpt_path=str(found[-1]) if found else None)
     ends = next(one for one in trainer.callbacks if isinstance(one, CycleEnds)).ends
     note(folder, "end", *(f"{end['updates']}:{end['action']}" for end in ends))
+
+
+def save_snapshot(path: Path) -> None:
+    """Train a cycle, whose end CycleEnds saves."""
+    trainer = pl.Trainer(
+        max_steps=POLICY.period,
+        callbacks=[CycleEnds(snapshots=path)],
+        enable_checkpointing=False,
+        **QUIET,
+    )
+    data = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(DATA), batch_size=8)
+    with tempfile.TemporaryDirectory() as folder:
+        trainer.fit(Module(Path(folder)), data)

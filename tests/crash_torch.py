@@ -3,6 +3,7 @@
 import hashlib
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch._dynamo  # which every life would import in its first update
@@ -13,6 +14,13 @@ from crashes import note
 
 TOTAL, EVERY = 120, 2
 DATA = torch.randn(TOTAL, 16, 64, generator=torch.Generator().manual_seed(0))
+
+
+def save(states: dict[str, Any], path: Path) -> None:
+    """Replace the checkpoint: afterwards it is the old one or the new one, and whole."""
+    draft = path.with_name(path.name + ".part")
+    torch.save(states, draft)
+    os.replace(draft, path)
 
 
 def train(folder: Path) -> None:
@@ -45,8 +53,7 @@ def train(folder: Path) -> None:
         if (update + 1) % EVERY == 0:
             states = {name: thing.state_dict() for name, thing in saved.items()}
             states |= {"policy": scheduler.policies[0].to_dict(), "updates": update + 1}
-            torch.save(states, folder / "checkpoint.pt.part")
-            os.replace(folder / "checkpoint.pt.part", path)  # whole, or the one before
+            save(states, path)
             note(folder, "saved", update + 1)
     weights = b"".join(tensor.numpy().tobytes() for tensor in model.state_dict().values())
     note(folder, "end", hashlib.sha256(weights).hexdigest())

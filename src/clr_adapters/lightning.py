@@ -182,7 +182,11 @@ class CycleEnds(lightning.Callback):  # type: ignore[misc,name-defined]
             trainer.should_stop = True
         if self._snapshots is not None:
             path = self._snapshots.format(cycle=end["cycle"], updates=end["updates"])
-            trainer.save_checkpoint(path)
+            try:
+                trainer.save_checkpoint(path)
+            except OSError as error:
+                error.filename = error.filename or path  # a full disk names no file
+                raise
 
 
 @hint_at(*RangeTestOptions.__annotations__, **HINTS)

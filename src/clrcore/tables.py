@@ -160,9 +160,11 @@ def write(path: str | os.PathLike[str], columns: Mapping[str, Sequence[float]]) 
         if os.path.exists(target):
             shutil.copymode(target, draft)
         os.replace(draft, target)
-    except BaseException:
-        with suppress(FileNotFoundError):
+    except BaseException as error:
+        with suppress(OSError):
             os.unlink(draft)
+        if isinstance(error, OSError) and error.filename in (None, draft):
+            error.filename = os.fspath(path)  # a full disk names no file
         raise
 
 

@@ -8,6 +8,7 @@ import json
 import math
 import os
 import re
+import sys
 import threading
 from html.parser import HTMLParser
 
@@ -511,6 +512,12 @@ class TestFiles:
 
         with pytest.raises(OSError, match=r"space.*'.*results\.json'"):
             _files.write(tmp_path / "results.json", fill)
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="limits the size of files")
+    def test_a_full_disk_or_a_read_only_folder_leaves_the_file_before(self):
+        from disks import faults
+
+        assert faults("files", 20, seed=0)[1] == []
 
     def test_an_interrupt_leaves_what_was_there(self, tmp_path):
         path = tmp_path / "file"

@@ -12,6 +12,7 @@ from torch import nn  # noqa: E402
 
 import clrcore  # noqa: E402
 import crashes  # noqa: E402
+import disks  # noqa: E402
 import processes  # noqa: E402
 from clr_adapters import lightning as adapter  # noqa: E402
 
@@ -350,6 +351,11 @@ def test_a_run_saved_between_the_end_of_a_cycle_and_its_validation_is_resumed(tm
 def test_a_killed_training_makes_the_updates_of_an_uninterrupted_run():
     """`nox -s crash` kills more."""
     crashes.check("lightning", kills=4)
+
+
+def test_a_full_disk_leaves_the_snapshot_before():
+    """`nox -s crash` tries more sizes."""
+    assert disks.faults("lightning", 3, seed=0)[1] == []
 
 
 def test_ends_of_cycles_lower_the_rates_and_stop(tmp_path):

@@ -464,6 +464,13 @@ def test_a_writer_killed_half_way_leaves_the_old_file(tmp_path):
     assert Curve.from_csv(path) == Curve([0.1], loss=[1.0])
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="limits the size of files")
+def test_a_full_disk_or_a_read_only_folder_is_named_and_leaves_the_old_file():
+    from disks import faults
+
+    assert faults("curve", 20, seed=0)[1] == []
+
+
 def test_the_range_tests_curve_is_one():
     test = clrcore.RangeTest(clrcore.linear_sweep(0.0, 1.0, 3))
     for _ in test:
