@@ -490,9 +490,16 @@ def test_a_crash_and_a_resumed_run_in_the_same_process_judge_each_cycle_once(tmp
     assert logger.rates[:10] == pytest.approx([POLICY(t) for t in range(26, 36)], rel=1e-6)
 
 
-def test_a_monitor_of_another_policy_is_warned_of():
-    other = clrcore.CycleMonitor(clrcore.triangular(0.01, 0.1, 7))
-    with pytest.warns(UserWarning, match="which has other cycles"):
+@pytest.mark.parametrize(
+    ("policy", "message"),
+    [
+        (clrcore.triangular(0.01, 0.1, 7), "which has other cycles"),
+        (POLICY.lowered(0.5), "make the monitor with the model's policy"),
+    ],
+)
+def test_a_monitor_of_another_policy_is_warned_of(policy, message):
+    other = clrcore.CycleMonitor(policy)
+    with pytest.warns(UserWarning, match=message):
         train(classifier(sgd()), [CycleEnds(other, validation_data=(X, Y))], epochs=1)
 
 
