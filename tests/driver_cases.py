@@ -267,7 +267,11 @@ CASES = [
     Case(
         "sweep=0.1",
         {"sweep": 0.1},
-        refused=(TypeError, "sweep", "a policy of clrcore, such as clrcore.triangular(...)"),
+        refused=(
+            TypeError,
+            "sweep",
+            "a policy of clrcore, such as clrcore.exponential_sweep(1e-6, 10.0, 300)",
+        ),
     ),
     Case(
         "a sweep without an end",

@@ -33,42 +33,42 @@ NUMBERS = {
         "a point that has reached this fraction of the fall has a weight of its power in the "
         "centre: half of the fall counts for a sixtieth, nine tenths for a half",
         (1.0, 24.0),
-        -0.1,
-        0.7,
+        0.5,
+        1.9,
     ),
     "trained": Number(
-        0.25,
+        0.3,
         "decades by which an endlessly slow exponential sweep reads too high, as the network comes "
         "to each rate already trained by those before",
         (0.0, 1.0),
-        4.1,
-        5.2,
+        4.0,
+        10.6,
     ),
     "trained_linear": Number(
         0.4, "the same for a linear sweep, which trains more", (0.0, 1.2), 1.5, 3.3
     ),
     "lag_updates": Number(
-        4.5,
+        4.0,
         "updates by which the loss answers late to a rate; times decades per update it is the "
         "lag of an exponential sweep",
         (0.0, 12.0),
-        6.6,
-        6.8,
+        5.1,
+        7.8,
     ),
     "end_weight": Number(
-        30.0,
-        "times the square of decades per update: the weight of the rate at which the loss rises "
+        170.0,
+        "times the cube of decades per update: the weight of the rate at which the loss rises "
         "again, against the centre",
-        (0.0, 100.0),
-        1.1,
-        2.4,
+        (0.0, 600.0),
+        0.7,
+        1.3,
     ),
     "plateau": Number(
         0.9,
         "decades above 80 % of the fall beyond which a plateau does not depend on the best rate",
         (0.3, 3.0),
-        0.3,
-        1.2,
+        2.9,
+        0.6,
     ),
     "started": Number(
         0.3,
@@ -86,11 +86,11 @@ NUMBERS = {
         0.15, "decades by which accuracy falls late on a linear ramp", (0.0, 0.6), 0.7, 0.2
     ),
     "lr_below": Number(
-        0.7, "decades from lr down to the best constant rate, in 19 of 20", (0.2, 1.5), 7.3, -1.9
+        0.6, "decades from lr down to the best constant rate, in 19 of 20", (0.2, 1.5), 7.4, -2.6
     ),
-    "lr_above": Number(0.55, "decades from lr up to it, in 19 of 20", (0.2, 1.5), 16.6, -8.9),
+    "lr_above": Number(0.65, "decades from lr up to it, in 19 of 20", (0.2, 1.5), 16.7, -7.1),
     "lr_below_unsure": Number(
-        0.9, "the first for few points, a slow start, a start not seen", (0.2, 1.5), 7.0, -2.6
+        0.9, "the first for few points, a slow start, a start not seen", (0.2, 1.5), 8.6, -2.6
     ),
     "lr_above_open": Number(
         1.3, "the second where the end of the plateau was not seen", (0.2, 2.0), 21.2, -10.9

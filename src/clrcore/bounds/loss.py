@@ -118,7 +118,7 @@ def _marks(fall: Features) -> tuple[float, float]:
 
 def _end_weight(fall: Features) -> float:
     """The weight in `constant_rate` of the rate at which the loss rises again."""
-    return min(1.0, fitted("end_weight") * _speed(fall) ** 2)
+    return min(1.0, fitted("end_weight") * _speed(fall) ** 3)
 
 
 def _speed(fall: Features) -> float:
