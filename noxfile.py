@@ -136,6 +136,16 @@ def crash(session: nox.Session, world: str) -> None:
 
 
 @nox.session(python="3.11")
+@nox.parametrize("world", ["torch", "keras", "jax"])
+def faults(session: nox.Session, world: str) -> None:
+    """Exceptions, lack of memory and Ctrl-C in range tests and searches; minutes."""
+    extras = {"torch": "torch", "keras": "keras,jax", "jax": "jax"}[world]
+    session.install("-e", f".[test,{extras}]", "-c", CONSTRAINTS)
+    env = {"KERAS_BACKEND": "jax", "OMP_NUM_THREADS": "1"}
+    session.run("python", "tests/faults.py", world, *session.posargs, env=env)
+
+
+@nox.session(python="3.11")
 def pictures(session: nox.Session) -> None:
     """The pictures of the pages, drawn anew by the code on them."""
     session.install("-e", ".[demo]")

@@ -15,23 +15,34 @@ T = TypeVar("T")
 class Interrupts:
     """In its block, a Ctrl-C acts at once within `let_through`, and waits elsewhere.
 
-    What waits acts at the next `let_through`, or at the end of the block. Signals reach the main
-    thread only; in others this does nothing.
+    What waits acts at the next `let_through`, or at the end of the block. Python drops exceptions
+    in some places, such as the callbacks of os.fork and `__del__`; a Ctrl-C that is dropped there
+    acts again. Signals reach the main thread only; in others this does nothing.
     """
 
     def __init__(self) -> None:
         self._open = False
         self._waiting: list[tuple[int, FrameType | None]] = []
         self._handler: Callable[[int, FrameType | None], Any] | None = None
+        # What the handler raised, with the press, until it has come out of the work.
+        self._raised: tuple[BaseException, tuple[int, FrameType | None]] | None = None
 
     def let_through(self, work: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
         """Do the work, which a Ctrl-C may end."""
         self._act()
         try:
             self._open = True
-            return work(*arguments, **options)
-        finally:
+            result = work(*arguments, **options)
             self._open = False
+            self._repeat_unless_in(None)
+        except BaseException as error:
+            self._open = False
+            self._repeat_unless_in(error)
+            raise
+        finally:
+            self._raised = None  # it would keep itself alive through its traceback
+        self._act()
+        return result
 
     def hold_back(self, work: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
         """Do the work without interruption; a Ctrl-C waits until it is over."""
@@ -67,8 +78,22 @@ class Interrupts:
             return
         self._open = False  # while the exception is on its way
         assert self._handler is not None
-        self._handler(number, frame)
+        try:
+            self._handler(number, frame)
+        except BaseException as error:
+            self._raised = error, (number, frame)
+            raise
         self._open = True  # a user's handler may continue
+
+    def _repeat_unless_in(self, error: BaseException | None) -> None:
+        """Let a press wait again whose exception is not the error, nor a cause of it."""
+        if self._raised is None:
+            return
+        raised, press = self._raised
+        while error is not None and error is not raised:
+            error = error.__cause__ or error.__context__
+        if error is None:
+            self._waiting.append(press)
 
     def _act(self) -> None:
         if self._waiting and self._handler is not None:

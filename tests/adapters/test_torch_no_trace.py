@@ -3,6 +3,7 @@
 import collections
 import functools
 import gc
+import multiprocessing
 import random
 import signal
 import weakref
@@ -234,6 +235,31 @@ def test_workers_are_gone_and_their_seeds_come_again(persistent):
     assert torch.equal(orders(True), orders(False))
 
 
+class BreaksInAWorker(torch.utils.data.Dataset):
+    def __len__(self):
+        return 96
+
+    def __getitem__(self, index):
+        raise Broken
+
+
+def test_workers_are_gone_while_the_exception_of_a_worker_is_held():
+    model = nn.Linear(6, 3)
+    source = DataLoader(BreaksInAWorker(), num_workers=2)
+    with pytest.raises(Broken) as held:
+        swept(model, torch.optim.SGD(model.parameters()), source)
+    assert multiprocessing.active_children() == []
+    assert held.value is not None
+
+
+def test_a_loader_that_the_user_has_begun_keeps_its_workers():
+    model = nn.Linear(6, 3)
+    begun = iter(loader(num_workers=1))
+    sweep = clrcore.linear_sweep(0.1, 0.2, 3)
+    swept(model, torch.optim.SGD(model.parameters()), begun, sweep=sweep)
+    assert len(list(begun)) == 3
+
+
 def test_samplers_with_generators_of_their_own_draw_the_same_again():
     weights = torch.rand(96)
     sampler = WeightedRandomSampler(weights, 96, generator=torch.Generator().manual_seed(3))
@@ -293,6 +319,58 @@ def test_a_press_while_ranks_wait_for_each_other_acts_afterwards():
     with Interrupts() as interrupts, pytest.raises(KeyboardInterrupt):
         interrupts.let_through(work)
     assert done == [True]
+
+
+class Drops:
+    """Python only prints what is raised where an object dies."""
+
+    def __del__(self):
+        presses()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_press_that_python_drops_acts_again(fails):
+    done = []
+
+    def work():
+        dropped = Drops()
+        del dropped
+        done.append("went on")
+        if fails:
+            breaks()
+
+    with pytest.raises(KeyboardInterrupt), Interrupts() as interrupts:
+        interrupts.let_through(work)
+    assert done == ["went on"]
+    assert interrupts._raised is None
+
+
+def test_a_press_that_the_work_turns_into_another_error_acts_once():
+    def work():
+        try:
+            presses()
+        except KeyboardInterrupt as error:
+            raise Broken from error
+
+    with pytest.raises(Broken), Interrupts() as interrupts:
+        interrupts.let_through(work)
+
+
+def test_children_that_a_step_adds_are_gone_afterwards():
+    model = nn.Sequential(nn.Linear(6, 3))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    first = model[0]
+
+    def grows(outputs, targets):
+        model.append(nn.Linear(3, 3))
+        model[0].register_module("more", nn.Linear(2, 2))
+        model.register_buffer("seen", torch.zeros(1))
+        return cross_entropy(outputs, targets)
+
+    swept(model, optimizer, loader(), loss_fn=grows)
+    assert list(model.named_modules()) == [("", model), ("0", first)]
+    assert list(model.named_buffers()) == []
 
 
 @pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 import clrcore
 from clr_adapters.torch import PolicyLR
-from clr_adapters.torch._private import detach_iterator, group_timeout
+from clr_adapters.torch._private import detach_iterator, end_workers, group_timeout, is_begun
 from torch_optimizers import optimizer, rates
 
 TRIANGULAR = clrcore.triangular(0.01, 0.1, 4)
@@ -126,6 +126,23 @@ def test_a_loader_keeps_its_workers_in_its_iterator():
     assert vars(source)["_iterator"] is iterator
     detach_iterator(source)
     assert iter(source) is not iterator
+
+
+def test_the_iterator_of_a_loader_is_known():
+    """`_BaseDataLoaderIter`."""
+    source = DataLoader([1, 2])
+    assert (is_begun(iter(source)), is_begun(source)) == (True, False)
+
+
+def test_workers_are_ended_though_somebody_holds_their_iterator():
+    """`_shutdown_workers` of a loader's iterator."""
+    iterator = iter(DataLoader([1, 2], num_workers=1))
+    workers = list(iterator._workers)
+    assert workers[0].is_alive()
+    end_workers(iterator)
+    assert not workers[0].is_alive()
+    end_workers(iter(DataLoader([1, 2])))
+    end_workers(None)
 
 
 def test_the_timeout_of_a_job_is_found(tmp_path):

@@ -17,6 +17,7 @@ from torch import distributed
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader
+from torch.utils.data.dataloader import _BaseDataLoaderIter
 
 
 class BaseScheduler(LRScheduler):
@@ -112,6 +113,17 @@ def call_after_load(optimizer: Optimizer, method: Callable[[], None]) -> None:
 def detach_iterator(loader: DataLoader[Any]) -> None:
     """Take its iterator from a loader, and with it the persistent workers."""
     loader._iterator = None
+
+
+def is_begun(loader: object) -> bool:
+    """Whether it is the iterator of a DataLoader."""
+    return isinstance(loader, _BaseDataLoaderIter)
+
+
+def end_workers(iterator: object) -> None:
+    """End the workers of a loader's iterator, also where an exception of theirs holds it."""
+    if hasattr(iterator, "_shutdown_workers"):  # none without workers
+        iterator._shutdown_workers()
 
 
 def group_timeout() -> timedelta | None:

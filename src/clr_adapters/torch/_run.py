@@ -15,6 +15,7 @@ import clrcore
 from clrcore.arguments import check_float, refuse
 
 from .._interrupts import Interrupts
+from . import _private
 from ._agreement import Ranks, raise_together
 from ._batches import clone
 from ._generators import reseed, seed_global
@@ -113,7 +114,8 @@ class Run:
             self._model.train()
         self.measures = Measures(training, self._model, is_trial=is_trial)
         self._ratios = group_ratios(self._optimizer)
-        self._batches = _repeated(training.train_loader, seed)
+        self._passes = _Passes(training.train_loader)
+        self._batches = _repeated(self._passes, seed)
         self._is_first = True
 
     @property
@@ -134,6 +136,7 @@ class Run:
     def close(self) -> None:
         """Let go of the loader: its workers end."""
         self._batches.close()
+        _private.end_workers(self._passes.iterator)
 
     def update(self, lr: float, *, validate: bool) -> Measured:
         """Make an update at this rate.
@@ -249,16 +252,32 @@ def _is_finite(loss: torch.Tensor) -> bool:
     return bool(torch.isfinite(loss))
 
 
-def _repeated(loader: Iterable[Any], seed: int | None) -> Any:
+class _Passes:
+    """The passes over a loader, whose workers can be ended."""
+
+    iterator: object = None
+
+    def __init__(self, loader: Iterable[Any]) -> None:
+        self.loader = loader
+
+    def __iter__(self) -> Iterator[Any]:
+        self.iterator = iterator = iter(self.loader)
+        return iterator
+
+
+def _repeated(passes: _Passes, seed: int | None) -> Any:
     """The loader's batches again and again; samplers by epoch get a new epoch each time."""
-    samplers = [o for o in order_of(loader) if hasattr(o, "set_epoch") and hasattr(o, "epoch")]
+    owners = order_of(passes.loader)
+    samplers = [o for o in owners if hasattr(o, "set_epoch") and hasattr(o, "epoch")]
     firsts = [s.epoch if seed is None else seed * BETWEEN_EPOCHS for s in samplers]
 
     def set_epochs(number: int) -> None:
         for sampler, first in zip(samplers, firsts, strict=True):
             sampler.set_epoch(first + number)
 
-    return clrcore.RangeTest.repeated(loader, set_epochs)
+    # The workers of an iterator belong to whoever has begun it.
+    data = passes.loader if hasattr(passes.loader, "__next__") else passes
+    return clrcore.RangeTest.repeated(data, set_epochs)
 
 
 def _seed_order(training: Training, seed: int) -> None:

@@ -85,7 +85,9 @@ class Snapshot:
     def take_loader(self, loader: Any) -> None:
         """A loader's order: its samplers, its generators, its persistent workers, its state."""
         for owner in order_of(loader):
-            if not self._take(owner):
+            # The batches that a loader's iterator has drawn do not come again, and neither may
+            # its counters.
+            if not _private.is_begun(owner) and not self._take(owner):
                 # A loader may hold large data under any name.
                 self._take_attributes(owner, attributes(owner) if owner is loader else DATA)
             if isinstance(owner, DataLoader):
@@ -106,10 +108,12 @@ class Snapshot:
         self._take_all(value for name, value in held.items() if name not in but)
 
     def _take_module(self, module: nn.Module) -> None:
-        """Parameters, their gradients, buffers, modes and extra state of all its modules."""
+        """All its modules: their parameters, gradients, buffers, children, modes, extra state."""
         for child in module.modules():
             self._take(child._parameters)
             self._take(child._buffers)
+            if isinstance(child._modules, dict):  # a scripted module cannot get others
+                self._undo.append(partial(_refill, child._modules, child._modules.copy()))
             # A scripted module keeps its tensors elsewhere.
             self._take_all([*child.parameters(recurse=False), *child.buffers(recurse=False)])
             self._undo.append(partial(setattr, child, "training", child.training))
