@@ -7,8 +7,9 @@ every property; here they are mutated too. Left out are annotations, imports, de
 strings of more than a word: they are sentences, and no code reads them.
 
 A mutant is killed if a test fails or does not end in time. A mutant that survives the few generated
-cases of the profile "mutant" is tried again with the many of the profile "ci". Results go to a file
-of JSON lines; an interrupted run goes on from there. The tests run in a copy of the tree.
+cases of the profile "mutant" is tried again with the many of the profile "ci", by the fast tests.
+Results go to a file of JSON lines; an interrupted run goes on from there, and a change of the code
+replaces only the mutants that it touches. The tests run in a copy of the tree.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from __future__ import annotations
 import argparse
 import ast
 import difflib
+import hashlib
 import json
 import math
 import os
-import random
 import resource
+import select
 import shutil
 import signal
 import subprocess
@@ -29,6 +31,7 @@ import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,34 +39,48 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 COPIED = (
-    "src",
-    "tests",
-    "benchmarks",
-    "docs",
-    "examples",
-    "README.md",
-    "conftest.py",
-    "pyproject.toml",
+    *("src", "tests", "benchmarks", "docs", "examples"),
+    *("README.md", "conftest.py", "pyproject.toml"),
 )
-# What is mutated, and the tests that must notice. The tests of imports fail for every mutant that
-# imports more than the code, which proves nothing.
+
+
+class Target(NamedTuple):
+    """What is mutated, the tests that must notice, and what the tests import."""
+
+    source: str
+    tests: list[str]
+    imports: list[str]
+
+
 TARGETS = {
-    "core": ("src/clrcore", ["tests/core", "src/clrcore", "--ignore=tests/core/test_imports.py"]),
-    "torch": ("src/clr_adapters/torch", ["tests/adapters/test_torch_*.py"]),
-    "keras": ("src/clr_adapters/keras", ["tests/adapters/test_keras_*.py"]),
+    # The tests of imports fail for every mutant that imports more than the code: no proof.
+    "core": Target(
+        "src/clrcore",
+        ["tests/core", "src/clrcore", "--ignore=tests/core/test_imports.py"],
+        ["numpy", "hypothesis"],
+    ),
+    "torch": Target(
+        "src/clr_adapters/torch",
+        ["tests/adapters/test_torch_*.py"],
+        ["torch", "torch.utils.data", "hypothesis"],
+    ),
+    "keras": Target(
+        "src/clr_adapters/keras", ["tests/adapters/test_keras_*.py"], ["keras", "hypothesis"]
+    ),
 }
 # A mutant may take so many times as long as the code, and so many seconds more.
-SLOWER, GRACE = 10, 60
+SLOWER, GRACE = 5, 30
 MEMORY = 12 * 2**30  # the most that the tests of a mutant may use, in bytes
-PYTEST = ["-m", "pytest", "-q", "-x", "-p", "no:randomly", "-p", "no:cacheprovider"]
-PROFILES = ("mutant", "ci")
+# Tests of so many seconds together are run a second time with many generated cases.
+FAST = 10.0
+PYTEST = ["-q", "-x", "-p", "no:randomly", "-p", "no:cacheprovider"]
 
 
 class Mutant(NamedTuple):
     """A changed file.
 
     Attributes:
-        name: Path of the file, line, and number among the mutants of the file.
+        name: Hash of the file, the code that is changed, and what takes its place.
         file: Path of the file in the tree.
         lines: The lines that the change touches.
         code: The whole file with the change.
@@ -116,26 +133,40 @@ def changes(source: str) -> tuple[Any, list[tuple[range, Any, Any]]]:
 
 
 def drawn(files: list[str], size: int, seed: int) -> tuple[list[Mutant], int]:
-    """A random sample of the mutants of these files of the tree, and the number of all."""
-    parsed = {file: changes((ROOT / file).read_text()) for file in files}
-    every = [(file, i) for file in files for i in range(len(parsed[file][1]))]
-    random.Random(seed).shuffle(every)
+    """A random sample of the mutants of these files of the tree, and the number of all.
+
+    A mutant belongs to it by its own hash, whatever other mutants there are.
+    """
+    every = []
+    for file in files:
+        source = (ROOT / file).read_text()
+        module, found = changes(source)
+        seen: Counter[tuple[str, ...]] = Counter()
+        for lines, node, change in found:
+            texts = (file, module.code_for_node(node), module.code_for_node(change))
+            seen[texts] += 1
+            name = hashlib.sha256(repr((seed, seen[texts], *texts)).encode()).hexdigest()
+            every.append((name, file, lines, source, module, node, change))
+    every.sort(key=lambda entry: entry[0])
     sample: list[Mutant] = []
-    for file, i in every:
+    for name, file, lines, before, module, node, change in every:
         if len(sample) == size:
             break
-        (module, found), before = parsed[file], (ROOT / file).read_text()
-        lines, node, change = found[i]
         after = module.deep_replace(node, change).code
-        try:
-            if ast.dump(ast.parse(after)) == ast.dump(ast.parse(before)):
-                continue
-        except SyntaxError:
+        if is_same(before, after):
             continue
         difference = difflib.unified_diff(before.splitlines(), after.splitlines(), n=0, lineterm="")
         shown = "\n".join(list(difference)[3:])
-        sample.append(Mutant(f"{file}:{lines.start}:{i}", file, lines, after, shown))
+        sample.append(Mutant(name[:16], file, lines, after, shown))
     return sample, len(every)
+
+
+def is_same(before: str, after: str) -> bool:
+    """Whether the change is none to Python, or no Python."""
+    try:
+        return ast.dump(ast.parse(after)) == ast.dump(ast.parse(before))
+    except SyntaxError:
+        return True
 
 
 class Contexts:
@@ -163,44 +194,78 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Contexts(Path(os.environ["MUTATION_SECONDS"])))
 
 
+def serve(imports: list[str]) -> None:
+    """Import what takes long, then run pytest in a fork for every line of arguments."""
+    for name in imports:
+        import_module(name)
+    print("ready", flush=True)
+    for line in sys.stdin:
+        profile, output, *arguments = json.loads(line)
+        process = os.fork()
+        if not process:
+            os.setsid()
+            resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+            file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            for descriptor in (1, 2):
+                os.dup2(file, descriptor)
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            os.environ["HYPOTHESIS_PROFILE"] = profile
+            os._exit(int(pytest.main(arguments)))
+        print(process, flush=True)
+        _, status = os.waitpid(process, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)
+
+
 class Tests:
     """The tests of a target, in a copy of the tree, and the lines that each of them reaches."""
 
-    def __init__(self, folder: Path, target: str) -> None:
-        self.folder = folder
-        self.source, patterns = TARGETS[target]
+    def __init__(self, folder: Path, target: Target) -> None:
+        self.folder, self.target = folder, target
         for name in COPIED:
             copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
             copy(ROOT / name, folder / name)
-        self.selection = [
-            path
-            for pattern in patterns
-            for path in (sorted(map(str, ROOT.glob(pattern))) if "*" in pattern else [pattern])
-        ]
-        self.selection = [path.removeprefix(f"{ROOT}/") for path in self.selection]
-        paths = [str(folder / name) for name in ("src", "tests", "benchmarks")]
+        self.selection: list[str] = []
+        for pattern in target.tests:
+            found = sorted(folder.glob(pattern)) if "*" in pattern else [folder / pattern]
+            self.selection += [str(path.relative_to(folder)) for path in found]
         self.environment = {
             **os.environ,
-            "PYTHONPATH": os.pathsep.join(paths),
+            "PYTHONPATH": os.pathsep.join(str(folder / x) for x in ("src", "tests", "benchmarks")),
             "PYTHONDONTWRITEBYTECODE": "1",
             "OMP_NUM_THREADS": "1",
+            "HYPOTHESIS_PROFILE": "mutant",
+            "COVERAGE_FILE": str(folder / "coverage"),
+            "MUTATION_SECONDS": str(folder / "seconds"),
         }
+        self._measure()
+        code = f"import mutation; mutation.serve({target.imports!r})"
+        self.server = subprocess.Popen(
+            [sys.executable, "-c", code],
+            cwd=folder,
+            env=self.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+        )
+        self._answer()
 
-    def measure(self) -> None:
+    def _measure(self) -> None:
         """Run all tests once, for what they reach and for how long they take."""
         import coverage
 
-        data, seconds = self.folder / "coverage", self.folder / "seconds"
-        environment = {"COVERAGE_FILE": str(data), "MUTATION_SECONDS": str(seconds)}
-        options = ["-m", "coverage", "run", f"--source={self.folder / self.source}", *PYTEST]
-        outcome, _, printed = self.run([*options, "-p", "mutation", *self.selection], environment)
-        if outcome != "survived":
-            sys.exit(f"the tests fail before any mutation:\n{printed}")
-        lines = map(json.loads, seconds.read_text().splitlines())
+        source = f"--source={self.folder / self.target.source}"
+        options = ["coverage", "run", source, "-m", "pytest", *PYTEST, "-p", "mutation"]
+        subprocess.run(
+            [sys.executable, "-m", *options, *self.selection],
+            cwd=self.folder,
+            env=self.environment,
+            check=True,  # the tests must pass before any mutation
+        )
         self.seconds: dict[str, float] = defaultdict(float)
-        for test, took in lines:
+        for test, took in map(json.loads, (self.folder / "seconds").read_text().splitlines()):
             self.seconds[function(test)] += took
-        measured = coverage.CoverageData(str(data))
+        measured = coverage.CoverageData(str(self.folder / "coverage"))
         measured.read()
         self.reached = {
             str(Path(file).relative_to(self.folder)): {
@@ -215,67 +280,60 @@ class Tests:
         by_line = self.reached.get(mutant.file, {})
         found = set().union(*(by_line.get(line, set()) for line in mutant.lines))
         if "" in found or not found:
-            # Those that reach the file come first.
-            near = set().union(*by_line.values()) - {""}
-            return [*sorted(near, key=self.seconds.__getitem__), *(set(self.seconds) - near)]
-        return sorted(found, key=self.seconds.__getitem__)
+            near = set().union(*by_line.values()) - {""}  # those that reach the file, first
+            others = set(self.seconds) - near
+            return [*self._by_speed(near), *self._by_speed(others)]
+        return self._by_speed(found)
+
+    def _by_speed(self, tests: set[str]) -> list[str]:
+        return sorted(tests, key=lambda test: (self.seconds[test], test))
 
     def judge(self, mutant: Mutant) -> dict[str, Any]:
         """Whether the tests kill the mutant."""
         path, tests = self.folder / mutant.file, self.reaching(mutant)
-        original = path.read_text()
-        arguments = self.folder / "arguments"
-        arguments.write_text("\n".join(tests))
-        spent = 0.0
+        original, start = path.read_text(), time.monotonic()
         path.write_text(mutant.code)
         try:
-            for profile in PROFILES:
-                limit = GRACE + SLOWER * sum(map(self.seconds.__getitem__, tests))
-                outcome, took, printed = self.run(
-                    [*PYTEST, f"@{arguments}"], {"HYPOTHESIS_PROFILE": profile}, limit
-                )
-                spent += took
-                if outcome != "survived":
-                    break
+            outcome, printed = self._run("mutant", tests)
+            if outcome == "survived":
+                spent = [sum(self.seconds[test] for test in tests[:i]) for i in range(len(tests))]
+                fast = [test for test, before in zip(tests, spent, strict=True) if before < FAST]
+                outcome, printed = self._run("ci", fast)
         finally:
             path.write_text(original)
-        by = next(
-            (line for line in printed.splitlines() if line.startswith(("FAILED", "ERROR"))), ""
-        )
+        failed = [line for line in printed.splitlines() if line.startswith(("FAILED", "ERROR"))]
         return {
             "mutant": mutant.name,
+            "file": mutant.file,
+            "line": mutant.lines.start,
             "outcome": outcome,
             "change": mutant.change,
-            "by": by[:200],
+            "by": failed[0][:200] if failed else "",
             "tests": len(tests),
-            "seconds": round(spent, 1),
+            "seconds": round(time.monotonic() - start, 1),
         }
 
-    def run(
-        self, arguments: list[str], environment: dict[str, str], limit: float | None = None
-    ) -> tuple[str, float, str]:
-        """Run Python in the copy: the outcome, the seconds, and what it printed."""
-        start = time.monotonic()
-        process = subprocess.Popen(
-            [sys.executable, *arguments],
-            cwd=self.folder,
-            env={"HYPOTHESIS_PROFILE": PROFILES[0], **self.environment, **environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY)),
-        )
-        try:
-            printed, _ = process.communicate(timeout=limit)
-            outcome = "killed" if process.returncode else "survived"
-        except subprocess.TimeoutExpired:
-            outcome, printed = "timeout", ""
-        finally:  # also what the tests started
-            if process.poll() is None or outcome == "timeout":
-                os.killpg(process.pid, signal.SIGKILL)
-                process.communicate()
-        return outcome, time.monotonic() - start, printed
+    def _run(self, profile: str, tests: list[str]) -> tuple[str, str]:
+        """Run tests in a fork of the server: the outcome, and what they printed."""
+        chosen, output = self.folder / "chosen", self.folder / "output"
+        chosen.write_text("\n".join(tests))
+        assert self.server.stdin is not None
+        self.server.stdin.write(json.dumps([profile, str(output), *PYTEST, f"@{chosen}"]) + "\n")
+        process = self._answer()
+        limit = GRACE + SLOWER * sum(self.seconds[test] for test in tests)
+        ended, _, _ = select.select([self.server.stdout], [], [], limit)
+        if not ended:
+            os.killpg(process, signal.SIGKILL)
+        failed = self._answer()
+        if not ended:
+            return "timeout", ""
+        return "killed" if failed else "survived", output.read_text(errors="replace")
+
+    def _answer(self) -> int:
+        """The next line of the server, a number."""
+        assert self.server.stdout is not None
+        line = self.server.stdout.readline()
+        return 0 if line == "ready\n" else int(line)
 
 
 def function(test: str) -> str:
@@ -291,6 +349,30 @@ def interval(killed: int, size: int) -> tuple[float, float]:
     return middle - half, middle + half
 
 
+def judged(
+    sample: list[Mutant], target: Target, results: Path, again: bool
+) -> list[dict[str, Any]]:
+    """The entries of a sample, from the file of results or from the tests."""
+    results.parent.mkdir(parents=True, exist_ok=True)
+    results.touch()
+    entries = {
+        entry["mutant"]: entry for entry in map(json.loads, results.read_text().splitlines())
+    }
+    if again:
+        entries = {key: x for key, x in entries.items() if x["outcome"] != "survived"}
+    missing = [mutant for mutant in sample if mutant.name not in entries]
+    if missing:
+        with tempfile.TemporaryDirectory() as folder:
+            tests = Tests(Path(folder), target)
+            for mutant in missing:
+                entries[mutant.name] = tests.judge(mutant)
+                with results.open("a") as file:
+                    file.write(json.dumps(entries[mutant.name]) + "\n")
+            tests.server.kill()
+            tests.server.wait()
+    return [entries[mutant.name] for mutant in sample]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("target", choices=TARGETS)
@@ -300,36 +382,19 @@ def main() -> None:
     parser.add_argument("--again", action="store_true", help="judge survivors once more")
     parser.add_argument("files", nargs="*", help="files to mutate; by default all of the target")
     options = parser.parse_args()
-    results = options.results or ROOT / "build" / f"mutants-{options.target}.jsonl"
-    results.parent.mkdir(parents=True, exist_ok=True)
-    known = (
-        [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
-    )
-    every = sorted((ROOT / TARGETS[options.target][0]).rglob("*.py"))
+    target = TARGETS[options.target]
+    every = sorted((ROOT / target.source).rglob("*.py"))
     files = options.files or [str(path.relative_to(ROOT)) for path in every]
     sample, total = drawn(files, options.size, options.seed)
     print(f"{len(sample)} of {total} mutants of {options.target}", flush=True)
-    judged = {
-        (entry["mutant"], entry["change"]): entry
-        for entry in known
-        if not (options.again and entry["outcome"] == "survived")
-    }
-    with tempfile.TemporaryDirectory() as folder:
-        tests = Tests(Path(folder), options.target)
-        tests.measure()
-        for mutant in sample:
-            key = mutant.name, mutant.change
-            if key not in judged:
-                judged[key] = tests.judge(mutant)
-                with results.open("a") as file:
-                    file.write(json.dumps(judged[key]) + "\n")
-    outcomes = Counter(judged[mutant.name, mutant.change]["outcome"] for mutant in sample)
-    killed = len(sample) - outcomes["survived"]
-    low, high = interval(killed, len(sample))
-    print(f"{killed} of {len(sample)} killed: {killed / len(sample):.1%} ({low:.1%} to {high:.1%})")
-    for mutant in sample:
-        if judged[mutant.name, mutant.change]["outcome"] == "survived":
-            print(f"survived: {mutant.name}\n{mutant.change}")
+    results = options.results or ROOT / "build" / f"mutants-{options.target}.jsonl"
+    entries = judged(sample, target, results, options.again)
+    survivors = [entry for entry in entries if entry["outcome"] == "survived"]
+    killed = len(entries) - len(survivors)
+    low, high = interval(killed, len(entries))
+    print(f"{killed} of {len(entries)} killed: {killed / len(entries):.1%} ({low:.1%}-{high:.1%})")
+    for entry in survivors:
+        print(f"survived: {entry['mutant']} {entry['file']}:{entry['line']}\n{entry['change']}")
 
 
 if __name__ == "__main__":

@@ -150,7 +150,8 @@ def float_from_number(name: str, value: object, allowed: str = "a number") -> fl
 def float_from_scalar(name: str, value: Any) -> float:
     """A number, or an array or tensor of no dimension, as a float; NaN and infinity pass."""
     of_bools = "bool" in str(getattr(value, "dtype", ""))
-    if getattr(value, "shape", None) == () and not of_bools:
+    masked = type(value).__name__ == "MaskedConstant"
+    if getattr(value, "shape", None) == () and not of_bools and not masked:
         try:
             return float(value)
         except (TypeError, ValueError, OverflowError):
@@ -263,6 +264,18 @@ def check_keys(name: str, given: object, expected: Iterable[str]) -> dict[str, A
     return given
 
 
+def check_list(name: str, value: object, allowed: str) -> list[Any]:
+    """What can be iterated over, as a list; text cannot."""
+    if not isinstance(value, str | bytes):
+        try:
+            items = iter(value)  # type: ignore[call-overload]
+        except TypeError:  # an array of no dimension has __iter__ all the same
+            pass
+        else:
+            return list(items)
+    refuse(TypeError, name, allowed, value)
+
+
 def check_seeds(name: str, value: object, largest: int = LARGEST_SEED) -> list[int] | None:
     """Seeds as a list: None stays None, a number n means 0..n-1, a sequence stays a sequence.
 
@@ -284,6 +297,14 @@ def check_seeds(name: str, value: object, largest: int = LARGEST_SEED) -> list[i
             refuse(ValueError, name, allowed, value)
         return seeds
     return list(range(check_int(name, value, 1)))
+
+
+def is_same(given: object, own: object) -> bool:
+    """Whether foreign data equal ours; data that cannot be compared, such as arrays, do not."""
+    try:
+        return bool(given == own)
+    except Exception:
+        return False
 
 
 def check_version(name: str, given: object, supported: int) -> None:

@@ -9,7 +9,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import windows
-from .arguments import check_choice, check_float, check_steps, refuse
+from .arguments import check_choice, check_float, check_list, check_steps, refuse
 from .cycles import Cycles, EqualCycles, GrowingCycles, JoinedCycles, SingleCycle
 from .hints import hinting
 from .policies import left
@@ -33,10 +33,8 @@ class Chain(Policy):
     constructor = "chain"
 
     def __post_init__(self) -> None:
-        stages: Any = self.stages
         allowed = "a list of (policy, num_steps) pairs"
-        if isinstance(stages, str | bytes | Policy) or not hasattr(stages, "__iter__"):
-            refuse(TypeError, "stages", allowed, stages)
+        stages = check_list("stages", self.stages, allowed)
         pairs = tuple(_stage(i, stage) for i, stage in enumerate(stages))
         if not pairs:
             refuse(ValueError, "stages", allowed + ", at least one", stages)

@@ -18,6 +18,7 @@ from .arguments import (
     check_version,
     float_from_number,
     hint_at,
+    is_same,
     refuse,
 )
 from .errors import ArgumentValueError, NoBoundsError
@@ -481,7 +482,7 @@ class Confirmation:
         check_keys("state", state, ["version", *self._identity(), "trials"])
         check_version("state", state["version"], VERSION)
         for name, own in self._identity().items():
-            if state[name] != own:
+            if not is_same(state[name], own):
                 refuse(
                     ValueError,
                     f"state[{name!r}]",

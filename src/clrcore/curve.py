@@ -322,8 +322,9 @@ def _column(name: str, values: ArrayLike, size: int | None = None) -> Numbers:
 
 def _array(name: str, values: ArrayLike, size: int | None) -> NDArray[Any]:
     """Values as a 1-D array of that size."""
-    if isinstance(values, list | tuple) and any(isinstance(x, bool | np.bool_) for x in values):
-        refuse(TypeError, name, "a 1-D array of numbers, none True or False", values)
+    none = (bool, np.bool_, np.ma.core.MaskedConstant)
+    if isinstance(values, list | tuple) and any(isinstance(x, none) for x in values):
+        refuse(TypeError, name, "a 1-D array of numbers, none True, False or masked", values)
     try:
         array = np.asarray(values)
     except ValueError:  # rows of different lengths
@@ -344,7 +345,7 @@ def _counts(values: object, size: int) -> Counts:
     allowed = "integers >= 0 that rise, one for each rate, or a single integer >= 1"
     if values is None:
         return _frozen(np.arange(size, dtype=np.int64))
-    if np.ndim(values) == 0:  # type: ignore[arg-type]
+    if not isinstance(values, list | tuple) and np.ndim(values) == 0:  # type: ignore[arg-type]
         apart = check_int("updates", values, 1, LARGEST_COUNT // max(size, 1))
         return _frozen(np.arange(size, dtype=np.int64) * apart)
     array = _array("updates", values, size)  # type: ignore[arg-type]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from .arguments import refuse, shown
+from .arguments import check_list, refuse, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,11 +59,9 @@ def range_tests(
     """
     if not callable(run):
         refuse(TypeError, "run", "a function of a setting", run)
-    if isinstance(settings, str | bytes) or not hasattr(settings, "__iter__"):
-        refuse(TypeError, "settings", "a list of settings", settings)
+    settings = check_list("settings", settings, "a list of settings")
     if executor is not None and not callable(getattr(executor, "submit", None)):
         refuse(TypeError, "executor", "an object with submit(), or None", executor)
-    settings = list(settings)
     if executor is None:
         return [_outcome(setting, run, setting) for setting in settings]
     futures: list[Any] = []

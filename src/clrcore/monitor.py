@@ -13,6 +13,7 @@ from .arguments import (
     check_steps,
     check_version,
     float_from_scalar,
+    is_same,
     refuse,
 )
 from .policy import Policy, check_policy
@@ -161,7 +162,7 @@ class CycleMonitor:
         """
         check_keys("state", state, self.state_dict())
         check_version("state", state["version"], VERSION)
-        if state["mode"] != self._mode:
+        if not is_same(state["mode"], self._mode):
             refuse(ValueError, "state['mode']", repr(self._mode), state["mode"])
         best = (
             state["best"] if state["best"] is None else check_float("state['best']", state["best"])

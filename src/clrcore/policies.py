@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from . import scales, windows
-from .arguments import check_float, check_steps, refuse
+from .arguments import check_float, check_list, check_steps, refuse
 from .cycles import Cycles, EqualCycles
 from .hints import hinting
 from .policy import Policy, above, blend
@@ -108,9 +108,8 @@ class Stepwise(Policy):
     factor: float = 1.0
 
     def __post_init__(self) -> None:
-        milestones: Any = self.milestones
-        if isinstance(milestones, str | bytes) or not hasattr(milestones, "__iter__"):
-            refuse(TypeError, "milestones", "a list of increasing steps >= 1", milestones)
+        allowed = "a list of increasing steps >= 1"
+        milestones = check_list("milestones", self.milestones, allowed)
         steps = tuple(check_steps(f"milestones[{i}]", step) for i, step in enumerate(milestones))
         if list(steps) != sorted(set(steps)):
             refuse(ValueError, "milestones", "strictly increasing", list(steps))

@@ -18,6 +18,7 @@ from .arguments import (
     check_version,
     float_from_scalar,
     hint_at,
+    is_same,
     refuse,
     shown,
 )
@@ -320,7 +321,7 @@ class RangeTest(Run):
         """
         check_keys("state", state, ["version", "sweep", "loss", "accuracy"])
         check_version("state", state["version"], VERSION)
-        if state["sweep"] != self._policy.to_dict():
+        if not is_same(state["sweep"], self._policy.to_dict()):
             allowed = f"that of this RangeTest, {shown(self._policy)}"
             advice = "make the RangeTest with the sweep of the state"
             refuse(ValueError, "state['sweep']", allowed, state["sweep"], advice=advice)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from .arguments import check_int, refuse
+from .arguments import check_int, check_list, refuse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -110,16 +110,20 @@ class Run:
             losses: A loss per update, or None.
             others: Another metric per update, or None.
         """
-        lengths = {len(column) for column in (losses, others) if column is not None}
+        given = {"losses": losses, name: others}
+        columns = {
+            key: check_list(key, column, "a list of numbers")
+            for key, column in given.items()
+            if column is not None
+        }
+        lengths = {len(column) for column in columns.values()}
         if len(lengths) != 1 or max(lengths) > self._handed_out:
             allowed = f"of the same length as {name}, at most {self._handed_out}, the number of "
             allowed += "rates handed out"
             refuse(ValueError, "losses", allowed, sorted(lengths))
         size = lengths.pop()
         none = [None] * size
-        pairs = zip(
-            none if losses is None else losses, none if others is None else others, strict=True
-        )
+        pairs = zip(*(columns.get(key, none) for key in given), strict=True)
         points = [self._point(*pair) for pair in pairs]
         self._handed_out = 0
         before = self.step_count

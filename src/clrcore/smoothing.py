@@ -82,13 +82,16 @@ def smooth(lr: Floats, values: Floats, *, span: float = SPAN) -> Floats:
     finite = np.isfinite(values)
     if not finite.any():
         return smoothed
-    given_x, given_y = x[finite], values[finite]
+    # A power of two, so that scaling is exact, and large values do not overflow.
+    _, exponent = np.frexp(np.abs(values[finite]).max())
+    scale = np.ldexp(1.0, np.clip(exponent - 2, -1000, 1000))
+    given_x, given_y = x[finite], values[finite] / scale
     if np.any(np.diff(given_x) < 0.0):
         order = np.argsort(given_x, kind="stable")
         given_x, given_y = given_x[order], given_y[order]
     at, kept = thin(given_x, given_y)
     inside = (x >= given_x[0]) & (x <= given_x[-1])
-    smoothed[inside] = np.interp(x[inside], at, local_lines(at, kept, span))
+    smoothed[inside] = scale * np.interp(x[inside], at, local_lines(at, kept, span))
     return smoothed
 
 

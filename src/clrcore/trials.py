@@ -7,7 +7,14 @@ import math
 from typing import NamedTuple
 
 from ._plain import from_plain, to_plain
-from .arguments import check_float, check_int, check_keys, float_from_scalar, refuse
+from .arguments import (
+    LARGEST_SEED,
+    check_float,
+    check_int,
+    check_keys,
+    float_from_scalar,
+    refuse,
+)
 from .runs import Run
 
 TYPE_CHECKING = False
@@ -82,7 +89,7 @@ class TrialResult(NamedTuple):
             refuse(ValueError, "held_out_losses", allowed, data["held_out_losses"])
         return cls(
             check_float("lr", data["lr"], 0.0, above=True),
-            check_int("seed", data["seed"], 0),
+            check_int("seed", data["seed"], 0, LARGEST_SEED),
             *columns,  # type: ignore[arg-type]
         )
 
