@@ -33,6 +33,7 @@ NEEDS = {
     "jax": ["src/clr_adapters/jax/*", "tests/adapters/test_jax_*.py"],
     "optax": ["tests/adapters/test_jax_start.py", "docs/start-jax.md"],  # which need jax
     "flax": ["tests/adapters/test_jax.py", "docs/jax.md"],  # which needs optax and jax
+    "torchvision": ["tests/adapters/test_imagenet.py"],
     "lightning": ["src/clr_adapters/lightning.py", "tests/adapters/test_lightning.py"],
     "transformers": ["src/clr_adapters/transformers.py", "tests/adapters/test_transformers.py"],
     "accelerate": ["src/clr_adapters/accelerate.py", "tests/adapters/test_accelerate.py"],

@@ -75,6 +75,13 @@ def torch(session: nox.Session) -> None:
 
 
 @nox.session(python="3.11")
+def imagenet(session: nox.Session) -> None:
+    """The example on ImageNet; with CLR_IMAGENET=whole every arm, which takes minutes."""
+    session.install("-e", ".[test,torch,cli]", "-c", CONSTRAINTS, "torchvision")
+    pytest(session, "tests/adapters/test_imagenet.py")
+
+
+@nox.session(python="3.11")
 @nox.parametrize("trainer", ["lightning", "transformers", "accelerate"])
 def trainers(session: nox.Session, trainer: str) -> None:
     """The adapter of a trainer: tests, examples and types."""

@@ -43,7 +43,7 @@ PUBLISHED = FORMATS["cifar10"].title
 @data_option
 @dataset_option
 @plan_option
-@experiment_options
+@experiment_options(least_scale=0.001)
 @click.option("--seeds", type=click.IntRange(1, 100), default=SEEDS, show_default=True)
 @click.option(
     "--evaluate-every", type=click.IntRange(1), default=Cadence.evaluate, show_default=True

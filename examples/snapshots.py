@@ -62,7 +62,7 @@ def restored(plan: Plan, classes: int, state: State, device: torch.device) -> nn
 
 def policy(kind: str, plan: Plan, step_size: int) -> clrcore.Policy:
     """Cycles of 2 step_size updates between the paper's bounds."""
-    low, high = plan.paper_bounds
+    low, high = plan.bounds
     if kind == "warm-restarts":  # as snapshot ensembles were published
         return clrcore.warm_restarts(0.0, high, 2 * step_size)
     return clrcore.triangular(low, high, step_size)

@@ -169,7 +169,7 @@ def _table4(
         sweep=(0.0, 1.0),
         sweep_epochs=SWEEP_EPOCHS,
         seeds=SEEDS,
-        paper_bounds=(0.1, top),
+        bounds=(0.1, top),
     )
 
 
@@ -188,7 +188,7 @@ PLANS = {
             sweep=(0.0, 0.02),
             sweep_epochs=SWEEP_EPOCHS,
             seeds=SEEDS,
-            paper_bounds=(0.001, 0.006),
+            bounds=(0.001, 0.006),
             claims=(Claim("fixed", 80.5, 82.0), Claim("staged", -0.5, 100.0, minus="fixed")),
             contrasts=(
                 Contrast("staged", ("fixed-25k",)),
@@ -208,7 +208,7 @@ PLANS = {
             sweep=(0.0, 3.0),
             sweep_epochs=SWEEP_EPOCHS,
             seeds=SEEDS,
-            paper_bounds=(0.1, 3.0),
+            bounds=(0.1, 3.0),
         ),
         # The paper gives no depth for its ResNet.
         _table4("resnet", "ResNet-56 of Table 4", partial(ResNet, depth=56), 164, 128, 0.3),

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from paper import training
+from paper.ranks import ALONE
 from torch import Tensor, nn
 
 from .data import Cifar
@@ -18,7 +19,9 @@ from .plans import CifarPlan
 
 @dataclass(frozen=True)
 class Loaded(training.Task):
-    """A data set on the device, with the pixels scaled for a plan."""
+    """A data set on the device, with the pixels scaled for a plan; a single process trains."""
+
+    ranks = ALONE
 
     plan: CifarPlan
     device: torch.device

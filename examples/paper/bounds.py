@@ -21,14 +21,20 @@ from .training import Batches, Task
 # Updates of all runs of find_bounds together.
 UPDATES = 1500
 HELD_OUT_BATCHES = 10
+# A shorter range test would not give an answer.
+LEAST_SWEEP = 100
 
 
 def measure(task: Task, seeds: Sequence[int], scale: float) -> list[clrcore.Curve]:
-    """A curve for each seed, each from a new network: a linear ramp over the plan's epochs."""
+    """A curve for each seed, each from a new network: a linear ramp over the plan's epochs.
+
+    A scale below 1 shortens it, to LEAST_SWEEP updates at least.
+    """
     plan = task.plan
     curves: list[clrcore.Curve] = []
     for seed in seeds:
-        steps = max(2, round(plan.sweep_epochs * task.tuning(seed, 1).steps_per_epoch * scale))
+        epoch = task.tuning(seed, 1).steps_per_epoch
+        steps = max(LEAST_SWEEP, round(plan.sweep_epochs * epoch * scale))
         batches = task.tuning(seed, steps)
         curve = range_test(
             lambda: task.ranks.joined(task.network()),
@@ -56,7 +62,7 @@ def find(task: Task, seed: int) -> clrcore.Bounds:
         made = plan.optimizers["sgd"](net)
         first = made.param_groups[0]["lr"]
         for group in made.param_groups:
-            group["lr"] *= plan.paper_bounds[0] / first
+            group["lr"] *= plan.bounds[0] / first
         return made
 
     batches = task.tuning(seed, UPDATES)
@@ -73,13 +79,13 @@ def find(task: Task, seed: int) -> clrcore.Bounds:
 
 def read(plan: Plan, curves: list[clrcore.Curve]) -> tuple[clrcore.Bounds | None, str]:
     """The bounds of the curves, or None without an answer; and a text about them."""
-    low, high = plan.paper_bounds
-    paper = f"the paper's bounds: {low:g} to {high:g}"
+    low, high = plan.bounds
+    own = f"the plan's bounds: {low:g} to {high:g}"
     try:
         bounds = clrcore.suggest_bounds(curves)
     except clrcore.NoBoundsError as error:
-        return None, f"The range test gave no bounds: {error}\n({paper})"
-    return bounds, f"{bounds}\n({paper}; the arms use those)"
+        return None, f"The range test gave no bounds: {error}\n({own})"
+    return bounds, f"{bounds}\n({own}; the arms use those)"
 
 
 def _options(task: Task, batches: Batches) -> dict[str, Any]:

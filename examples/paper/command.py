@@ -50,7 +50,7 @@ device_option = click.option(
     help="Where to train; auto takes the GPU if there is one.",
 )
 
-_OF_EXPERIMENTS = (
+_OF_EXPERIMENTS: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "--arm", "names", multiple=True, help="An arm of the plan; repeat. [default: all]"
     ),
@@ -66,12 +66,6 @@ _OF_EXPERIMENTS = (
         is_flag=True,
         help=f"Start with find_bounds: {bounds.UPDATES} updates of a range test and short trials.",
     ),
-    click.option(
-        "--scale",
-        type=click.FloatRange(1e-5, 1.0),
-        default=1.0,
-        help="Shorten every length of the plan by this factor.",
-    ),
     click.option("--steps", type=click.IntRange(1), help="End every run after this many updates."),
     click.option("--log-every", type=click.IntRange(1), default=Cadence.log, show_default=True),
     checkpoint_option,
@@ -79,11 +73,21 @@ _OF_EXPERIMENTS = (
 )
 
 
-def experiment_options(command: Callable[..., Any]) -> Callable[..., Any]:
+def experiment_options(least_scale: float) -> Callable[[Any], Any]:
     """The options of a command that compares the arms of a plan."""
-    for option in reversed(_OF_EXPERIMENTS):
-        command = option(command)
-    return command
+    scale_option = click.option(
+        "--scale",
+        type=click.FloatRange(least_scale, 1.0),
+        default=1.0,
+        help="Shorten every length of the plan by this factor.",
+    )
+
+    def decorate(command: Any) -> Any:
+        for option in reversed((scale_option, *_OF_EXPERIMENTS)):
+            command = option(command)
+        return command
+
+    return decorate
 
 
 def pick_device(name: str) -> torch.device:
@@ -221,7 +225,7 @@ def _find_bounds(task: Task, seed: int, out: Path) -> None:
     except clrcore.NoBoundsError as error:
         say(f"find_bounds gave no bounds: {error}")
         return
-    say(f"{found.explain()}\n(by find_bounds; the arms use the paper's rates)")
+    say(f"{found.explain()}\n(by find_bounds; the arms use the plan's rates)")
     if task.ranks.rank == 0:
         picture = report.write(plot_confirmation(found), out / f"{plan.name}-find-bounds.png")
         say(f"Written: {picture}")

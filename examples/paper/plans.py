@@ -67,7 +67,7 @@ class Plan:
             lengths, that creates the arms.
         sweep: First and last rate of the range test.
         sweep_epochs: Its length.
-        paper_bounds: base_lr and max_lr in the paper.
+        bounds: base_lr and max_lr of the cyclic arms, in the paper if it has them.
         seeds: Seeds of every arm in a claim.
         claims: Predictions for the full length.
         contrasts: Comparisons printed beside the claims.
@@ -83,7 +83,7 @@ class Plan:
     arms: Callable[[int, float], list[Arm]]
     sweep: tuple[float, float]
     sweep_epochs: int
-    paper_bounds: tuple[float, float]
+    bounds: tuple[float, float]
     seeds: int
     claims: tuple[Claim, ...] = ()
     contrasts: tuple[Contrast, ...] = ()

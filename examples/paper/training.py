@@ -20,7 +20,7 @@ from clr_adapters.torch import PolicyLR
 
 from . import files
 from .plans import Arm, Plan
-from .ranks import ALONE, Ranks
+from .ranks import Ranks
 
 AtCycleEnd = Callable[[int, nn.Module], None]
 DESCRIBED = "run.json"
@@ -51,7 +51,7 @@ class Task(ABC):
 
     plan: Plan
     device: torch.device
-    ranks: Ranks = ALONE
+    ranks: Ranks
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:

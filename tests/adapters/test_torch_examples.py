@@ -653,7 +653,7 @@ def test_too_few_images_for_a_batch_are_refused(data, tmp_path):
 @pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
 def test_every_network_trains(data, tmp_path, plan):
     plan = dataclasses.replace(plan, batch=4)
-    run = job(tmp_path, plan, clrcore.triangular(*plan.paper_bounds, 1), 2)
+    run = job(tmp_path, plan, clrcore.triangular(*plan.bounds, 1), 2)
     torch.manual_seed(0)
     before = dict(plan.network(10).named_parameters())  # without statistics, which move anyway
     net = train(run, Loaded.of(small(data, rows=8), plan, CPU))
@@ -673,7 +673,7 @@ def test_the_range_test_gives_curves_of_held_out_images(data):
     assert curves[0].steps_per_epoch == 45
     assert (curves[0].lr[0], curves[0].lr[-1]) == (0.0, 0.02)
     assert curves[0] != curves[1]
-    assert "the paper's bounds: 0.001 to 0.006" in bounds.read(TINY, curves)[1]
+    assert "the plan's bounds: 0.001 to 0.006" in bounds.read(TINY, curves)[1]
 
 
 def test_bounds_are_those_of_the_curves_or_none_with_the_reason():
@@ -800,7 +800,7 @@ def test_staged_is_set_against_the_controls_seed_by_seed():
     [
         (["--arm", "fixd"], r"'fixd' is no arm of the plan caffe; its arms are fixed, fixed-25k"),
         (["--plan", "vgg"], r"'vgg' is not one of 'caffe', 'super'"),
-        (["--scale", 2], "x<=1.0"),
+        (["--scale", 2], "0.001<=x<=1.0"),
         (["--device", "cuda"], "Invalid value for '--device': PyTorch sees no GPU"),
     ],
 )
@@ -884,7 +884,7 @@ def test_find_bounds_reports_its_trials_before_the_training(folder, tmp_path, mo
     options = ["--data", folder, "--out", tmp_path, "--arm", "linear", "--steps", 1, "--seeds", 1]
     result = command(cifar10.main, *options, "--find-bounds")
     assert result.exit_code == 0, result.output
-    before, after = result.output.split("(by find_bounds; the arms use the paper's rates)\n")
+    before, after = result.output.split("(by find_bounds; the arms use the plan's rates)\n")
     assert "reasons:" in before
     assert after.startswith(f"Written: {tmp_path / 'caffe-find-bounds.png'}\n[1/1] linear, seed 0")
     assert (tmp_path / "caffe-find-bounds.png").stat().st_size > 5000
@@ -1030,7 +1030,7 @@ def test_fewer_cycles_than_the_usual_snapshots_are_all_used(folder, tmp_path, mo
 
 def test_a_loss_that_is_not_finite_at_the_last_update_is_no_snapshot(folder, tmp_path, monkeypatch):
     # The largest rate makes weights that the second and last update cannot bear.
-    plan = dataclasses.replace(TINY, batch=500, paper_bounds=(1e38, 1.1e38))
+    plan = dataclasses.replace(TINY, batch=500, bounds=(1e38, 1.1e38))
     monkeypatch.setitem(PLANS, "caffe", plan)
     options = ["--cycles", 1, "--epochs", 1, "--out", tmp_path]
     result = command(snapshots.main, "--data", folder, *options)
