@@ -70,3 +70,8 @@ def test_the_generator_of_unseeded_numbers_can_be_set():
     before = np.array(keras.ops.convert_to_numpy(generator.state.value))
     keras.random.normal((2,))
     assert (keras.ops.convert_to_numpy(generator.state.value) != before).any()
+
+
+def test_the_split_of_arrays_is_that_of_fit():
+    (x, y, none), (last_x, last_y, _) = _private.split_off_validation((X, Y, None), 0.3)
+    assert (len(x), len(y), none, len(last_x), len(last_y)) == (5, 5, None, 3, 3)

@@ -852,3 +852,76 @@ def test_a_train_step_that_returns_no_loss_is_refused():
     model.compile(adam(), loss=inner.loss)
     with pytest.raises(ValueError, match=r"train_step must return .*'loss', got \['mine'\]"):
         run(model)
+
+
+# Arguments of fit.
+
+
+def test_the_validation_split_is_that_of_fit():
+    rows = 59  # of 85: fit(validation_split=0.3) holds out the others
+    weights = np.linspace(0.5, 2.0, SIZE, dtype="float32")
+    given = {"sample_weight": weights, "validate_every": 5, "stop": True}
+    split = run(classifier(), validation_split=0.3, **given)
+
+    held_out = X[rows:], Y[rows:], weights[rows:]
+    given["sample_weight"] = weights[:rows]
+    by_hand = run(classifier(), X[:rows], Y[:rows], validation_data=held_out, **given)
+    assert split == by_hand
+    assert split.held_out
+    assert split.steps_per_epoch == 12
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"validation_split": 1.0}, ValueError),
+        ({"validation_split": -0.1}, ValueError),
+        ({"validation_split": 0.995}, ValueError),  # leaves no sample to train with
+        ({"validation_split": True}, TypeError),
+        ({"validation_split": "0.2"}, TypeError),
+        ({"validation_split": 0.2, "validation_data": (X, Y)}, ValueError),
+        ({"validation_split": 0.2, "x": iter(BATCHES), "y": None}, ValueError),
+        ({"callbacks": 3}, TypeError),
+        ({"callbacks": [keras.callbacks.Callback]}, TypeError),
+        ({"callbacks": keras.callbacks.CallbackList()}, TypeError),
+        ({"callbacks": [keras.callbacks.ModelCheckpoint("best.keras")]}, ValueError),
+        ({"callbacks": [keras.callbacks.BackupAndRestore("folder")]}, ValueError),
+    ],
+)
+def test_wrong_splits_and_callbacks_are_refused_by_name(options, error):
+    with pytest.raises(error, match=f"^{next(iter(options))} must be"):
+        run(classifier(), **options)
+
+
+class Count(keras.callbacks.Callback):
+    """Notes the rate before each batch, and may end the run."""
+
+    def __init__(self, last=None):
+        super().__init__()
+        self.last, self.rates, self.epochs = last, [], 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.rates.append(float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)))
+        if len(self.rates) == self.last:
+            self.model.stop_training = True
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.epochs += 1
+
+
+def test_callbacks_see_every_batch_and_cannot_change_the_rate():
+    model, count = classifier(adam(gradient_accumulation_steps=3)), Count()
+    scheduler = keras.callbacks.LearningRateScheduler(lambda epoch: 0.5)
+    alone = run(model)
+    before = bits(model)
+    curve = run(model, callbacks=[count, scheduler])
+    assert count.rates == pytest.approx(np.repeat(curve.lr, 3).tolist(), rel=1e-6)
+    assert count.epochs >= 7
+    assert bits(model) == before
+    assert curve == alone
+
+
+def test_a_callback_that_stops_ends_the_run_with_a_warning():
+    with pytest.warns(UserWarning, match=r"ended after 20 of 40 updates: a callback stopped"):
+        curve = run(classifier(), callbacks=Count(last=20))
+    assert 17 <= len(curve) <= 34

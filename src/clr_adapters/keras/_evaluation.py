@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -10,47 +9,6 @@ import keras
 from clrcore.arguments import refuse
 
 from ._snapshot import global_seed_states, torch_restored, variables_restored
-
-# tf.data.INFINITE_CARDINALITY, without importing TensorFlow.
-INFINITE = -1
-
-
-def is_data(data: Any) -> bool:
-    """Whether it may be an array or a data set: not None, a number or a string."""
-    return not isinstance(data, None | bool | int | float | complex | str | bytes)
-
-
-def check_held_out(data: Any, *, labelled: bool = False) -> None:
-    """Refuse validation_data that cannot be evaluated again and again.
-
-    Args:
-        data: What was given as validation_data.
-        labelled: Whether arrays must come with their targets.
-    """
-    allowed = "arrays (x, y), a PyDataset, a DataLoader or a tf.data.Dataset"
-    if not is_data(data):
-        refuse(TypeError, "validation_data", allowed, data)
-    items = data if isinstance(data, tuple | list) else [data]
-    if not 1 <= len(items) <= 3:
-        refuse(ValueError, "validation_data", "(x, y) or (x, y, sample_weight)", data)
-    # Keras unpacks tuples and lists, so an iterator may be an item of either.
-    if any(isinstance(item, Iterator) for item in items):
-        advice = "it is iterated over at every evaluation, and an iterator only once"
-        refuse(ValueError, "validation_data", allowed, data, advice=advice)
-    arrays = isinstance(data, tuple | list | dict) or hasattr(data, "shape")
-    if labelled and arrays and keras.utils.unpack_x_y_sample_weight(data)[1] is None:
-        advice = "the model is trained with y, so give both"
-        refuse(ValueError, "validation_data", "(x, y)", data, advice=advice)
-    if _endless(data):
-        advice = "give data that do not repeat, such as dataset.take(10)"
-        refuse(ValueError, "validation_data", "data with an end", data, advice=advice)
-
-
-def _endless(data: Any) -> bool:
-    """Whether it is a tf.data.Dataset or a PyDataset without an end."""
-    if callable(cardinality := getattr(data, "cardinality", None)):
-        return int(cardinality()) == INFINITE
-    return isinstance(data, keras.utils.PyDataset) and data.num_batches is None
 
 
 def evaluate(model: Any, data: Any, batch_size: int | None) -> dict[str, float]:

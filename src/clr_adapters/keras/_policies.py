@@ -22,7 +22,7 @@ def policies(optimizer: Any) -> list[clrcore.Policy | None]:
 
 def dictionaries(optimizer: Any) -> list[dict[str, Any] | None]:
     """The same as plain data."""
-    return [policy and policy.to_dict() for policy in policies(optimizer)]
+    return [None if policy is None else policy.to_dict() for policy in policies(optimizer)]
 
 
 def counted_policy(optimizer: Any) -> clrcore.Policy:

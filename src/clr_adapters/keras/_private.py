@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from keras.src.saving.keras_saveable import KerasSaveable as KerasSaveable
+from keras.src.trainers.data_adapters.array_slicing import train_validation_split
 
 try:
     from keras.src.backend.common import global_state
@@ -41,6 +42,12 @@ def reads_a_batch_first(model: Any) -> bool:
 def unsynced_model(callback: Any) -> Any:
     """The model of a callback without its values, which `callback.model` copies back on JAX."""
     return callback._model
+
+
+def split_off_validation(arrays: Any, share: float) -> tuple[Any, Any]:
+    """The first rows of all arrays, and the last, as `fit(validation_split=share)` has them."""
+    first, last = train_validation_split(arrays, share)
+    return first, last
 
 
 def global_seed_generator() -> Any:

@@ -12,7 +12,8 @@ import clrcore
 from clrcore.arguments import check_bool, check_int, refuse
 
 from . import _optimizers as optimizers
-from ._evaluation import check_held_out, evaluate, pick
+from ._data import check_held_out
+from ._evaluation import evaluate, pick
 from ._history import History, Saved
 from ._model_files import check_template, save
 from ._policies import counted_policy, cycles, dictionaries, install, policies
@@ -45,8 +46,8 @@ class CycleEnds(keras.callbacks.Callback):  # type: ignore[misc]
         snapshots: Path to save the model to after each cycle, ending in .keras (whole model) or
             .weights.h5; "{cycle}" and "{updates}" in it become numbers. Snapshots hold the
             bounds of the further training.
-        save_best_only: Whether to save only after a cycle whose metric is the best so far;
-            needs a monitor.
+        save_best_only: Whether to save only after a cycle whose metric is the best so far; a
+            path without fields is then the best cycle's. Needs a monitor.
         verbose: 1 prints a line per cycle.
 
     Attributes:

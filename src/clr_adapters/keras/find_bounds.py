@@ -90,7 +90,7 @@ def find_bounds(
         seeds=seeds,
         validate_every=validate_every,
         steps_per_epoch=training.steps_per_epoch if steps_per_epoch is None else steps_per_epoch,
-        held_out=validation_data is not None,
+        held_out=training.validation_data is not None,
     )
     training.run(((run, search.seed) for run in search), search.most_updates)
     return search.bounds

@@ -57,8 +57,11 @@ def range_test(
         seeds: A number n for the seeds 0 to n - 1, or the seeds. Each seed gives a
             curve from the same weights, with its own order of the batches and dropout.
         progress: Whether to show Keras's progress bar.
-        **options: Further arguments as for `model.fit`: validation_batch_size, sample_weight,
-            class_weight, shuffle, and verbose (0, 1, 2 or "auto") in place of progress.
+        **options: Further arguments as for `model.fit`: validation_split (in place of
+            validation_data), validation_batch_size, sample_weight, class_weight, shuffle,
+            callbacks, and verbose (0, 1, 2 or "auto") in place of progress. Callbacks get the
+            metrics of the last batch; what they write or change outside of the model stays, and
+            callbacks that save the weights of a training are refused.
 
     Returns:
         A curve, or with `seeds` a list of curves: the loss of each mini-batch before the update
@@ -96,7 +99,7 @@ def range_test(
             steps_per_epoch=training.steps_per_epoch
             if steps_per_epoch is None
             else steps_per_epoch,
-            held_out=validation_data is not None,
+            held_out=training.validation_data is not None,
             stop_diverged=check_bool("stop", stop),
         )
         for _ in each

@@ -1,0 +1,82 @@
+"""Checks of a model and of arguments of `fit`, before anything is built."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from clrcore.arguments import check_int, refuse
+
+from . import _optimizers as optimizers
+from ._private import all_layers, was_called
+
+# Their files are of the training; a sweep would replace or remove them.
+SAVING = (keras.callbacks.BackupAndRestore, keras.callbacks.ModelCheckpoint)
+
+
+def check_model(model: Any) -> None:
+    """Refuse a model that cannot be trained and put back, or whose rate is not free."""
+    if not isinstance(model, keras.Model):
+        refuse(TypeError, "model", "a keras.Model", model)
+    optimizer = optimizers.compiled_optimizer(model)
+    # `model.build` alone may leave layers without weights. After a call they are not used.
+    unbuilt = [layer.name for layer in all_layers(model)[1:] if not layer.built]
+    if not model.built or (unbuilt and not was_called(model)):
+        which = f", but not built are {', '.join(unbuilt)}" if unbuilt else ""
+        raise ValueError(
+            f"model must be built, as its weights are put back at the end{which}: call it on a "
+            "batch, or begin it with keras.Input"
+        )
+    if not model.trainable_variables:
+        raise ValueError(
+            "model has no trainable weights, so there is nothing to train: set "
+            "layer.trainable = True and compile it again"
+        )
+    if model.steps_per_execution > 1:
+        raise ValueError(
+            "model must be compiled with steps_per_execution=1, got "
+            f"{model.steps_per_execution}: a rate would last for that many updates; compile it "
+            "anew for the range test"
+        )
+    optimizers.batches_per_update(optimizer)  # refuses optimizers that differ
+    for source, simple in zip(
+        optimizers.rate_sources(optimizer), optimizers.simple_optimizers(optimizer), strict=True
+    ):
+        if not isinstance(source, keras.Variable):
+            raise ValueError(
+                f"model must be compiled with a float rate, got {source!r}, which sets the rate "
+                f"itself: compile it anew for the range test, with {type(simple).__name__}(0.01)"
+            )
+        if keras.backend.standardize_dtype(source.dtype) not in ("float32", "float64"):
+            raise ValueError(
+                f"the optimizer's rate must be float32, got {source.dtype}, in which small rates "
+                "are rounded: keep keras.config.floatx() at 'float32', and set a dtype policy"
+            )
+
+
+def check_callbacks(callbacks: Any) -> list[Any]:
+    """The callbacks as a list."""
+    items = [] if callbacks is None else keras.tree.flatten(callbacks)
+    whole = keras.callbacks.CallbackList  # which is a callback, but not for a list
+    if not all(
+        isinstance(item, keras.callbacks.Callback) and not isinstance(item, whole) for item in items
+    ):
+        refuse(TypeError, "callbacks", "a list of keras.callbacks.Callback or None", callbacks)
+    saving = [item for item in items if isinstance(item, SAVING)]
+    if saving:
+        allowed = "callbacks that save no weights"
+        advice = "leave it out, as it would save the weights of the sweep over those of a training"
+        refuse(ValueError, "callbacks", allowed, saving[0], advice=advice)
+    return items
+
+
+def check_verbose(verbose: int | str | None, progress: bool) -> int:
+    """What `fit` calls verbose, as a number."""
+    if verbose is None:
+        return int(progress)
+    if verbose == "auto":
+        return 1
+    if isinstance(verbose, str):
+        refuse(ValueError, "verbose", "'auto', 0, 1 or 2", verbose)
+    return check_int("verbose", verbose, 0, 2)
