@@ -13,25 +13,24 @@ interrupted run.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 from cifar.command import data_option, dataset_option, plan_option, size_note
 from cifar.data import FORMATS, load
 from cifar.plans import PLANS, SEEDS
 from cifar.task import Loaded
-from paper.command import (
-    choose_arms,
+from paper.experiment import Experiment
+from paper.options import (
     describe,
+    device_option,
     experiment_options,
-    list_arms,
-    note_of,
-    out_option,
+    list_option,
     pick_device,
     plain_errors,
-    run,
     set_precision,
 )
-from paper.training import Cadence, Job
+from paper.training import Job
 
 # Counts the updates in an epoch if no data are read.
 IMAGES = 50_000
@@ -43,35 +42,16 @@ PUBLISHED = FORMATS["cifar10"].title
 @data_option
 @dataset_option
 @plan_option
-@experiment_options(least_scale=0.001)
-@click.option("--seeds", type=click.IntRange(1, 100), default=SEEDS, show_default=True)
-@click.option(
-    "--evaluate-every", type=click.IntRange(1), default=Cadence.evaluate, show_default=True
-)
-@out_option("cifar10-runs")
+@list_option
+@device_option
+@experiment_options(seeds=SEEDS, evaluate_every=500, least_scale=0.001, out="cifar10-runs")
 def main(
-    data: Path | None,
-    dataset: str,
-    plan_name: str,
-    names: tuple[str, ...],
-    listing: bool,
-    speed: float | None,
-    out: Path,
-    seeds: int,
-    seed: int,
-    sweep: bool,
-    find: bool,
-    scale: float,
-    steps: int | None,
-    log_every: int,
-    evaluate_every: int,
-    checkpoint_every: int,
-    device: str,
+    data: Path | None, dataset: str, plan_name: str, listing: bool, device: str, **options: Any
 ) -> None:
     """Train Smith's CIFAR-10 networks under fixed, cyclic and other policies."""
-    plan = PLANS[plan_name]
+    plan, experiment = PLANS[plan_name], Experiment(**options)
     if listing:
-        list_arms(plan, IMAGES, scale, speed)
+        experiment.show_budget(plan, IMAGES)
         return
     if data is None:
         raise click.UsageError("Missing option '--data': the folder with the binary files.")
@@ -80,18 +60,10 @@ def main(
     jobs: list[Job] = []
     with plain_errors(jobs):
         read = load(data, dataset)
-        arms = choose_arms(plan, len(read.train.labels), names, scale, steps)
         other = None if read.title == PUBLISHED else f"{read.title} for {PUBLISHED}"
-        note = note_of(scale, steps, other, size_note(read))
-        click.echo(
-            f"{plan.about}; {read.title} on {describe(chosen)}, seeds {seed} to {seed + seeds - 1}"
-        )
-        if note is not None:
-            click.echo(f"Note: {note}")
-        cadence = Cadence(log_every, evaluate_every, checkpoint_every)
-        several = range(seed, seed + seeds)
-        jobs += [Job(out, plan, arm, each, cadence, note) for each in several for arm in arms]
-        run(Loaded.of(read, plan, chosen), jobs, sweep=sweep, find=find, scale=scale)
+        jobs += experiment.jobs(plan, len(read.train.labels), other, size_note(read))
+        task = Loaded.of(read, plan, chosen)
+        experiment.run(task, jobs, f"{read.title} on {describe(chosen)}")
 
 
 if __name__ == "__main__":

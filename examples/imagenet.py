@@ -16,25 +16,24 @@ from __future__ import annotations
 import dataclasses
 import os
 from pathlib import Path
+from typing import Any
 
 import click
 from ilsvrc.data import Tree, load
 from ilsvrc.plans import CROP, PLANS, ImageNetPlan
 from ilsvrc.task import DTYPES, FromFolders
-from paper.command import (
-    choose_arms,
+from paper.experiment import Experiment
+from paper.options import (
     describe,
+    device_option,
     experiment_options,
-    list_arms,
-    note_of,
-    out_option,
+    list_option,
     pick_device,
     plain_errors,
-    run,
     set_precision,
 )
 from paper.ranks import Ranks, device_of_process, together
-from paper.training import Cadence, Job
+from paper.training import Job
 
 # Images and classes of ILSVRC 2012.
 WHOLE = (1_281_167, 50_000, 1000)
@@ -47,9 +46,6 @@ WHOLE = (1_281_167, 50_000, 1000)
     help="Folder with train/ and val/.",
 )
 @click.option("--plan", "plan_name", type=click.Choice(list(PLANS)), default="alexnet")
-@experiment_options(least_scale=1e-5)
-@click.option("--seeds", type=click.IntRange(1, 100), default=1, show_default=True)
-@click.option("--evaluate-every", type=click.IntRange(1), default=5000, show_default=True)
 @click.option("--batch", type=click.IntRange(2), help="Images in an update, instead of the plan's.")
 @click.option(
     "--size",
@@ -73,60 +69,41 @@ WHOLE = (1_281_167, 50_000, 1000)
     show_default=True,
     help="Processes that read images, for each GPU.",
 )
-@out_option("imagenet-runs")
+@list_option
+@device_option
+@experiment_options(seeds=1, evaluate_every=5000, least_scale=1e-5, out="imagenet-runs")
 def main(
     data: Path | None,
     plan_name: str,
-    names: tuple[str, ...],
-    listing: bool,
-    speed: float | None,
-    out: Path,
-    seeds: int,
-    seed: int,
-    sweep: bool,
-    find: bool,
-    scale: float,
-    steps: int | None,
-    log_every: int,
-    evaluate_every: int,
-    checkpoint_every: int,
-    device: str,
     batch: int | None,
     side: int,
     precision: str,
     workers: int,
+    listing: bool,
+    device: str,
+    **options: Any,
 ) -> None:
     """Train Smith's ImageNet networks under fixed, cyclic and other policies."""
-    published = PLANS[plan_name]
+    published, experiment = PLANS[plan_name], Experiment(**options)
     plan = dataclasses.replace(published, batch=batch or published.batch)
     if listing:
-        list_arms(plan, WHOLE[0], scale, speed)
+        experiment.show_budget(plan, WHOLE[0])
         return
     if data is None:
         raise click.UsageError("Missing option '--data': the folder with train/ and val/.")
     chosen = device_of_process(pick_device(device))
     set_precision(plan)
+    changed = [
+        f"batches of {plan.batch}" if plan.batch != published.batch else None,
+        f"crops of {side}" if side != CROP else None,
+    ]
     jobs: list[Job] = []
     with plain_errors(jobs), together(chosen) as ranks:
         _check_shares(plan, ranks)
         tree = load(data)
+        jobs += experiment.jobs(plan, len(tree.train.paths), _size_note(tree), *changed)
         task = FromFolders(plan, chosen, ranks, tree, side, precision, workers)
-        arms = choose_arms(plan, len(tree.train.paths), names, scale, steps)
-        changed = [
-            f"batches of {plan.batch}" if plan.batch != published.batch else None,
-            f"crops of {side}" if side != CROP else None,
-        ]
-        note = note_of(scale, steps, _size_note(tree), *changed)
-        ranks.say(
-            f"{plan.about}; {ranks.size} x {describe(chosen)}, {precision}, seeds {seed} to "
-            f"{seed + seeds - 1}"
-        )
-        if note is not None:
-            ranks.say(f"Note: {note}")
-        cadence = Cadence(log_every, evaluate_every, checkpoint_every)
-        several = range(seed, seed + seeds)
-        jobs += [Job(out, plan, arm, each, cadence, note) for each in several for arm in arms]
-        run(task, jobs, sweep=sweep, find=find, scale=scale)
+        experiment.run(task, jobs, f"{ranks.size} x {describe(chosen)}, {precision}")
 
 
 def _check_shares(plan: ImageNetPlan, ranks: Ranks) -> None:

@@ -22,7 +22,8 @@ from cifar.images import Batches, accuracy, probabilities
 from cifar.plans import PLANS, CifarPlan
 from cifar.task import Loaded
 from paper import files
-from paper.command import (
+from paper.errors import RunError
+from paper.options import (
     checkpoint_option,
     describe,
     device_option,
@@ -32,7 +33,6 @@ from paper.command import (
     seed_option,
     set_precision,
 )
-from paper.errors import RunError
 from paper.plans import Arm, Plan
 from paper.training import Cadence, Job, train
 from torch import Tensor, nn

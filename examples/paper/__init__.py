@@ -8,7 +8,8 @@ plans       policies to compare, their network, their number of updates
 training    a run: trains, logs and resumes
 bounds      the range test of a plan, and find_bounds
 report      tables, verdicts and pictures
-command     options, errors and stages of the commands
+experiment  the arms of a plan, their budget, tests of rates, training and report
+options     options, device and errors of the commands
 
 Each module imports only modules above it.
 """

@@ -23,6 +23,7 @@ from torch.nn.functional import cross_entropy
 import clrcore
 import with_torchvision  # before any import of torchvision
 from imagenet_files import write
+from paper_rates import assert_rates
 
 # The examples are scripts: they find their modules beside them.
 sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
@@ -147,13 +148,7 @@ RESNET50 = {
     ("plan", "table"), [("alexnet", ALEXNET), ("googlenet", GOOGLENET), ("resnet50", RESNET50)]
 )
 def test_the_arms_have_the_rates_that_the_paper_states(plan, table):
-    arms = {arm.name: arm for arm in PLANS[plan].arms(1_281_167 // PLANS[plan].batch, 1.0)}
-    assert list(arms) == list(table)
-    for name, (total, rates) in table.items():
-        assert arms[name].total_steps == total
-        for step, rate in rates.items():
-            # To the last digits: the tables are decimal.
-            assert arms[name].policy(step) == pytest.approx(rate, rel=1e-12), (name, step)
+    assert_rates(PLANS[plan].arms(1_281_167 // PLANS[plan].batch, 1.0), table)
 
 
 def test_exp_is_measured_where_exp_range_ends():

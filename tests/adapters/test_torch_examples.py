@@ -21,6 +21,7 @@ from torch import nn
 import clrcore
 from cifar_files import write
 from clr_adapters.torch import PolicyLR
+from paper_rates import assert_rates
 
 # The examples are scripts: they find their modules beside them.
 sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
@@ -145,13 +146,7 @@ SUPER = {
 
 @pytest.mark.parametrize(("plan", "table"), [("caffe", CAFFE), ("super", SUPER)])
 def test_the_arms_have_the_rates_that_the_paper_states(plan, table):
-    arms = {arm.name: arm for arm in PLANS[plan].arms(500, 1.0)}
-    assert list(arms) == list(table)
-    for name, (total, rates) in table.items():
-        assert arms[name].total_steps == total
-        for step, rate in rates.items():
-            # To the last digits: the tables are decimal.
-            assert arms[name].policy(step) == pytest.approx(rate, rel=1e-12), (name, step)
+    assert_rates(PLANS[plan].arms(500, 1.0), table)
 
 
 def test_the_paper_s_decay_of_exp_range_is_met_at_its_best_step():
