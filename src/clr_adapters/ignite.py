@@ -1,0 +1,211 @@
+"""Ignite: a policy that moves with the updates of an engine, and a range test."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, Unpack
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+import clrcore
+from clrcore.arguments import check_seeds, hint_at, refuse
+
+from ._extras import install
+
+try:
+    from ignite import distributed as idist
+    from ignite.engine import Engine, Events
+except ImportError as error:
+    raise ImportError(f"clr_adapters.ignite needs it: {install('ignite')} ({error})") from error
+
+from .torch import PolicyLR
+from .torch._measures import as_scalar
+from .torch._snapshot import Snapshot
+from .torch._training import check_optimizer
+from .torch.range_test import HINTS
+from .torch.trainers import (
+    FindBoundsOptions,
+    RangeTestOptions,
+    Train,
+    TrainerSweep,
+    no_trace,
+    run_find_bounds,
+    run_range_test,
+)
+
+
+def policy_lr(
+    engine: Engine,
+    optimizer: Optimizer,
+    policy: clrcore.Policy | Sequence[clrcore.Policy],
+    *,
+    momentum: Any = None,
+    proportional: bool = False,
+) -> PolicyLR:
+    """A `PolicyLR` that an engine moves after each update of the optimizer.
+
+    It counts updates, not the iterations of an accumulation nor the updates that a scaler skips.
+    Give it to Ignite's `Checkpoint` beside model, optimizer and engine.
+
+    Args:
+        engine: The engine that trains.
+        optimizer: The optimizer.
+        policy: A policy for all groups, or a list with a policy for each group.
+        momentum: As in `PolicyLR`.
+        proportional: As in `PolicyLR`.
+
+    Raises:
+        TypeError: `engine` is not an Engine, or as `PolicyLR` raises.
+        ValueError: As `PolicyLR` does.
+    """
+    _check_engine(engine)
+    scheduler = PolicyLR(optimizer, policy, momentum=momentum, proportional=proportional)
+    updates: list[None] = []  # those of the present iteration
+
+    def move() -> None:
+        for _ in updates:
+            scheduler.step()
+
+    optimizer.register_step_post_hook(lambda *_: updates.append(None))
+    engine.add_event_handler(Events.ITERATION_STARTED, updates.clear)
+    engine.add_event_handler(Events.ITERATION_COMPLETED, move)
+    return scheduler
+
+
+@hint_at(*RangeTestOptions.__annotations__, "output_transform", "preserve", **HINTS)
+def range_test(
+    engine: Engine,
+    data: Any,
+    model: nn.Module,
+    optimizer: Optimizer,
+    *,
+    output_transform: Callable[[Any], Any] = lambda output: output,
+    preserve: Sequence[object] = (),
+    **options: Unpack[RangeTestOptions],
+) -> clrcore.Curve | list[clrcore.Curve]:
+    """Train under a rising rate with the engine's own process function, and put everything back.
+
+    It runs in an engine of its own, without the handlers of `engine`.
+
+    Args:
+        engine: The engine that trains.
+        data: As for `engine.run`.
+        model: The model, which is put back.
+        optimizer: The optimizer, whose rates are set, and which is put back.
+        output_transform: From the output of the process function to the loss.
+        preserve: Other objects to put back: a scaler, a second optimizer, a criterion.
+        **options: sweep, steps_per_epoch (by default the iterations of an epoch), stop, progress
+            and seeds, as in `clr_adapters.torch.range_test`.
+
+    Returns:
+        The curve with the losses before each update, or a list with a curve for each seed.
+
+    Raises:
+        TypeError: An argument has a wrong type.
+        ValueError: An argument has a wrong value.
+
+    Source: Smith, "Cyclical Learning Rates for Training Neural Networks", arXiv 1506.01186,
+    section 3.3.
+    """
+    clrcore.RangeTest.check_data("data", data, check_seeds("seeds", options.get("seeds")))
+    train = _training(engine, data, model, optimizer, output_transform, preserve)
+    return run_range_test(train, **options)
+
+
+@hint_at(*FindBoundsOptions.__annotations__, "output_transform", "preserve", **HINTS)
+def find_bounds(
+    engine: Engine,
+    data: Any,
+    model: nn.Module,
+    optimizer: Optimizer,
+    *,
+    output_transform: Callable[[Any], Any] = lambda output: output,
+    preserve: Sequence[object] = (),
+    **options: Unpack[FindBoundsOptions],
+) -> clrcore.Bounds:
+    """Find the rates to train with: a range test, its suggestion, and trials that confirm it.
+
+    Each run is as in `range_test`, from the same weights, and everything is put back.
+
+    Args:
+        engine: As in `range_test`.
+        data: As in `range_test`; data that can be iterated over again.
+        model: As in `range_test`.
+        optimizer: As in `range_test`.
+        output_transform: As in `range_test`.
+        preserve: As in `range_test`.
+        **options: sweep, max_updates, total_steps, kind, steps_per_epoch, progress and seeds, as
+            in `clr_adapters.torch.find_bounds`.
+
+    Returns:
+        The bounds that held; `bounds.trials` has the trials.
+
+    Raises:
+        TypeError: An argument has a wrong type.
+        ValueError: An argument has a wrong value.
+        NoBoundsError: Neither the range test nor a trial gives an answer.
+    """
+    clrcore.RangeTest.check_data("data", data, [0, 1])
+    train = _training(engine, data, model, optimizer, output_transform, preserve)
+    return run_find_bounds(train, **options)
+
+
+def _check_engine(engine: object) -> None:
+    if not isinstance(engine, Engine):
+        refuse(TypeError, "engine", "an ignite.engine.Engine", engine)
+
+
+def _training(
+    engine: Engine,
+    data: Any,
+    model: nn.Module,
+    optimizer: Optimizer,
+    output_transform: Callable[[Any], Any],
+    preserve: Sequence[object],
+) -> Train:
+    """What trains without a trace; refuses wrong arguments."""
+    _check_engine(engine)
+    if not isinstance(model, nn.Module):
+        refuse(TypeError, "model", "a torch.nn.Module", model)
+    check_optimizer("optimizer", optimizer, model)
+
+    def train(run: TrainerSweep) -> None:
+        snapshot = Snapshot()
+        snapshot.take_generators()
+        for value in (model, optimizer, *preserve):
+            snapshot.take(value, "preserve")
+        snapshot.take_loader(data)
+        with no_trace(snapshot, []):
+            run.begin(
+                optimizer,
+                batches=clrcore.RangeTest.epoch_length(data),
+                rank=idist.get_rank(),
+                mean=_mean,
+            )
+            run.watch(optimizer)
+            probe = Engine(engine._process_function)
+
+            def end_batch() -> None:
+                if run.end_batch(
+                    as_scalar("output_transform", output_transform(probe.state.output))
+                ):
+                    probe.terminate()
+
+            def end_epoch() -> None:
+                if probe.state.iteration < probe.state.epoch * (probe.state.epoch_length or 0):
+                    probe.terminate()  # the data cannot be iterated over again
+
+            probe.add_event_handler(Events.ITERATION_COMPLETED, end_batch)
+            probe.add_event_handler(Events.EPOCH_COMPLETED, end_epoch)
+            probe.run(data, max_epochs=sys.maxsize)
+            run.finish("data")
+
+    return train
+
+
+def _mean(losses: torch.Tensor) -> torch.Tensor:
+    """The mean over all processes."""
+    return torch.as_tensor(idist.all_reduce(losses.clone(), "SUM")) / idist.get_world_size()
