@@ -31,7 +31,11 @@ NEEDS = {
         "docs/start-keras.md",
     ],
     "jax": ["src/clr_adapters/jax/*", "tests/adapters/test_jax_*.py"],
-    "optax": ["tests/adapters/test_jax_start.py", "docs/start-jax.md"],  # which need jax
+    "optax": [
+        "tests/adapters/test_jax_faults.py",
+        "tests/adapters/test_jax_start.py",
+        "docs/start-jax.md",
+    ],  # which need jax
     "flax": ["tests/adapters/test_jax.py", "docs/jax.md"],  # which needs optax and jax
     "torchvision": ["tests/adapters/test_imagenet.py"],
     "lightning": ["src/clr_adapters/lightning.py", "tests/adapters/test_lightning.py"],

@@ -236,23 +236,32 @@ def notebook(session: nox.Session) -> None:
 
 @nox.session(python="3.11")
 def build(session: nox.Session) -> None:
-    """The wheel: built, installed alone, imported."""
+    """Wheel and sdist: the same bytes twice; the wheel installed alone, with all entry points."""
     session.install("build[uv]>=1.2", "twine>=6")
-    folder = Path(session.create_tmp()) / "dist"
-    shutil.rmtree(folder, ignore_errors=True)
-    session.run("python", "-m", "build", "--installer", "uv", "--outdir", str(folder), silent=True)
-    files = sorted(str(path) for path in folder.iterdir())
-    session.run("twine", "check", "--strict", *files)
-    session.install("--force-reinstall", next(path for path in files if path.endswith(".whl")))
-    session.run("python", "-c", "import clrcore, clr_adapters; print(clrcore.__version__)")
-    check = """
-import importlib.metadata, re
-links = re.findall(r"\\]\\(([^)]*)\\)", importlib.metadata.metadata("clrcore").get_payload())
-assert links and all(link.startswith("https:") for link in links), links
-"""
-    session.run("python", "-c", check)
-    # Without extras the command names in one sentence the extra to install.
-    session.run("python", "-m", "clrcore", success_codes=[1])
+    folders = [Path(session.create_tmp()) / name for name in ("dist", "again")]
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+        options = ["--installer", "uv", "--outdir", str(folder)]
+        session.run("python", "-m", "build", *options, silent=True)
+    first, second = (sorted(folder.iterdir()) for folder in folders)
+    for one, other in zip(first, second, strict=True):
+        if one.read_bytes() != other.read_bytes():
+            session.error(f"{one.name} has other bytes when it is built again")
+    session.run("twine", "check", "--strict", *map(str, first))
+    # A new environment: twine brings packages that the wheel might need.
+    alone = Path(session.create_tmp()) / "alone"
+    session.run("python", "-m", "venv", "--clear", str(alone))
+    python = next(path for path in alone.glob("*/*") if path.stem == "python")
+    wheel = next(str(path) for path in first if path.suffix == ".whl")
+    session.run(str(python), "-m", "pip", "install", "-q", wheel, external=True)
+    session.run(str(python), "-I", "tests/smoke.py", external=True)
+
+
+@nox.session(python="3.11")
+def audit(session: nox.Session) -> None:
+    """Known vulnerabilities of what the package needs; asks an advisory service."""
+    session.install("pip-audit>=2.7", "-e", ".[demo]")
+    session.run("pip-audit", "--skip-editable", *session.posargs)
 
 
 @nox.session(python="3.11")

@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from torch.optim import Optimizer
-
-import clrcore
-from clrcore.arguments import refuse
-
 from ._extras import install
 
 try:
     import accelerate
+    from torch.optim import Optimizer
 except ImportError as error:
     raise ImportError(
         f"clr_adapters.accelerate needs it: {install('accelerate')} ({error})"
     ) from error
+
+import clrcore
+from clrcore.arguments import refuse
 
 from .torch import PolicyLR
 

@@ -6,20 +6,19 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Unpack
 
-import torch
-from torch import nn
-from torch.optim import Optimizer
-
-import clrcore
-from clrcore.arguments import check_seeds, hint_at, refuse
-
 from ._extras import install
 
 try:
+    import torch
     from ignite import distributed as idist
     from ignite.engine import Engine, Events
+    from torch import nn
+    from torch.optim import Optimizer
 except ImportError as error:
     raise ImportError(f"clr_adapters.ignite needs it: {install('ignite')} ({error})") from error
+
+import clrcore
+from clrcore.arguments import check_seeds, hint_at, refuse
 
 from .torch import PolicyLR
 from .torch._measures import as_scalar

@@ -16,14 +16,20 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, Unpack
 
-import torch
-from torch import nn
-from torch.optim import Optimizer
+from ._extras import install
+
+try:
+    import torch
+    from torch import nn
+    from torch.optim import Optimizer
+except ImportError as error:
+    raise ImportError(
+        f"clr_adapters.lightning needs Lightning: {install('lightning')} ({error})"
+    ) from error
 
 import clrcore
 from clrcore.arguments import check_seeds, hint_at, refuse
 
-from ._extras import install
 from .torch import PolicyLR
 from .torch._snapshot import Snapshot
 from .torch.range_test import HINTS

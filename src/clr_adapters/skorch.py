@@ -7,20 +7,19 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Unpack
 
-import torch
-
-import clrcore
-from clrcore.arguments import hint_at, refuse
-
 from ._extras import install
 
 try:
     import skorch
+    import torch
 except ImportError as error:
     raise ImportError(f"clr_adapters.skorch needs it: {install('skorch')} ({error})") from error
 
 from skorch.callbacks import Callback, GradientNormClipping, ParamMapper
 from skorch.history import History
+
+import clrcore
+from clrcore.arguments import hint_at, refuse
 
 from .torch import PolicyLR
 from .torch._snapshot import Snapshot

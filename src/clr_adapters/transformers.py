@@ -7,20 +7,19 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Unpack
 
-import torch
-from torch.optim.lr_scheduler import LambdaLR
-
-import clrcore
-from clrcore.arguments import check_bool, hint_at, refuse
-
 from ._extras import install
 
 try:
+    import torch
     import transformers
+    from torch.optim.lr_scheduler import LambdaLR
 except ImportError as error:
     raise ImportError(
         f"clr_adapters.transformers needs it: {install('transformers')} ({error})"
     ) from error
+
+import clrcore
+from clrcore.arguments import check_bool, hint_at, refuse
 
 from .torch import PolicyLR
 from .torch._snapshot import Snapshot
