@@ -1,9 +1,13 @@
 """The site's extension for pages above docs: links lead on from the place where a page is shown."""
 
+import json
 import runpy
 from pathlib import Path
 
-EXTENSIONS = Path(__file__).parents[2] / "docs/_ext"
+import pytest
+
+ROOT = Path(__file__).parents[2]
+EXTENSIONS = ROOT / "docs/_ext"
 neighbours = runpy.run_path(str(EXTENSIONS / "neighbours.py"))
 inward, moved, relinked = (neighbours[name] for name in ("inward", "moved", "relinked"))
 
@@ -23,3 +27,29 @@ def test_links_of_docs_to_pages_above_lead_to_their_pages():
     assert relinked("[a](../README.md#use) [b](keras.md) [c](../benchmarks/core.py)", inward) == (
         "[a](readme.md#use) [b](keras.md) [c](../benchmarks/core.py)"
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "page"),
+    [
+        (["warmup"], "policies"),
+        (["overhead"], "benchmarks"),
+        (["hug", "face"], "trainers"),
+        (["lr", "finder"], "range-test"),
+        (["one", "cycl"], "policies"),
+        (["cosin"], "policies"),
+        (["lightn"], "trainers"),
+        (["resum"], "start-pytorch"),
+    ],
+)
+def test_the_search_finds_a_page_by_the_words_of_its_readers(words, page):
+    """The words are stems, as the index holds them."""
+    path = ROOT / "build/site/searchindex.js"
+    if not path.exists():
+        pytest.skip("the site is not built: nox -s docs")
+    index = json.loads(path.read_text("utf-8").removeprefix("Search.setIndex(").rstrip(")"))
+    number = index["docnames"].index(page)
+    for word in words:
+        found = [index["terms"].get(word, []), index["titleterms"].get(word, [])]
+        pages = [pages if isinstance(pages, list) else [pages] for pages in found]
+        assert any(number in some for some in pages), word
