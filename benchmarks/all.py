@@ -40,10 +40,11 @@ PARTS = (
 )
 INTRODUCTION = """# What it costs
 
-Training does not get measurably slower: the overhead is below the noise. A step of `PolicyLR` takes 0.16 to 0.20 of the time of
-PyTorch's own `CyclicLR.step()`, a training step of Keras with `PolicySchedule` 0.98 to 1.04 of the
-time at a constant rate, an update of optax with a policy 1.01 to 1.10 of the time with its own
-cosine, and an update of the range test in PyTorch 1.01 of a bare training loop's.
+Training does not get measurably slower: the overhead is below the noise. A step of `PolicyLR`
+takes 0.16 to 0.20 of the time of PyTorch's own `CyclicLR.step()`, a training step of Keras with
+`PolicySchedule` 0.98 to 1.04 of the time at a constant rate, an update of optax with a policy
+1.01 to 1.10 of the time with its own cosine, and an update of the range test in PyTorch 1.01 of a
+bare training loop's.
 
 Each line is a ratio of two things timed in turns in one process, or a time: the median of seven
 runs, the lowest and the highest, and our limit, if there is one. Below 1 is faster than the peer.
