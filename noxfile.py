@@ -305,5 +305,15 @@ def mutation(session: nox.Session, target: str) -> None:
     session.run("python", "tests/mutation.py", target, *session.posargs)
 
 
+@nox.session(python="3.11")
+def fuzz(session: nox.Session) -> None:
+    """Coverage-guided fuzzing of all that reads foreign data, for 10 minutes.
+
+    Arguments go to tests/fuzz.py: `nox -s fuzz -- --seconds 60 policy`.
+    """
+    session.install("-e", ".[test,demo,tensorboard]", "atheris>=3")
+    session.run("python", "tests/fuzz.py", *session.posargs)
+
+
 if __name__ == "__main__":
     nox.main()

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import clrcore
-from clrcore.arguments import listed, refuse
+from clrcore.arguments import check_list, float_from_number, listed, refuse
 
 from ._extras import install
 
@@ -89,35 +89,62 @@ def read_text(content: bytes, **arguments: Any) -> clrcore.Curve:
     """
     if content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] not in (b"{", b"["):
         if _names_metrics(content.partition(b"\n")[0].decode(errors="replace").split(",")):
-            rows = csv.DictReader(io.StringIO(content.decode("utf-8-sig")))
-            return clrcore.Curve.from_records(_by_metric([*rows]), **arguments)
+            return clrcore.Curve.from_records(_by_metric(_read_lines(content)), **arguments)
         return clrcore.Curve.from_csv(io.BytesIO(content), **arguments)
-    return _from_data(read_json(content.decode("utf-8-sig")), **arguments)
+    return _from_data(read_json(content), **arguments)
 
 
-def read_json(text: str) -> Any:
+def read_json(content: bytes) -> Any:
     """The data in JSON, or the list of those in JSON lines.
 
     Args:
-        text: The whole text.
+        content: The bytes of the file.
 
     Raises:
-        ValueError: For text that is neither.
+        ValueError: For content that is neither.
     """
+    text = _decoded(content)
     try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        problem = str(error)
+        return _from_json(text)
+    except ValueError as error:
+        problem = error
     records = []
     for number, line in enumerate(text.splitlines(), 1):
         try:
-            records += [json.loads(line)] if line.strip() else []
-        except json.JSONDecodeError as error:
+            records += [_from_json(line)] if line.strip() else []
+        except ValueError as error:
             # Without a first record, the text is no JSON lines.
-            raise ValueError(
-                f"no valid JSON: {f'line {number}: {error.msg}' if records else problem}"
-            ) from None
+            reason = getattr(error, "msg", error)  # without its place in this line
+            message = f"line {number}: {reason}" if records else problem
+            raise ValueError(f"no valid JSON: {message}") from None
     return records
+
+
+def _from_json(text: str) -> Any:
+    """The data in JSON."""
+    try:
+        # Python's own limit on digits has a message about Python.
+        return json.loads(
+            text, parse_int=lambda digits: float(digits) if digits[20:] else int(digits)
+        )
+    except RecursionError:
+        raise ValueError("nested too deeply to be a curve") from None
+
+
+def _decoded(content: bytes) -> str:
+    """The text of a file."""
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError("not UTF-8 text; save the file as UTF-8") from None
+
+
+def _read_lines(content: bytes) -> Records:
+    """The lines of a table as records."""
+    try:
+        return [*csv.DictReader(io.StringIO(_decoded(content)), strict=True)]
+    except csv.Error as error:
+        raise ValueError(f"no valid table: {error}") from None
 
 
 def from_lightning(results: Mapping[str, Sequence[float]]) -> clrcore.Curve:
@@ -147,7 +174,13 @@ def from_lightning(results: Mapping[str, Sequence[float]]) -> clrcore.Curve:
     if not isinstance(results, Mapping) or not {"lr", "loss"} <= set(results):
         allowed = "the results of lr_find, {'lr': [...], 'loss': [...]}"
         refuse(TypeError, "results", allowed, results)
-    lr, averages = list(results["lr"]), [float(value) for value in results["loss"]]
+    lr = check_list("results['lr']", results["lr"], "a list of rates")
+    averages = [
+        float_from_number(f"results['loss'][{i}]", value)
+        for i, value in enumerate(
+            check_list("results['loss']", results["loss"], "a list of losses")
+        )
+    ]
     if len(lr) != len(averages):
         refuse(ValueError, "results", "lists of equal length", (len(lr), len(averages)))
     if averages and max(map(_digits, averages)) < DIGITS:
@@ -177,7 +210,7 @@ def _from_data(data: Any, **arguments: Any) -> clrcore.Curve:
     if isinstance(data, Mapping) and isinstance(data.get("log_history"), list):  # Hugging Face
         data = data["log_history"]
     elif isinstance(data, Mapping) and {"columns", "data"} <= set(data):  # pandas, orient="split"
-        data = [dict(zip(data["columns"], row, strict=True)) for row in data["data"]]
+        data = _from_split(data["columns"], data["data"])
     elif isinstance(data, Mapping) and "version" in data:  # Curve.to_dict
         names = ("lr", "loss", "accuracy")
         facts = {key: value for key, value in arguments.items() if key not in names}
@@ -185,6 +218,19 @@ def _from_data(data: Any, **arguments: Any) -> clrcore.Curve:
     elif isinstance(data, Mapping):
         data = _rows(data)
     return clrcore.Curve.from_records(_by_metric(data), **arguments)
+
+
+def _from_split(columns: Any, rows: Any) -> Records:
+    """Records from the names of columns and a list of rows."""
+    names, data = check_list("columns", columns, "a list of names"), []
+    if not all(isinstance(name, str) for name in names):
+        refuse(TypeError, "columns", "a list of names", columns)
+    for i, values in enumerate(check_list("data", rows, "a list of rows")):
+        row = check_list(f"data[{i}]", values, "a list of values")
+        if len(row) != len(names):
+            refuse(ValueError, f"data[{i}]", f"as long as the list of columns, {len(names)}", row)
+        data.append(dict(zip(names, row, strict=True)))
+    return data
 
 
 def _rows(data: Mapping[str, Any]) -> Records:
@@ -210,7 +256,7 @@ def _rows(data: Mapping[str, Any]) -> Records:
 
 def _names_metrics(header: Iterable[object]) -> bool:
     """Whether a log has a line per metric and step, as MLflow exports it."""
-    names = {str(name).strip().lower() for name in header}
+    names = {name.strip().lower() for name in header if isinstance(name, str)}
     return {"step", "value"} <= names and bool(names & set(METRIC_NAMES))
 
 
@@ -220,11 +266,12 @@ def _by_metric(records: Any) -> Any:
         return records
     if not _names_metrics(records[0]):
         return records
-    lower = {str(name).strip().lower(): name for name in records[0]}
+    lower = {name.strip().lower(): name for name in records[0] if isinstance(name, str)}
     metric = next(lower[name] for name in METRIC_NAMES if name in lower)
     return [
-        {"step": record[lower["step"]], str(record[metric]): record[lower["value"]]}
+        {"step": record.get(lower["step"]), record[metric]: record.get(lower["value"])}
         for record in records
+        if isinstance(record, Mapping) and isinstance(record.get(metric), str)
     ]
 
 

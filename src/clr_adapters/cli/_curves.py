@@ -34,11 +34,9 @@ def read(file: str, given: Mapping[str, Any], *, lightning: bool = False) -> clr
         if ".tfevents." in file or Path(file).is_dir():
             curve = logs.read_log(file, **given)
         elif lightning:
-            curve = logs.from_lightning(logs.read_json(_io.content(file).decode("utf-8-sig")))
+            curve = logs.from_lightning(logs.read_json(_io.content(file)))
         else:
             curve = logs.read_text(_io.content(file), **given)
-    except RecursionError:
-        raise click.ClickException(f"{name}: nested too deeply to be a curve") from None
     except clrcore.TableError as error:
         hint = COLUMNS if error.column is not None else ""
         raise click.ClickException(f"{name}: {error}{hint}") from error
