@@ -5,6 +5,8 @@ import signal
 
 from hypothesis import HealthCheck, settings
 
+from clrcore.errors import ArgumentError
+
 settings.register_profile("dev", max_examples=100, deadline=None)
 settings.register_profile(
     "ci",
@@ -28,3 +30,18 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.en
 
 # Tests press Ctrl-C, which a process that a shell has put into the background ignores.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# Every refusal in every test carries its facts in words, and its message names the argument.
+_of = ArgumentError.of.__func__
+
+
+def _checked(cls, message, argument, allowed, got, advice=""):
+    assert all(isinstance(fact, str) and fact for fact in (message, argument, allowed))
+    assert isinstance(advice, str)
+    for name in argument.split(", "):
+        assert name.partition("[")[0].partition("(")[0] in message
+    return _of(cls, message, argument, allowed, got, advice)
+
+
+ArgumentError.of = classmethod(_checked)

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 KEPT = ROOT / "build" / "fuzz"
@@ -24,14 +25,12 @@ SECONDS, MEGABYTES = 2.0, 1024
 EVERY = 100
 
 
-def readers() -> dict[str, object]:
-    """Everything that reads foreign data, with the package prepared for atheris."""
-    import atheris
-
+def readers() -> dict[str, Any]:
+    """Everything that reads foreign data."""
     sys.path += [str(ROOT / name) for name in ("tests", "tests/core", "tests/adapters")]
-    with atheris.instrument_imports(include=["clrcore", "clr_adapters"]):
-        import test_foreign_data
-        import test_foreign_logs
+    import test_foreign_data
+    import test_foreign_logs
+
     return test_foreign_data.READERS | test_foreign_logs.READERS
 
 
@@ -40,7 +39,9 @@ def search(name: str, options: list[str]) -> None:
     import atheris
     from hypothesis import given, settings
 
-    reader, count = readers()[name], itertools.count(1)
+    with atheris.instrument_imports(include=["clrcore", "clr_adapters"]):
+        reader = readers()[name]
+    count = itertools.count(1)
 
     @settings(database=None, deadline=None)
     @given(reader.data)

@@ -3,6 +3,7 @@
 import json
 import math
 from fractions import Fraction
+from inspect import signature
 
 import numpy as np
 import pytest
@@ -406,3 +407,42 @@ def test_refusals_carry_their_facts(kind, argument, got, call):
         call()
     assert (caught.value.argument, caught.value.got) == (argument, got)
     assert caught.value.allowed
+
+
+# Names of arguments that users bring from fastai, Keras, PyTorch, timm and others.
+BROUGHT = """
+    step_size_up stepsize half_cycle initial_learning_rate maximal_learning_rate learning_rate
+    start_lr end_lr min_lr init_lr initial_lr peak_lr lr_max lr_min eta_max eta_min num_iter num_it
+    num_training total_iters T_max T_0 T_mult gamma total_steps num_steps mode scale_fn scale_mode
+    cycle_length cycle_len three_phase epochs num_epochs steps_per_epoch last_epoch optimizer
+    criterion cycle_momentum base_momentum max_momentum
+""".split()
+BROUGHT_NAMES = """
+    CLR CyclicLR CyclicalLearningRate OneCycleLR CosineAnnealingLR CosineAnnealingWarmRestarts SGDR
+    LinearLR StepLR MultiStepLR ExponentialLR SequentialLR WSD PolicyLR PolicySchedule CycleEnds
+    torch keras jax plot plot_policy plot_range_test find_bounds range_test LRFinder lr_find
+    lr_finder find_lr criterion
+""".split()
+
+
+@pytest.mark.parametrize("name", BROUGHT)
+def test_an_argument_of_another_library_gets_advice_somewhere(name):
+    advice = []
+    for constructor, good in GOOD.items():
+        if name not in signature(getattr(clrcore, constructor)).parameters:
+            with pytest.raises(TypeError) as caught:
+                getattr(clrcore, constructor)(**good, **{name: 1})
+            advice.append(caught.value.advice)
+    own = [text for text in advice if not text.startswith(("its arguments are", "did you mean"))]
+    assert own
+    for text in own:
+        used = text.removeprefix("use ").partition("=")[0]
+        assert " " in used or any(
+            used in signature(getattr(clrcore, constructor)).parameters for constructor in GOOD
+        )
+
+
+@pytest.mark.parametrize("name", BROUGHT_NAMES)
+def test_a_name_of_another_library_gets_advice(name):
+    with pytest.raises(AttributeError, match=r"use |it is in |import clr_adapters|takes loss_fn"):
+        getattr(clrcore, name)
