@@ -261,7 +261,7 @@ def build(session: nox.Session) -> None:
 def audit(session: nox.Session) -> None:
     """Known vulnerabilities of what the package needs; asks an advisory service."""
     session.install("pip-audit>=2.7", "-e", ".[demo]")
-    session.run("pip-audit", "--skip-editable", *session.posargs)
+    session.run("pip-audit", "--skip-editable", "--strict", *session.posargs)
 
 
 @nox.session(python="3.11")
