@@ -315,5 +315,12 @@ def fuzz(session: nox.Session) -> None:
     session.run("python", "tests/fuzz.py", *session.posargs)
 
 
+@nox.session(python="3.11")
+def endurance(session: nox.Session) -> None:
+    """10^8 steps, 10^5 stages, 10^4 groups, 16 threads, other processes; some minutes."""
+    session.install("-e", ".[test,torch]", "-c", CONSTRAINTS)
+    session.run("python", "tests/endurance.py")
+
+
 if __name__ == "__main__":
     nox.main()
