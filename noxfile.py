@@ -103,6 +103,14 @@ def recipes(session: nox.Session, trainer: str) -> None:
 
 
 @nox.session(python="3.11")
+def engines(session: nox.Session) -> None:
+    """`range_tests` on loky, dask, submitit and Ray, in processes of this machine."""
+    session.install("-e", ".[test]", "loky", "dask[distributed]", "submitit", "ray")
+    # Ray and the processes of pages warn of their own use of files.
+    pytest(session, "-W", "default", "tests/engines", "docs/engines.md")
+
+
+@nox.session(python="3.11")
 def jax(session: nox.Session) -> None:
     """JAX, optax and Flax: tests, examples and types."""
     session.install("-e", ".[test,jax,demo]", "-c", CONSTRAINTS, "flax", "mypy>=1.14")

@@ -84,5 +84,8 @@ def _outcome(setting: object, function: Callable[..., Any], *arguments: Any) -> 
     try:
         return function(*arguments)
     except Exception as error:
-        error.add_note(f"the setting was {shown(setting)}")
+        note = f"the setting was {shown(setting)}"
+        # An engine may return the same exception again, as dask does for equal settings.
+        if note not in getattr(error, "__notes__", ()):
+            error.add_note(note)
         return error

@@ -52,6 +52,18 @@ def test_a_killed_worker_leaves_exceptions_not_a_crash():
     assert "the setting was 1" in outcomes[1].__notes__
 
 
+def test_an_exception_that_an_engine_returns_again_has_one_note():
+    error = ArithmeticError("no such data")
+
+    class Executor:
+        def submit(self, function, setting):
+            raise error
+
+    outcomes = clrcore.range_tests(curve, [3, 3], Executor())
+    assert outcomes == [error, error]
+    assert error.__notes__ == ["the setting was 3"]
+
+
 def test_an_interrupt_cancels_all_the_rest():
     class Future:
         cancelled = False
