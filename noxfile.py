@@ -168,6 +168,8 @@ def faults(session: nox.Session, world: str) -> None:
     session.install("-e", f".[test,{extras}]", "-c", CONSTRAINTS)
     env = {"KERAS_BACKEND": "jax", "OMP_NUM_THREADS": "1"}
     session.run("python", "tests/faults.py", world, *session.posargs, env=env)
+    if world == "torch":
+        session.run("python", "tests/faults_ranks.py", "--times", "3", env=env)
 
 
 @nox.session(python="3.11")

@@ -226,7 +226,8 @@ def work(names, rank, size, folder, timeout):
             function = functools.partial(differing, name) if name in DIFFERENT else globals()[name]
             result = function(rank, size)
         except BaseException as error:
-            result = f"{type(error).__name__}: {error}"
+            notes = getattr(error, "__notes__", [])
+            result = "; ".join([f"{type(error).__name__}: {error}", *notes])
         with open(f"{folder}/{name}.{rank}", "wb") as file:
             pickle.dump(result, file)
         distributed.destroy_process_group()
@@ -425,7 +426,7 @@ def test_nobody_waits_for_gradients_of_a_rank_that_cannot_go_on(tmp_path):
 def test_nobody_waits_for_a_process_that_died(tmp_path):
     first, second = job(["one_dies"], 2, tmp_path)[0]["one_dies"]
     assert second is None
-    assert "Error" in first
+    assert "another rank of the job has ended or does not answer: " in first
 
 
 def test_a_job_of_one_process_is_nothing_special(tmp_path):

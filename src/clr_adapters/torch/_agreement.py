@@ -85,8 +85,14 @@ class Ranks:
                 self._largest(STOPPED if own or outcome.cause else 0)
             self._stopped_elsewhere = False
             reports = self._gather((list(outcome.points), outcome.cause, failure))
-        except RuntimeError as error:  # the other ranks are gone, or the timeout is over
-            return Outcome([], None, own or error)
+        except RuntimeError as error:
+            reason = f"another rank of the job has ended or does not answer: {error}"
+            if own is None:
+                own = RuntimeError(reason)
+                own.__cause__ = error
+            else:
+                own.add_note(reason)
+            return Outcome([], None, own)
         columns, causes, failures = zip(*reports, strict=True)
         points = [_mean(row) for row in zip(*columns, strict=False)]
         cause = next((f"on rank {i}, {text}" for i, text in enumerate(causes) if text), None)
