@@ -6,17 +6,19 @@ module opens the containers around them: JSON, JSON lines, histories, TensorBoar
 
 from __future__ import annotations
 
+import ast
 import csv
 import io
 import json
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import clrcore
-from clrcore.arguments import check_list, float_from_number, listed, refuse
+from clrcore.arguments import check_float, check_list, float_from_scalar, listed, refuse
 
 from ._extras import install
 
@@ -25,8 +27,8 @@ Records: TypeAlias = list[dict[str, Any]]
 
 # Columns of a log with a line per metric and step, as MLflow exports it.
 METRIC_NAMES = ("metric", "key", "tag")
-# Weight that Lightning's running average gives to the past.
-LIGHTNING_BETA = 0.98
+# Weight that the running averages of Lightning and fastai give to the past.
+PAST_WEIGHT = 0.98
 # Digits that a recorded average needs: undoing it multiplies rounding by 50.
 DIGITS = 9
 
@@ -111,7 +113,7 @@ def read_json(content: bytes) -> Any:
     records = []
     for number, line in enumerate(text.splitlines(), 1):
         try:
-            records += [_from_json(line)] if line.strip() else []
+            records += [_record_of(line)] if line.strip() else []
         except ValueError as error:
             # Without a first record, the text is no JSON lines.
             reason = getattr(error, "msg", error)  # without its place in this line
@@ -147,6 +149,16 @@ def _read_lines(content: bytes) -> Records:
         raise ValueError(f"no valid table: {error}") from None
 
 
+def _record_of(line: str) -> Any:
+    """The data in a line of JSON, or in a printed dictionary of Python (Hugging Face's logs)."""
+    try:
+        return _from_json(line)
+    except json.JSONDecodeError:
+        with suppress(SyntaxError, ValueError, MemoryError, RecursionError):
+            return ast.literal_eval(line.strip())
+        raise
+
+
 def from_lightning(results: Mapping[str, Sequence[float]]) -> clrcore.Curve:
     """The curve of Lightning's learning-rate finder, with its running average undone.
 
@@ -171,33 +183,104 @@ def from_lightning(results: Mapping[str, Sequence[float]]) -> clrcore.Curve:
         >>> curve.loss.round(6).tolist()
         [2.3, 2.3, 2.3, 2.3, 2.3]
     """
-    if not isinstance(results, Mapping) or not {"lr", "loss"} <= set(results):
-        allowed = "the results of lr_find, {'lr': [...], 'loss': [...]}"
-        refuse(TypeError, "results", allowed, results)
-    lr = check_list("results['lr']", results["lr"], "a list of rates")
+    lr, averages = _record("results", results, "lr", "loss")
+    weights = [1.0 - PAST_WEIGHT ** (k + 2) for k in range(len(averages))]
+    return clrcore.Curve(lr, _undone(averages, PAST_WEIGHT, weights, 0.0))
+
+
+def from_fastai(recorder: Any) -> clrcore.Curve:
+    """The curve of fastai's learning-rate finder, with its running average undone.
+
+    fastai records s_k, an average of the losses. With b = 0.98, a_k = s_k (1 - b^(k+1)) and
+    loss_k = (a_k - b a_(k-1)) / (1 - b).
+
+    Args:
+        recorder: `learn.recorder` after `learn.lr_find()`, or its lists of equal length under
+            "lrs" and "losses".
+
+    Returns:
+        The curve of the losses of each batch.
+
+    Raises:
+        TypeError: For anything else.
+        ValueError: For lists of different lengths, and for rounded values.
+
+    Example:
+        >>> from clr_adapters.logs import from_fastai
+        >>> curve = from_fastai({"lrs": [1e-3, 1e-2, 1e-1], "losses": [2.3000000001] * 3})
+        >>> curve.loss.round(6).tolist()
+        [2.3, 2.3, 2.3]
+    """
+    lr, averages = _record("recorder", recorder, "lrs", "losses")
+    weights = [1.0 - PAST_WEIGHT ** (k + 1) for k in range(len(averages))]
+    return clrcore.Curve(lr, _undone(averages, PAST_WEIGHT, weights, 0.0))
+
+
+def from_torch_lr_finder(
+    history: Mapping[str, Sequence[float]], smooth_f: float = 0.05
+) -> clrcore.Curve:
+    """The curve of torch-lr-finder or of Ignite's finder, with its smoothing undone.
+
+    They record s_0 = loss_0 and s_k = f loss_k + (1 - f) s_(k-1), where f is `smooth_f`.
+
+    Args:
+        history: `LRFinder.history`, or Ignite's `get_results()`: lists of equal length under "lr"
+            and "loss".
+        smooth_f: The finder's argument, in (0, 1]. Files of smooth_f=0 are read by `read_log`.
+
+    Returns:
+        The curve of the losses of each batch.
+
+    Raises:
+        TypeError: For anything but such a dictionary.
+        ValueError: For lists of different lengths, a smooth_f outside (0, 1], and rounded values.
+
+    Example:
+        >>> from clr_adapters.logs import from_torch_lr_finder
+        >>> history = {"lr": [0.1, 0.2, 0.3], "loss": [2.0, 1.95, 1.90250000001]}
+        >>> from_torch_lr_finder(history).loss.round(6).tolist()
+        [2.0, 1.0, 1.0]
+    """
+    past = 1.0 - check_float("smooth_f", smooth_f, 0.0, 1.0, above=True)
+    lr, averages = _record("history", history, "lr", "loss")
+    return clrcore.Curve(lr, _undone(averages, past, [1.0] * len(averages), *averages[:1]))
+
+
+def _record(name: str, record: Any, lr: str, loss: str) -> tuple[list[Any], list[float]]:
+    """The rates and the averages that a finder has recorded, with digits enough to undo them."""
+    if hasattr(record, lr) and hasattr(record, loss):
+        record = {lr: getattr(record, lr), loss: getattr(record, loss)}
+    if not isinstance(record, Mapping) or not {lr, loss} <= set(record):
+        allowed = f"the record of the finder, {{{lr!r}: [...], {loss!r}: [...]}}"
+        refuse(TypeError, name, allowed, record)
+    rates = check_list(f"{name}[{lr!r}]", record[lr], "a list of rates")
+    losses = check_list(f"{name}[{loss!r}]", record[loss], "a list of losses")
     averages = [
-        float_from_number(f"results['loss'][{i}]", value)
-        for i, value in enumerate(
-            check_list("results['loss']", results["loss"], "a list of losses")
-        )
+        float_from_scalar(f"{name}[{loss!r}][{i}]", value) for i, value in enumerate(losses)
     ]
-    if len(lr) != len(averages):
-        refuse(ValueError, "results", "lists of equal length", (len(lr), len(averages)))
+    if len(rates) != len(averages):
+        refuse(ValueError, name, "lists of equal length", (len(rates), len(averages)))
     if averages and max(map(_digits, averages)) < DIGITS:
         refuse(
             ValueError,
-            "results",
+            name,
             f"recorded with at least {DIGITS} digits",
             averages[:3],
-            advice="undoing the running average multiplies rounding by 50: pass lr_find().results "
-            "as it is",
+            advice="undoing the running average multiplies rounding by 50: pass the finder's own "
+            "numbers as they are",
         )
-    losses, before = [], 0.0
-    for k, average in enumerate(averages):
-        weighted = average * (1.0 - LIGHTNING_BETA ** (k + 2))
-        losses.append((weighted - LIGHTNING_BETA * before) / (1.0 - LIGHTNING_BETA))
-        before = weighted
-    return clrcore.Curve(lr, losses)
+    return rates, averages
+
+
+def _undone(
+    averages: Sequence[float], past: float, weights: Sequence[float], before: float = 0.0
+) -> list[float]:
+    """The losses of a running average: average * weight = past * the last + (1 - past) * loss."""
+    losses = []
+    for average, weight in zip(averages, weights, strict=True):
+        losses.append((average * weight - past * before) / (1.0 - past))
+        before = average * weight
+    return losses
 
 
 def _digits(value: float) -> int:
@@ -211,12 +294,18 @@ def _from_data(data: Any, **arguments: Any) -> clrcore.Curve:
         data = data["log_history"]
     elif isinstance(data, Mapping) and {"columns", "data"} <= set(data):  # pandas, orient="split"
         data = _from_split(data["columns"], data["data"])
+    elif isinstance(data, Mapping) and {"schema", "data"} <= set(data):  # pandas, orient="table"
+        data = data["data"]
     elif isinstance(data, Mapping) and "version" in data:  # Curve.to_dict
         names = ("lr", "loss", "accuracy")
         facts = {key: value for key, value in arguments.items() if key not in names}
         return clrcore.Curve.from_dict({**data, **facts})
     elif isinstance(data, Mapping):
         data = _rows(data)
+    elif data and isinstance(data, list | tuple) and all(isinstance(row, list) for row in data):
+        data = _pairs(data)  # pandas, orient="values"
+    elif _has_batches(data):  # skorch
+        data = [batch for epoch in data for batch in epoch["batches"]]
     return clrcore.Curve.from_records(_by_metric(data), **arguments)
 
 
@@ -235,6 +324,8 @@ def _from_split(columns: Any, rows: Any) -> Records:
 
 def _rows(data: Mapping[str, Any]) -> Records:
     """Records from a dictionary of columns, lists or pandas' dictionaries by index."""
+    if data and all(str(key).isdigit() and isinstance(row, Mapping) for key, row in data.items()):
+        return list(data.values())  # pandas, orient="index"
     columns = {
         name: list(column.values() if isinstance(column, Mapping) else column)
         for name, column in data.items()
@@ -252,6 +343,23 @@ def _rows(data: Mapping[str, Any]) -> Records:
         raise ValueError(f"the lists must be equally long, got {lengths}")
     rows = zip(*columns.values(), strict=True)
     return [dict(zip(columns, row, strict=True)) for row in rows]
+
+
+def _pairs(rows: Sequence[Sequence[Any]]) -> Records:
+    """Records from rows of a rate and a loss."""
+    if any(len(row) != 2 for row in rows):
+        raise ValueError(
+            "the rows have no names, and only rows of two numbers are read as rate and loss; "
+            'write records such as [{"lr": 0.1, "loss": 2.3}, ...]'
+        )
+    return [dict(zip(("lr", "loss"), row, strict=True)) for row in rows]
+
+
+def _has_batches(data: Any) -> bool:
+    """Whether these are the epochs of a history of skorch."""
+    return isinstance(data, list) and all(
+        isinstance(epoch, Mapping) and isinstance(epoch.get("batches"), list) for epoch in data
+    )
 
 
 def _names_metrics(header: Iterable[object]) -> bool:

@@ -57,6 +57,8 @@ METRICS = ("loss", "accuracy")
 HELD_OUT_GROUPS = ("val", "valid", "validation", "eval", "test")
 # Cells that hold nothing.
 MISSING = {"", "na", "n/a", "none", "null", "-"}
+# Lightning notes these beside "lr-SGD", as "lr-SGD-momentum".
+BESIDE_RATE = ("momentum", "weight_decay")
 # W&B also exports the spread of a metric.
 SPREAD = ("__min", "__max")
 
@@ -182,6 +184,9 @@ def _split(text: str, file: str | None) -> list[tuple[int, list[str]]]:
     if delimiter not in header:  # columns of spaces
         lines = enumerate(text.splitlines(), start=1)
         rows = [(number, line.split()) for number, line in lines if _counts(line)]
+        names = rows[0][1] if rows[1:] else []
+        if names and all(len(row) == len(names) + 1 for _, row in rows[1:]):
+            names.insert(0, "")  # pandas and R give the names of rows no header
     else:
         reader = csv.reader(
             io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True
@@ -341,6 +346,8 @@ def _advice(cell: object, unit: str) -> str:
             f"; rate and loss must be in the same {unit}: join the lines of each step, and leave "
             "out lines without a rate"
         )
+    if isinstance(cell, list):
+        return "; keep the rate of a single parameter group"
     if isinstance(cell, str) and re.fullmatch(r"[+-]?\d*,\d+", cell.strip()):
         return "; write decimals with a point"
     return ""
@@ -360,13 +367,16 @@ def _normal(name: str) -> str:
 def _bare(name: str) -> str:
     """A column's name without the run, the group and the optimizer that tools add.
 
-    "run-7 - train/lr" and "lr-SGD" are lr, "val/loss" is val_loss.
+    "run-7 - train/lr", "lr-SGD" and "lr-SGD/pg1" are lr, "val/loss" is val_loss.
     """
-    *groups, last = name.strip().lower().rpartition(" - ")[2].split("/")
+    name = name.strip().lower().rpartition(" - ")[2]
+    if name.startswith("lr-") and not name.endswith(BESIDE_RATE):
+        return "lr"
+    *groups, last = name.split("/")
     if last.endswith(SPREAD):
         return last
     last = _normal(last)
-    if last.startswith("lr_"):
+    if last.startswith("lr_") and not last.endswith(BESIDE_RATE):
         return "lr"
     if groups and groups[-1] in HELD_OUT_GROUPS and not last.startswith(HELD_OUT_GROUPS):
         return f"{groups[-1]}_{last}"

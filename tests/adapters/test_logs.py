@@ -2,12 +2,19 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import clrcore
-from clr_adapters.logs import from_lightning, read_log, read_text
+from clr_adapters.logs import (
+    from_fastai,
+    from_lightning,
+    from_torch_lr_finder,
+    read_log,
+    read_text,
+)
 
 LOGS = Path(__file__).parents[1] / "logs"
 LR = [1e-4 * 1.5**k for k in range(12)]
@@ -47,11 +54,22 @@ FORMS = {
     "JSON lines": "\n".join(
         json.dumps({"learning_rate": a, "loss": b, "step": c}) for a, b, c in ROWS
     ),
+    "printed dictionaries": "\n".join(
+        str({"loss": b, "learning_rate": a, "step": c}) for a, b, c in ROWS
+    ),
+    "names of rows without a header": "lr loss step\n"
+    + "".join(f"{i} {a} {b} {c}\n" for i, (a, b, c) in enumerate(ROWS)),
+    "momentum beside the rate": table(
+        ["step", "lr-SGD", "lr-SGD-momentum", "loss"], STEPS, LR, LOSS, LOSS
+    ),
     "pandas, columns": json.dumps(
         {
             name: {str(i): value for i, value in enumerate(column)}
             for name, column in {"lr": LR, "loss": LOSS, "step": STEPS}.items()
         }
+    ),
+    "pandas, index": json.dumps(
+        {str(i): {"lr": a, "loss": b, "step": c} for i, (a, b, c) in enumerate(ROWS)}
     ),
     "pandas, split": json.dumps({"columns": ["lr", "loss", "step"], "index": [], "data": ROWS}),
     "Hugging Face": json.dumps(
@@ -90,6 +108,17 @@ def test_a_table_of_two_columns_needs_no_header():
         ("torch_lr_finder.json", 92, None, [0, 1]),
         ("trainer_state.json", 20, (0.04, 2.2271965026855467), [5, 10]),
         ("keras_csvlogger.csv", 40, None, [0, 1]),
+        ("torch_lr_finder_smoothed.json", 100, (1e-4, 2.360011339187622), [0, 1]),
+        ("ignite.json", 86, (0.00011220184543019634, 2.360011339187622), [0, 1]),
+        ("fastai.json", 100, (1e-7, 2.3303072452545166), [0, 1]),
+        ("skorch_history.json", 90, (1e-5, 2.3162736892700195), [1, 2]),
+        ("mlflow_history.csv", 54, (1e-5, 2.360011339187622), [0, 2]),
+        ("mlflow_page.csv", 107, (1e-5, 2.360011339187622), [0, 1]),
+        ("wandb_chart.csv", 107, (1e-5, 2.360011339187622), [0, 1]),
+        ("pandas_table.json", 107, (1e-5, 2.3600113392), [0, 1]),
+        ("pandas_lines.jsonl", 107, (1e-5, 2.3600113392), [0, 1]),
+        ("pandas_string.txt", 107, (1e-5, 2.360011), [0, 1]),
+        ("no_header.txt", 107, (1e-5, 2.360011339187622), [0, 1]),
     ],
 )
 def test_recordings_are_read(file, points, first, updates):
@@ -121,6 +150,11 @@ class TestLightning:
             again.append(average / (1 - 0.98 ** (k + 2)))
         np.testing.assert_allclose(again, self.results["loss"], rtol=1e-9)
 
+    def test_the_average_itself_is_refused_by_name(self):
+        with pytest.raises(clrcore.NoBoundsError, match="from_lightning") as caught:
+            clrcore.suggest_bounds(read_log(LOGS / "lightning_lr_find.json"))
+        assert caught.value.kind == "running_average"
+
     def test_rounded_values_are_refused(self):
         rounded = [round(value, 4) for value in self.results["loss"]]
         with pytest.raises(ValueError, match=r"at least 9 digits.*multiplies rounding by 50"):
@@ -128,12 +162,42 @@ class TestLightning:
 
     @pytest.mark.parametrize("results", [[1.0], {"lr": [1.0]}, None])
     def test_other_objects_are_refused(self, results):
-        with pytest.raises(TypeError, match="results must be the results of lr_find"):
+        with pytest.raises(TypeError, match="results must be the record of the finder"):
             from_lightning(results)
 
     def test_lists_of_different_lengths_are_refused(self):
         with pytest.raises(ValueError, match="lists of equal length"):
             from_lightning({"lr": [0.1, 0.2], "loss": [2.0]})
+
+
+def again(losses, past, start):
+    """The running averages of losses."""
+    averages = [start]
+    for loss in losses:
+        averages.append(past * averages[-1] + (1.0 - past) * loss)
+    return averages[1:]
+
+
+@pytest.mark.parametrize("file", ["torch_lr_finder_smoothed.json", "ignite.json"])
+def test_the_smoothing_of_a_recording_is_undone(file):
+    history = json.loads((LOGS / file).read_text())
+    curve = from_torch_lr_finder(history)
+    np.testing.assert_allclose(again(curve.loss, 0.95, curve.loss[0]), history["loss"], rtol=1e-9)
+    assert np.std(np.diff(curve.loss[:30])) > 3 * np.std(np.diff(history["loss"][:30]))
+
+
+def test_the_average_of_fastai_is_undone():
+    record = json.loads((LOGS / "fastai.json").read_text())
+    curve = from_fastai(record)
+    averages = [a / (1 - 0.98 ** (k + 1)) for k, a in enumerate(again(curve.loss, 0.98, 0.0))]
+    np.testing.assert_allclose(averages, record["losses"], rtol=1e-9)
+    assert from_fastai(SimpleNamespace(**record)) == curve
+
+
+@pytest.mark.parametrize("smooth_f", [0, -0.1, 1.1])
+def test_another_smoothing_is_refused(smooth_f):
+    with pytest.raises(ValueError, match="smooth_f must be"):
+        from_torch_lr_finder({"lr": [0.1], "loss": [2.0]}, smooth_f)
 
 
 class History:
@@ -152,10 +216,13 @@ def test_objects_are_read(source):
     [
         ("lr-SGD,lr-Adam,loss\n1,2,3\n", "more than one column for lr: 'lr-SGD', 'lr-Adam'; name"),
         ("1,2,3\n4,5,6\n", "no header"),
+        ("lr-SGD/pg1,lr-SGD/pg2,loss\n1,2,3\n", "more than one column for lr: 'lr-SGD/pg1'"),
+        ('{"lr": [[0.1, 0.2]], "loss": [1.0]}', "keep the rate of a single parameter group"),
         ('{"a": 3}', "no lists among the keys 'a'"),
         ('{"lr": [1, 2], "loss": [1]}', "equally long, got 2 in 'lr', 1 in 'loss'"),
         ("step,lr,loss\n1,0.1,\n2,,2.3\n", "no step has a rate .lr. and a metric"),
         ("{nonsense", "line 1 column 2"),
+        ("[[1, 0.1, 2.3], [2, 0.2, 2.2]]", "the rows have no names"),
         ('{"lr": 1}\nnonsense', "no valid JSON: line 2: Expecting value"),
     ],
 )

@@ -166,8 +166,8 @@ class TestRunningAverages:
         assert refusal(Curve(SWEEP, averages[0])) == (
             "running_average",
             "the values resemble a running average, from half of its first value on, rather than "
-            "the loss of each update: an average lags behind the rate by many updates; "
-            "record the loss itself",
+            "the loss of each update: an average lags behind the rate by many updates; record the "
+            "loss itself, or undo the average of a finder with from_lightning of clr_adapters.logs",
         )
         for average in averages[1:]:
             assert refusal(Curve(SWEEP, average))[0] == "running_average"

@@ -13,16 +13,22 @@ from clr_adapters import logs
 
 from . import _io
 
+# Finders that record a running average, and the functions that undo it.
+FINDERS = {
+    "lightning": logs.from_lightning,
+    "fastai": logs.from_fastai,
+    "torch-lr-finder": logs.from_torch_lr_finder,
+}
 COLUMNS = "; columns are chosen with --lr, --loss, --accuracy and --updates"
 
 
-def read(file: str, given: Mapping[str, Any], *, lightning: bool = False) -> clrcore.Curve:
+def read(file: str, given: Mapping[str, Any], *, finder: str | None = None) -> clrcore.Curve:
     """The curve in a file.
 
     Args:
         file: A path, or - for the standard input, of anything that `clr_adapters.logs` reads.
         given: Arguments of `Curve.from_csv`, those that an option was given for.
-        lightning: Whether the file holds the results of Lightning's finder, as JSON.
+        finder: Name of the finder whose record the file holds, as JSON; a key of FINDERS.
 
     Raises:
         click.ClickException: With the name of the file, and the line of a table.
@@ -33,8 +39,8 @@ def read(file: str, given: Mapping[str, Any], *, lightning: bool = False) -> clr
     try:
         if ".tfevents." in file or Path(file).is_dir():
             curve = logs.read_log(file, **given)
-        elif lightning:
-            curve = logs.from_lightning(logs.read_json(_io.content(file)))
+        elif finder is not None:
+            curve = FINDERS[finder](logs.read_json(_io.content(file)))
         else:
             curve = logs.read_text(_io.content(file), **given)
     except clrcore.TableError as error:

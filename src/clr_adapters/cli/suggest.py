@@ -46,8 +46,21 @@ from . import _curves, _io, _text
 )
 @click.option(
     "--lightning",
-    is_flag=True,
+    "finder",
+    flag_value="lightning",
     help="The files are results of Lightning's lr_find, as JSON; undo their running average.",
+)
+@click.option(
+    "--fastai",
+    "finder",
+    flag_value="fastai",
+    help="The same for lrs and losses of fastai's recorder.",
+)
+@click.option(
+    "--torch-lr-finder",
+    "finder",
+    flag_value="torch-lr-finder",
+    help="The same for the history of torch-lr-finder, or Ignite's results, with smooth_f=0.05.",
 )
 @click.option(
     "--rule",
@@ -60,7 +73,7 @@ from . import _curves, _io, _text
 @click.option("--picture", type=_io.picture, help="Draw it all: a .png or .svg file.")
 def suggest(
     files: tuple[str, ...],
-    lightning: bool,
+    finder: str | None,
     rule: str,
     compare: bool,
     as_json: bool,
@@ -80,7 +93,7 @@ def suggest(
     """  # noqa: D301 - the backspace makes click keep the lines
     _check_different(files)
     given = {name: value for name, value in options.items() if value is not None}
-    curves = [_curves.read(file, given, lightning=lightning) for file in files]
+    curves = [_curves.read(file, given, finder=finder) for file in files]
     answer = _suggest(curves, rule)
     bounds = answer if isinstance(answer, clrcore.Bounds) else None
     rules = _all_rules(curves) if compare else {}

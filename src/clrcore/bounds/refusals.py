@@ -62,9 +62,13 @@ def features_or_refuse(curve: Curve, metric: str) -> Features:
     Raises NoBoundsError, with its kind, for all other curves.
     """
     points = select(curve, metric)
+    # First, as such an average seems to diverge from its first values on.
+    if metric == "loss" and _begins_halved(curve):
+        _refuse_average(", from half of its first value on,", "from_lightning")
     _check_points(points)
     features = Features(points)
-    _check_running_average(features)
+    if metric == "loss" and _is_alike(features):
+        _refuse_average("", "from_fastai or from_torch_lr_finder")
     _check_fall_over(features)
     _check_depth(features)
     if features.x[features.bottom] <= features.lead_end:
@@ -122,20 +126,22 @@ def check_rising(lr: Floats) -> None:
         )
 
 
-def _check_running_average(features: Features) -> None:
-    """Refuse losses that are a running average of the losses."""
-    y = features.points.y
-    if features.metric == "accuracy":
-        return
-    first = y[: HALVED.size] / HALVED
-    halved = bool(np.all(np.abs(first - np.median(first)) < HALVED_NOISE * np.median(first)))
-    if halved or _is_alike(features):
-        begins = ", from half of its first value on," if halved else ""
-        raise NoBoundsError(
-            f"the values resemble a running average{begins} rather than the loss of each "
-            "update: an average lags behind the rate by many updates; record the loss itself",
-            "running_average",
-        )
+@np.errstate(over="ignore", invalid="ignore")  # of values near the largest float, and infinity
+def _begins_halved(curve: Curve) -> bool:
+    """Whether the losses begin as Lightning's running average does."""
+    if curve.loss is None or len(curve) < HALVED.size:
+        return False
+    first = curve.loss[: HALVED.size] / HALVED
+    return bool(np.all(np.abs(first - np.median(first)) < HALVED_NOISE * np.median(first)))
+
+
+def _refuse_average(begins: str, undo: str) -> NoReturn:
+    raise NoBoundsError(
+        f"the values resemble a running average{begins} rather than the loss of each update: an "
+        "average lags behind the rate by many updates; record the loss itself, or undo the average "
+        f"of a finder with {undo} of clr_adapters.logs",
+        "running_average",
+    )
 
 
 def _is_alike(features: Features) -> bool:
