@@ -33,7 +33,7 @@ from paper.training import Cadence, Job, train
 from imagenet_files import write
 
 # Repeats of each loop, and updates before the timing starts.
-REPEATS, WARM_UP = 3, 20
+REPEATS, WARM_UP = 3, 10
 
 
 class Synthetic(FromFolders):

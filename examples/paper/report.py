@@ -152,7 +152,10 @@ def _draw_accuracy(results: Sequence[Result]) -> Axes:
     ax = Figure(layout="constrained").subplots()
     for result in results:
         steps = result.evaluations()
-        ax.plot(steps, [mean(result.accuracy(step)) for step in steps], label=result.arm.name)
+        accuracies = [mean(result.accuracy(step)) for step in steps]
+        # A single point has no line.
+        marker = "o" if len(steps) == 1 else None
+        ax.plot(steps, accuracies, marker=marker, label=result.arm.name)
     ax.set(xlabel="step (updates)", ylabel="test accuracy, %")
     ax.legend(frameon=False)
     return ax

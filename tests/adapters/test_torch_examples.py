@@ -37,7 +37,7 @@ from paper import bounds, files, report
 from paper.errors import DataError, RunError
 from paper.plans import Arm
 from paper.sgd import CaffeSGD
-from paper.training import Cadence, Job, train
+from paper.training import Cadence, Job, draw, train
 
 sys.path.pop(0)
 
@@ -531,6 +531,17 @@ def test_a_seed_s_arms_have_the_same_first_weights_and_batches(data, tmp_path):
     assert first_losses == same_losses
     assert not torch.equal(first, other)
     assert not set(first_losses) & set(other_losses)
+
+
+def test_dropout_differs_between_seeds_updates_and_processes():
+    drawn = []
+    for place in ((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)):
+        draw(*place)
+        first = torch.rand(8)
+        draw(*place)
+        assert torch.equal(torch.rand(8), first)
+        drawn.append(tuple(first.tolist()))
+    assert len(set(drawn)) == 4
 
 
 class Stopped(Exception):
