@@ -332,6 +332,8 @@ def _array(name: str, values: ArrayLike, size: int | None) -> NDArray[Any]:
     except (RuntimeError, TypeError) as error:  # tensors with a graph, or on a device
         advice = "record numbers: loss.item() instead of the tensor"
         refuse(TypeError, name, "a 1-D array of numbers", values, advice=advice, cause=error)
+    if not array.ndim and array.dtype.kind not in "iuf":
+        refuse(TypeError, name, "a 1-D array of numbers", values)
     if array.ndim != 1:
         refuse(ValueError, name, f"1-D, not of shape {array.shape}", values)
     if size is not None and array.size != size:

@@ -194,3 +194,4 @@ def test_there_are_few_fitted_numbers_and_each_says_what_it_is():
         assert number.meaning
         assert number.tried[0] <= number.value <= number.tried[1]
         assert fitted(name) == number.value
+        assert all(isinstance(drop, float) for drop in (number.halved, number.doubled))

@@ -100,6 +100,21 @@ def test_the_cost_is_known_beforehand_and_never_exceeded():
     assert len(check.trials) <= 5
 
 
+@pytest.mark.parametrize(
+    ("second", "reason"),
+    [
+        (1.02, "trials tie: any rate from lr=0.00316 to 0.01 ends within 2 % of the best fall"),
+        (1.08, "the trial at lr=0.01 is the best, and none ties with it"),
+    ],
+)
+def test_two_rates_that_tie_are_named(second, reason):
+    ends = {0.01: 1.0, 0.00316: second}
+    check = clrcore.Confirmation(0.01, STEPS)
+    run(check, lambda lr, step: 3.0 if step < 10 else ends.get(float(f"{lr:.3g}"), 2.0))
+
+    assert check.bounds.reasons[1] == reason
+
+
 def test_the_smallest_of_tied_rates_is_taken_and_the_tie_named():
     check = clrcore.Confirmation(0.01, STEPS, total_steps=STEPS)
     run(check, lambda lr, step: 1.0 if step == 0 or lr < 0.002 else 0.1)

@@ -51,9 +51,10 @@ def features(linear=False, lost=False, **given):
     [
         ({"lead": 100, "x": np.zeros(1000)}, 1.1),
         ({"lead": 3, "x": np.zeros(30)}, 2.0 * math.sqrt(1.5 / 3 + 1.5 / 7)),
+        ({"lead": 5, "x": np.zeros(500)}, 2.0 * math.sqrt(1.5 / 5 + 1.5 / 60)),
         ({"lead": 25, "x": np.zeros(30), "risen": False}, 1.75 * 1.1),
     ],
-    ids=["many points", "few points", "no rise at the end"],
+    ids=["many points", "few points", "few in the baseline", "no rise at the end"],
 )
 def test_the_least_fall_in_units_of_the_noise(given, least):
     assert refusals.least_fall(features(noise=1.0, **given)) == pytest.approx(least)

@@ -325,6 +325,15 @@ def test_opposed_policies_move_from_high_at_the_base_to_low_at_the_peak(policy, 
         assert [opposed(0), opposed(policy.step_size)] == [high, low]
 
 
+def test_opposed_policies_end_and_repeat_as_the_policy_does():
+    stage = clrcore.triangular(0.1, 1.0, 5)
+    for policy in (stage, clrcore.chain([(stage, 25)]), clrcore.warm_restarts(0.1, 1.0, 5)):
+        opposed = policy.opposed(0.5, 1.0)
+        for name in ("total_steps", "period", "has_cycles", "repeats"):
+            assert getattr(opposed, name) == getattr(policy, name)
+        assert opposed.cycle_ends(40) == policy.cycle_ends(40)
+
+
 def test_opposed_policies_do_not_depend_on_the_bounds():
     flat = clrcore.exp_range(0.1, 0.1, 5, gamma=0.9, decays="bounds")
     wide = clrcore.exp_range(0.0, 1.0, 5, gamma=0.9, decays="amplitude")
