@@ -54,6 +54,10 @@ Both sides run with a C library that keeps freed memory; otherwise returning it 
 most of the difference between two training loops. Counts of instructions do not depend on the
 load.
 
+`benchmarks/gpu.py` is for a CUDA device: captured graphs, compiled steps, waits for the device,
+the cost of a range test and a search beside the bare loop, and whether everything is put back. **It
+was not run on a GPU**; only its small form was tried on a CPU.
+
 The limits that are MISSED:
 
 - **Long arrays of rates** (`values` of cycles from about 500,000 updates on). The formula makes
