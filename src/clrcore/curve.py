@@ -7,7 +7,7 @@ import os
 
 import numpy as np
 
-from . import tables
+from . import _html, tables
 from ._plain import from_plain, to_plain
 from ._values import Value
 from .arguments import (
@@ -25,7 +25,7 @@ from .smoothing import finite_until, smooth
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import IO, Any
+    from typing import IO, Any, NoReturn
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -122,6 +122,18 @@ class Curve(Value):
             points += f" in {self.num_updates} updates"
         return f"Curve({points}, {' and '.join(metrics)}, {span}, sweep={self.sweep!r})"
 
+    def _repr_html_(self) -> str:
+        rows = [("points", str(len(self))), ("updates", str(self.num_updates))]
+        for name, values in self._columns().items():
+            if name != "updates" and values.size:
+                rows.append((name, f"{values[0]:.3g} to {values[-1]:.3g}"))
+        return _html.table([*rows, ("sweep", str(self.sweep))])
+
+    @property
+    def plot(self) -> NoReturn:
+        """There is none: `clr_adapters.plot.plot_range_test(curve)` draws the curve."""
+        raise AttributeError("a Curve has no plot: use clr_adapters.plot.plot_range_test(curve)")
+
     @property
     def num_updates(self) -> int:
         """Updates of the sweep, up to the point that would follow the last."""
@@ -194,10 +206,27 @@ class Curve(Value):
         Args:
             path: The file to write; an existing file is replaced.
         """
+        tables.write(path, {name: values.tolist() for name, values in self._columns().items()})
+
+    def to_pandas(self) -> Any:
+        """The columns of `to_csv` as a pandas DataFrame.
+
+        Raises:
+            ImportError: Without pandas.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            message = f"Curve.to_pandas needs pandas: run pip install pandas ({error})"
+            raise ImportError(message) from error
+        return pandas.DataFrame(self._columns())
+
+    def _columns(self) -> dict[str, Numbers | Counts]:
+        """What was recorded, by the names of the columns of a table."""
         name = "val_accuracy" if self.held_out else "accuracy"
         updates = None if self._is_dense() else self.updates
         columns = {"updates": updates, "lr": self.lr, "loss": self.loss, name: self.accuracy}
-        tables.write(path, {key: x.tolist() for key, x in columns.items() if x is not None})
+        return {key: values for key, values in columns.items() if values is not None}
 
     @classmethod
     def from_csv(

@@ -321,6 +321,11 @@ class Policy:
         arguments = ", ".join(f"{name}={value!r}" for name, value in self._arguments().items())
         return f"{self.constructor}({arguments})"
 
+    @property
+    def plot(self) -> NoReturn:
+        """There is none: `clr_adapters.plot.plot_policy(policy)` draws the rates."""
+        raise AttributeError("a policy has no plot: use clr_adapters.plot.plot_policy(policy)")
+
     def _set(self, **checked: Any) -> None:
         """Store checked arguments, during construction."""
         for name, value in checked.items():

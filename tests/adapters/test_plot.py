@@ -393,10 +393,10 @@ def test_a_notebook_shows_its_picture(draw):
 class FakeShell:
     """What the pictures use of IPython's shell."""
 
-    def __init__(self):
-        self.functions = {}
+    def __init__(self, tables=None):
+        self.functions, self.tables = {}, tables
         self.display_formatter = self
-        self.formatters = {"image/png": self}
+        self.formatters = {"image/png": self, "text/html": tables}
 
     def for_type(self, kind, function):
         self.functions[kind] = function
@@ -413,7 +413,7 @@ class FakeShell:
 class TestNotebooks:
     @pytest.fixture
     def shell(self, monkeypatch):
-        shell = FakeShell()
+        shell = FakeShell(tables=FakeShell())
         monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
         notebooks.register()
         return shell
@@ -421,12 +421,16 @@ class TestNotebooks:
     @pytest.mark.parametrize("value", [TRIANGULAR, TABLE2, curve(), confirmed()], ids=repr)
     def test_objects_are_shown_as_pictures(self, shell, value):
         assert shell.show(value).startswith(b"\x89PNG")
+        if not isinstance(value, clrcore.Policy):  # notebooks prefer a table to a picture
+            assert shell.tables.show(value) is None
 
     @pytest.mark.parametrize(
         "value", [clrcore.constant(0.1), clrcore.Curve([], loss=[]), BOUNDS], ids=repr
     )
     def test_what_cannot_be_drawn_stays_text(self, shell, value):
         assert shell.show(value) is None
+        if not isinstance(value, clrcore.Policy):
+            assert shell.tables.show(value).startswith("<table>")
 
     def test_schedulers_of_pytorch_are_shown_by_their_policies(self, shell):
         show = shell.functions["clr_adapters.torch.policy_lr", "PolicyLR"]

@@ -36,6 +36,20 @@ class TestWords:
             "warning: short",
         ]
 
+    def test_a_notebook_shows_a_table_of_text(self):
+        assert BOUNDS._repr_html_() == (
+            "<table><tr><th>lr</th><td>0.003; the best rate is expected between 0.002 and 0.005"
+            "</td></tr><tr><th>base_lr</th><td>0.001</td></tr><tr><th>max_lr</th><td>0.006; the "
+            "largest rate that trains is expected between 0.005 and 0.02</td></tr>"
+            "<tr><th>rule</th><td>loss; not confirmed by trial runs</td></tr>"
+            "<tr><th>warning</th><td>beware</td></tr><tr><th>warning</th><td>short</td></tr></table>"
+        )
+        assert "&lt;b&gt;" in Bounds(**FIELDS | {"rule": "<b>"})._repr_html_()
+
+    def test_plot_leads_on_to_the_functions_that_draw(self):
+        with pytest.raises(AttributeError, match=r"plot_confirmation\(bounds\)"):
+            BOUNDS.plot()
+
     def test_the_reasons_on_request(self):
         assert BOUNDS.explain().splitlines()[-2:] == ["reasons:", "- It is so."]
 

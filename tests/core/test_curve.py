@@ -184,6 +184,44 @@ def test_wrong_data_are_refused(change, kind, message):
         Curve.from_dict(DATA | change)
 
 
+@pytest.mark.parametrize("updates", [None, 5])
+def test_a_data_frame_has_the_columns_of_the_table(updates, tmp_path):
+    pandas = pytest.importorskip("pandas")
+    curve = Curve([0.001, 0.1], loss=[1, math.nan], accuracy=[0, 1], held_out=True, updates=updates)
+    curve.to_csv(tmp_path / "curve.csv")
+    pandas.testing.assert_frame_equal(curve.to_pandas(), pandas.read_csv(tmp_path / "curve.csv"))
+
+
+def test_a_missing_pandas_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match=r"Curve\.to_pandas needs pandas"):
+        Curve([0.1], loss=[1]).to_pandas()
+
+
+def test_a_notebook_shows_a_table_of_text():
+    curve = Curve([0.001, 0.01, 0.1], loss=[3, 2, 1], updates=5)
+    assert curve._repr_html_() == (
+        "<table><tr><th>points</th><td>3</td></tr><tr><th>updates</th><td>15</td></tr>"
+        "<tr><th>lr</th><td>0.001 to 0.1</td></tr><tr><th>loss</th><td>3 to 1</td></tr>"
+        "<tr><th>sweep</th><td>exponential</td></tr></table>"
+    )
+    assert "lr" not in Curve([], loss=[])._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (Curve([0.1], loss=[1]), r"clr_adapters\.plot\.plot_range_test\(curve\)"),
+        (clrcore.constant(0.1), r"clr_adapters\.plot\.plot_policy\(policy\)"),
+    ],
+    ids=repr,
+)
+def test_plot_leads_on_to_the_function_that_draws(value, words):
+    assert not hasattr(value, "plot")
+    with pytest.raises(AttributeError, match=words):
+        value.plot()
+
+
 def test_the_repr_tells_what_is_there():
     curve = Curve([0.001, 0.01, 0.1], loss=[1, 2, 3], accuracy=[0, 0, 1])
 

@@ -18,15 +18,19 @@ def register() -> None:
     ipython = sys.modules.get("IPython")
     shell = None if ipython is None else ipython.get_ipython()
     if shell is not None:
-        formatter = shell.display_formatter.formatters["image/png"]
-        formatter.for_type(clrcore.Policy, lambda policy: draw_policies([policy]))
-        formatter.for_type(clrcore.Curve, draw_curve)
-        formatter.for_type(clrcore.Bounds, draw_bounds)
+        formatters = shell.display_formatter.formatters
+        pictures, tables = formatters["image/png"], formatters["text/html"]
+        pictures.for_type(clrcore.Policy, lambda policy: draw_policies([policy]))
+        pictures.for_type(clrcore.Curve, draw_curve)
+        pictures.for_type(clrcore.Bounds, draw_bounds)
+        # Notebooks prefer a table to a picture, so where there is a picture there is no table.
+        tables.for_type(clrcore.Curve, lambda c: None if len(c) else c._repr_html_())
+        tables.for_type(clrcore.Bounds, lambda b: None if b.trials else b._repr_html_())
         # By name, as PyTorch may be missing.
-        formatter.for_type_by_name(
-            "clr_adapters.torch.policy_lr",
-            "PolicyLR",
-            lambda scheduler: draw_policies(scheduler.policies),
+        scheduler = ("clr_adapters.torch.policy_lr", "PolicyLR")
+        pictures.for_type_by_name(*scheduler, lambda s: draw_policies(s.policies))
+        tables.for_type_by_name(
+            *scheduler, lambda s: None if _are_drawn(s.policies) else s._repr_html_()
         )
 
 
@@ -36,8 +40,11 @@ def register() -> None:
 def draw_policies(policies: Sequence[clrcore.Policy]) -> bytes | None:
     """Each of the policies once, if any has an end or cycles."""
     different = list(dict.fromkeys(policies))
-    known = any(policy.period or policy.total_steps for policy in different)
-    return style.png(plot_policy(different)) if known else None
+    return style.png(plot_policy(different)) if _are_drawn(different) else None
+
+
+def _are_drawn(policies: Sequence[clrcore.Policy]) -> bool:
+    return any(policy.period or policy.total_steps for policy in policies)
 
 
 def draw_curve(curve: clrcore.Curve) -> bytes | None:

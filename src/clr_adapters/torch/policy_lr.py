@@ -7,6 +7,7 @@ Nothing is accumulated: rates and momenta are functions of `last_epoch`, which o
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import escape
 from typing import Any
 
 from torch import Tensor, inference_mode
@@ -243,6 +244,16 @@ class PolicyLR(BaseScheduler):
         names = ", ".join(dict.fromkeys(policy.constructor for policy in policies))
         rates = ", ".join(dict.fromkeys(f"{float(rate):.3g}" for rate in self.get_last_lr()))
         return f"{type(self).__name__}({names}, step={self.last_epoch}, lr={rates})"
+
+    def _repr_html_(self) -> str:
+        policies = dict.fromkeys(map(repr, self.policies))
+        rates = dict.fromkeys(f"{float(rate):.3g}" for rate in self.get_last_lr())
+        rows = {"policy": policies, "step": [str(self.last_epoch)], "lr": rates}
+        cells = (
+            f"<tr><th>{name}</th><td>{escape(', '.join(texts))}</td></tr>"
+            for name, texts in rows.items()
+        )
+        return f"<table>{''.join(cells)}</table>"
 
     def _set(self, step: int, values: GroupValues | None = None) -> None:
         """Set the rates and momenta that come after `step` updates: all of them or none."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .. import compose, planning, policies
+from .. import _html, compose, planning, policies
 from .._values import Value
 from ..arguments import (
     check_choice,
@@ -20,7 +20,7 @@ from .kinds import BoundsWarning
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from typing import Any
+    from typing import Any, NoReturn
 
     from ..policy import Policy
 
@@ -236,23 +236,48 @@ class Bounds(Value):
             f"rule={self.rule!r}, warnings={kinds})"
         )
 
+    def _repr_html_(self) -> str:
+        return _html.table(
+            [
+                ("lr", f"{self.lr:.3g}" + _expected("the best rate is", self.lr_interval)),
+                ("base_lr", f"{self.base_lr:.3g}"),
+                (
+                    "max_lr",
+                    f"{self.max_lr:.3g}"
+                    + _expected("the largest rate that trains is", self.max_lr_interval),
+                ),
+                ("rule", f"{self.rule}; {self._confirmed()}"),
+                *(("warning", warning) for warning in self.warnings),
+            ]
+        )
+
+    @property
+    def plot(self) -> NoReturn:
+        """There is none: `clr_adapters.plot` draws the curve or the trials."""
+        raise AttributeError(
+            "Bounds have no plot: use clr_adapters.plot.plot_range_test(curve), or "
+            "plot_confirmation(bounds) for their trials"
+        )
+
     def __str__(self) -> str:
         return "\n".join(self._lines(more="; explain() gives the reasons"))
 
+    def _confirmed(self) -> str:
+        """Whether trials have confirmed the answer, in words."""
+        if not self.trials:
+            return "not confirmed by trial runs"
+        suggested, trials = self.trials[0].lr, len(self.trials)
+        if suggested / MOVED <= self.lr <= suggested * MOVED:
+            return f"confirmed by {trials} trial runs"
+        return f"moved from {suggested:.3g} by {trials} trial runs"
+
     def _lines(self, more: str = "") -> list[str]:
-        trials = len(self.trials)
-        confirmed = "not confirmed by trial runs"
-        if trials:
-            confirmed = f"confirmed by {trials} trial runs"
-            suggested = self.trials[0].lr
-            if not suggested / MOVED <= self.lr <= suggested * MOVED:
-                confirmed = f"moved from {suggested:.3g} by {trials} trial runs"
         return [
             f"lr={self.lr:.3g} for a constant rate"
             + _expected("the best rate is", self.lr_interval),
             f"base_lr={self.base_lr:.3g}, max_lr={self.max_lr:.3g} for cycles"
             + _expected("the largest rate that trains is", self.max_lr_interval),
-            f"rule: {self.rule}; {confirmed}{more}",
+            f"rule: {self.rule}; {self._confirmed()}{more}",
             *(f"warning: {warning}" for warning in self.warnings),
         ]
 
