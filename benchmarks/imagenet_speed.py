@@ -46,6 +46,10 @@ class Synthetic(FromFolders):
         pixels = torch.randint(256, shape, dtype=torch.uint8, device=self.device)
         return pixels, torch.arange(self.plan.batch, device=self.device) % len(self.tree.classes)
 
+    def settings(self):
+        """Nothing: there are no files to compare."""
+        return {}
+
     def batches(self, seed, first, stop):
         """The same batch for every update."""
         return itertools.repeat(self.batch())

@@ -18,8 +18,6 @@ from clr_adapters.torch import find_bounds, range_test
 from .plans import Plan
 from .training import Batches, Task
 
-# Updates of all runs of find_bounds together.
-UPDATES = 1500
 HELD_OUT_BATCHES = 10
 # A shorter range test would not give an answer.
 LEAST_SWEEP = 100
@@ -50,7 +48,7 @@ def measure(task: Task, seeds: Sequence[int], scale: float) -> list[clrcore.Curv
     return curves
 
 
-def find(task: Task, seed: int) -> clrcore.Bounds:
+def find(task: Task, seed: int, updates: int) -> clrcore.Bounds:
     """The bounds that a range test suggests and short trials confirm.
 
     Raises:
@@ -65,13 +63,13 @@ def find(task: Task, seed: int) -> clrcore.Bounds:
             group["lr"] *= plan.bounds[0] / first
         return made
 
-    batches = task.tuning(seed, UPDATES)
+    batches = task.tuning(seed, updates)
     return find_bounds(
         lambda: task.ranks.joined(task.network()),
         optimizer,
         batches.train,
         loss_fn=plan.loss,
-        max_updates=UPDATES,
+        max_updates=updates,
         seeds=[seed],
         **_options(task, batches),
     )

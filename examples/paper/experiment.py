@@ -29,7 +29,7 @@ class Experiment:
         names: Arms of the plan; none means all.
         seeds: Number of seeds from `seed` on.
         sweep: Whether to start with a range test.
-        find: Whether to start with `find_bounds`.
+        find: Updates of `find_bounds` to start with, or None.
         scale: Factor of every length.
         steps: Updates after which every run ends, or None.
         speed: Images per second, for the hours of the budget, or None.
@@ -40,7 +40,7 @@ class Experiment:
     seeds: int
     seed: int
     sweep: bool
-    find: bool
+    find: int | None
     scale: float
     steps: int | None
     speed: float | None
@@ -125,8 +125,8 @@ class Experiment:
         seeds = sorted({job.seed for job in jobs})
         if self.sweep:
             _range_test(task, seeds[:RANGE_TEST_SEEDS], self.scale, self.out)
-        if self.find:
-            _find_bounds(task, seeds[0], self.out)
+        if self.find is not None:
+            _find_bounds(task, seeds[0], self.find, self.out)
         for number, job in enumerate(jobs, 1):
             train(job, task)
             if task.ranks.rank == 0:
@@ -148,10 +148,10 @@ def _range_test(task: Task, seeds: Sequence[int], scale: float, out: Path) -> No
     say(f"Written: {picture}")
 
 
-def _find_bounds(task: Task, seed: int, out: Path) -> None:
+def _find_bounds(task: Task, seed: int, updates: int, out: Path) -> None:
     plan, say = task.plan, task.ranks.say
     try:
-        found = bounds.find(task, seed)
+        found = bounds.find(task, seed, updates)
     except clrcore.NoBoundsError as error:
         say(f"find_bounds gave no bounds: {error}")
         return

@@ -10,7 +10,6 @@ from typing import Any
 import click
 import torch
 
-from . import bounds
 from .errors import DataError, RunError
 from .plans import Plan
 from .training import Cadence, Job
@@ -58,8 +57,9 @@ _OF_EXPERIMENTS: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "--find-bounds",
         "find",
-        is_flag=True,
-        help=f"Start with find_bounds: {bounds.UPDATES} updates of a range test and short trials.",
+        type=click.IntRange(80),
+        help="Start with find_bounds, a range test and short trials of so many updates; 1500 "
+        "are usual.",
     ),
     click.option("--steps", type=click.IntRange(1), help="End every run after this many updates."),
     click.option("--log-every", type=click.IntRange(1), default=Cadence.log, show_default=True),

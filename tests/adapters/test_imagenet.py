@@ -33,7 +33,7 @@ from ilsvrc import networks
 from ilsvrc.data import Images, Order, Stream, load
 from ilsvrc.plans import PLANS, caffe_crop, centre_crop, random_sized_crop
 from ilsvrc.task import FromFolders
-from paper import bounds, files
+from paper import files
 from paper.errors import DataError
 from paper.plans import Arm
 from paper.ranks import ALONE, Ranks
@@ -458,8 +458,7 @@ def tiny(folder, tmp_path, *options):
 
 def test_all_arms_run_and_are_reported(folder, tmp_path, monkeypatch):
     monkeypatch.setitem(PLANS, "googlenet", TINY)
-    monkeypatch.setattr(bounds, "UPDATES", 400)
-    options = ["--scale", 0.0001, "--range-test", "--find-bounds", "--seed", 1, "--workers", 0]
+    options = ["--scale", 0.0001, "--range-test", "--find-bounds", 400, "--seed", 1, "--workers", 0]
     result = command("--data", folder, "--out", tmp_path, *SMALL, "--batch", 8, *options)
     assert result.exit_code == 0, result.output
     note = (
@@ -612,7 +611,7 @@ def test_every_arm_runs_with_its_own_network(folder, tmp_path, processes, plan, 
         out = tmp_path / arm
         options = ["--plan", plan, "--arm", arm, "--scale", scale, "--workers", 1]
         if arm == "fixed":
-            options += ["--range-test", "--find-bounds"]
+            options += ["--range-test", "--find-bounds", 100]
         printed = finished(processes, folder, out, *options)
         assert f"[1/1] {arm}, seed 0: " in printed
         assert (out / f"{plan}-accuracy-1.png").exists()

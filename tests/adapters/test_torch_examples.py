@@ -886,9 +886,8 @@ def test_the_plans_can_be_listed_without_data():
 
 def test_find_bounds_reports_its_trials_before_the_training(folder, tmp_path, monkeypatch):
     monkeypatch.setitem(PLANS, "caffe", TINY)
-    monkeypatch.setattr(bounds, "UPDATES", 600)
     options = ["--data", folder, "--out", tmp_path, "--arm", "linear", "--steps", 1, "--seeds", 1]
-    result = command(cifar10.main, *options, "--find-bounds")
+    result = command(cifar10.main, *options, "--find-bounds", 600)
     assert result.exit_code == 0, result.output
     before, after = result.output.split("(by find_bounds; the arms use the plan's rates)\n")
     assert "reasons:" in before
@@ -902,9 +901,8 @@ def test_find_bounds_without_an_answer_says_why_and_trains(folder, tmp_path, mon
             return super().forward(x) * 0.0
 
     monkeypatch.setitem(PLANS, "caffe", dataclasses.replace(TINY, network=Constant))
-    monkeypatch.setattr(bounds, "UPDATES", 600)
     options = ["--data", folder, "--out", tmp_path, "--arm", "linear", "--steps", 1, "--seeds", 1]
-    result = command(cifar10.main, *options, "--find-bounds")
+    result = command(cifar10.main, *options, "--find-bounds", 600)
     assert result.exit_code == 0, result.output
     assert "find_bounds gave no bounds: " in result.output
     assert "[1/1] linear, seed 0" in result.output
