@@ -86,6 +86,12 @@ OTHER_NAMES = {
     "keras": "import clr_adapters.keras",
     "jax": "import clr_adapters.jax",
     "plot": "import clr_adapters.plot",
+    **{
+        name: f"import clr_adapters.{name}"
+        for name in ("accelerate", "ignite", "lightning", "logs", "skorch", "transformers")
+    },
+    "read_csv": "use clrcore.Curve.from_csv, or clr_adapters.logs.read_log",
+    "read_log": "it is in clr_adapters.logs",
     "plot_policy": "it is in clr_adapters.plot",
     "plot_range_test": "it is in clr_adapters.plot",
     "find_bounds": "it is in clr_adapters.torch, clr_adapters.keras and clr_adapters.jax",

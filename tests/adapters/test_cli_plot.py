@@ -299,3 +299,18 @@ def test_names_that_are_no_text_in_a_terminal_that_can_do_little(folder):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0] == "step,caf?,caf? (2)"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["plot", "triangular", "--mode", "triangular2"], "'--mode'; the mode is the kind"),
+        (["plot", "one_cycle", "--epochs", "3"], "'--epochs'; lengths are in steps"),
+        (["plot", "triangular", "--step-size-up", "3"], "'--step-size-up'; use --step-size"),
+        (["lr_find", "log.csv"], "'lr_find'. A range test runs in your training"),
+    ],
+)
+def test_names_of_other_libraries_lead_on(arguments, words):
+    result = click_testing.CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2
+    assert words in result.output

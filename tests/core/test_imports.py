@@ -103,6 +103,7 @@ def test_public_names_are_there_and_others_are_not():
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
+        ("skorch", "; import clr_adapters.skorch"),
         ("CyclicLR", "; use clrcore.triangular with clr_adapters.torch.PolicyLR"),
         ("range_test", "; use clr_adapters.torch.range_test, its twins in keras and jax, or"),
         ("torch", "; import clr_adapters.torch"),

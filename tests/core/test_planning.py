@@ -100,3 +100,11 @@ def test_arguments_of_other_kinds_are_refused_by_name(kind, has):
 def test_other_lengths_lead_to_total_steps(name):
     with pytest.raises(TypeError, match=rf"has no argument '{name}'; pass total_steps"):
         BOUNDS.policy(**{name: 2})
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"), [("step_size_up", "use step_size"), ("mode", "use kind")]
+)
+def test_names_of_other_libraries_lead_on(name, advice):
+    with pytest.raises(TypeError, match=f"has no argument '{name}'; {advice}"):
+        BOUNDS.policy(**{name: 2})

@@ -38,6 +38,20 @@ class Group(click.Group):
                 click.echo(f"Error: {error}", err=True)
             sys.exit(1)
 
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """Find the command; lead on from the range test that people look for."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            words = args[0].lower().replace("_", "-").split("-")
+            if {"lr", "find", "finder", "range"} & set(words):
+                advice = (
+                    "A range test runs in your training: range_test in clr_adapters.torch, keras, "
+                    "jax and others. `clrcore suggest FILE` reads its curve."
+                )
+                raise click.UsageError(f"{error.message} {advice}", ctx) from error
+            raise
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; report where Ctrl-C has ended it."""
         try:

@@ -89,8 +89,30 @@ def usage(kind: str) -> str:
     )
 
 
+# Options that people bring from other libraries.
+HINTS = {
+    "--mode": "the mode is the kind, as in clrcore plot triangular2",
+    "--step-size-up": "use --step-size",
+    "--stepsize": "use --step-size",
+    **dict.fromkeys(
+        ("--epochs", "--num-epochs", "--steps-per-epoch"),
+        "lengths are in steps: epochs times steps per epoch",
+    ),
+}
+
+
 class Command(click.Command):
     """A command whose help lists the kinds of policies and their options."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the options; lead on from those of other libraries."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if error.option_name in HINTS:
+                message = f"No such option {error.option_name!r}; {HINTS[error.option_name]}."
+                raise click.UsageError(message, ctx) from error
+            raise
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list."""

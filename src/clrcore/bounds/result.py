@@ -129,7 +129,11 @@ class Bounds(Value):
         )
 
     @hint_at(
-        **dict.fromkeys(("epochs", "num_epochs"), LENGTH), max_updates=LENGTH, num_steps=LENGTH
+        **dict.fromkeys(("epochs", "num_epochs"), LENGTH),
+        **dict.fromkeys(("step_size_up", "stepsize", "half_cycle"), "use step_size"),
+        **dict.fromkeys(("mode", "policy", "schedule"), "use kind"),
+        max_updates=LENGTH,
+        num_steps=LENGTH,
     )
     def policy(
         self,
