@@ -315,7 +315,7 @@ class Confirmation:
             f"the training loss starts at {self._start('losses'):.4g} and ends at "
             f"{lowest:.4g} at best; {held_out}"
             "use longer trials (num_steps; max_updates of find_bounds), another suggestion, or "
-            "check that the model learns"
+            "check that the model learns, and is not trained already"
         )
 
     def _decides(self) -> str:
@@ -438,7 +438,7 @@ class Confirmation:
         return [
             BoundsWarning(
                 f"the answer is at the {side} rate tried, lr={self._lr(chosen):.3g}; confirm again "
-                "from there",
+                "from there, with clrcore.Confirmation(bounds), or with a larger max_updates",
                 "trials_at_edge",
             )
         ]

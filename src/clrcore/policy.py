@@ -290,7 +290,14 @@ class Policy:
         """The same policy between the bounds 0 and 1."""
         message = f"{self.constructor} does not move between two bounds"
         allowed = "a policy that moves between two bounds"
-        refuse(ValueError, "policy", allowed, self, message=message, advice="pass a policy")
+        refuse(
+            ValueError,
+            "policy",
+            allowed,
+            self,
+            message=message,
+            advice="for momentum, pass a policy of its own",
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The policy as plain JSON data, which `policy_from_dict` reads in any framework.
@@ -400,7 +407,9 @@ def above(low: float, high: float, amplitude: Any, maths: Any) -> Any:
 def check_policy(name: str, value: object, example: str = "triangular(...)") -> Policy:
     """`value`, if it is a policy; `example` is a suitable call in messages."""
     if not isinstance(value, Policy):
-        refuse(TypeError, name, f"a policy of clrcore, such as clrcore.{example}", value)
+        advice = "make one with bounds.policy(...)" if hasattr(value, "max_lr_interval") else ""
+        allowed = f"a policy of clrcore, such as clrcore.{example}"
+        refuse(TypeError, name, allowed, value, advice=advice)
     return value
 
 

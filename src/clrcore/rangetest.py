@@ -89,6 +89,8 @@ class RangeTest(Run):
         "step_mode": "pass sweep=clrcore.linear_sweep(...) or clrcore.exponential_sweep(...)",
         "diverge_th": "a divergence is found without a threshold; stop=False continues after it "
         "(stop_diverged=False in clrcore.RangeTest)",
+        "max_steps": "the updates are those of the sweep, or max_updates of find_bounds",
+        "verbose": "pass progress=False or True",
         "smooth_f": "the curve holds raw losses; suggest_bounds smooths them",
     }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 from .arguments import check_choice, check_float, check_int, check_seeds, check_steps, refuse
 from .confirmation import FIRST_TRIALS, MOST_RATES, TRIAL_STEPS, Confirmation
 from .errors import NoBoundsError
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 # Fewer and longer trials answer better for trainings of so many updates or more.
 LONG_TRAINING, LONG_TRIAL_STEPS = 1000, 300
+# A planned training of fewer updates than this and than an epoch may be a number of epochs.
+FEW_STEPS = 100
 # Fewer updates do not show whether a rate trains.
 LEAST_STEPS = 10
 # The most of the budget that range tests with the default sweep take, and the fewest updates of
@@ -82,6 +86,7 @@ class BoundsSearch:
         self._default_lr = check_float("default_lr", default_lr, 0.0, above=True)
         max_updates = check_int("max_updates", max_updates, 1)
         self._total_steps = None if total_steps is None else check_steps("total_steps", total_steps)
+        _warn_of_epochs(self._total_steps, steps_per_epoch)
         checked = check_seeds("seeds", seeds)
         self._seeds: list[int] | list[None] = [None] if checked is None else checked
         if sweep is None:
@@ -207,7 +212,7 @@ class BoundsSearch:
         if self._refusal is None:
             return self._confirmation.bounds
         refused = (
-            f"the range test gave no answer, so the trials started from the default rate, "
+            f"the range test gave no answer, so the trials started from the optimizer's own rate, "
             f"lr={self._default_lr:.3g}: {self._refusal}"
         )
         try:
@@ -229,6 +234,19 @@ def trial_steps(total_steps: int | None, left: int) -> int:
     if total_steps is not None and total_steps >= LONG_TRAINING and left >= fewest * TRIAL_STEPS:
         return min(LONG_TRIAL_STEPS, left // fewest)
     return min(TRIAL_STEPS, left // (fewest + 1))
+
+
+def _warn_of_epochs(total_steps: int | None, steps_per_epoch: float | None) -> None:
+    """Warn of a planned training that is so short that epochs may be meant."""
+    if total_steps is None or steps_per_epoch is None:
+        return
+    if total_steps < min(steps_per_epoch, FEW_STEPS):
+        warnings.warn(
+            f"total_steps={total_steps} is less than an epoch of {steps_per_epoch:g} updates; it "
+            "counts updates: for epochs pass epochs * steps_per_epoch",
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 def _refuse_budget(max_updates: int, number: int, seeds: object) -> NoReturn:

@@ -28,7 +28,8 @@ BOUNDS = Bounds(**FIELDS)
 class TestWords:
     def test_in_five_lines(self):
         assert str(BOUNDS).splitlines() == [
-            "lr=0.003 for a constant rate; the best rate is expected between 0.002 and 0.005",
+            "lr=0.003 for a constant rate or the peak of one cycle; the best is expected between "
+            "0.002 and 0.005",
             "base_lr=0.001, max_lr=0.006 for cycles; the largest rate that trains is expected "
             "between 0.005 and 0.02",
             "rule: loss; not confirmed by trial runs; explain() gives the reasons",

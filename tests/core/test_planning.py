@@ -103,8 +103,18 @@ def test_other_lengths_lead_to_total_steps(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "advice"), [("step_size_up", "use step_size"), ("mode", "use kind")]
+    ("arguments", "advice"),
+    [
+        ({"step_size_up": 100}, "use step_size"),
+        ({"step_size": 100, "mode": "triangular"}, "use kind"),
+        ({"total_steps": 100, "kind": "constant"}, r"clrcore\.constant\(bounds\.lr\)"),
+    ],
 )
-def test_names_of_other_libraries_lead_on(name, advice):
-    with pytest.raises(TypeError, match=f"has no argument '{name}'; {advice}"):
-        BOUNDS.policy(**{name: 2})
+def test_words_of_other_libraries_lead_on(arguments, advice):
+    with pytest.raises((TypeError, ValueError), match=advice):
+        BOUNDS.policy(**arguments)
+
+
+def test_bounds_in_place_of_a_policy_lead_on():
+    with pytest.raises(TypeError, match=r"make one with bounds\.policy"):
+        clrcore.CycleMonitor(BOUNDS)

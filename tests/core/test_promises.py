@@ -367,7 +367,7 @@ def test_opposed_policies_do_not_depend_on_the_bounds():
     ids=repr,
 )
 def test_policies_without_two_bounds_are_not_opposed(policy):
-    with pytest.raises(ValueError, match="does not move between two bounds; pass a policy"):
+    with pytest.raises(ValueError, match="does not move between two bounds; for momentum"):
         policy.opposed(0.85, 0.95)
 
 

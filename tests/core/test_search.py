@@ -1,5 +1,7 @@
 """Range test, suggestion and confirmation in a row."""
 
+import warnings
+
 import pytest
 
 import clrcore
@@ -46,7 +48,9 @@ def test_where_the_range_test_has_no_answer_the_default_rate_is_confirmed():
     )
 
     assert search.bounds.trials[0].lr == 0.01
-    assert any("the trials started from the default rate" in r for r in search.bounds.reasons)
+    assert any(
+        "the trials started from the optimizer's own rate" in r for r in search.bounds.reasons
+    )
 
 
 def test_where_nothing_trains_both_reasons_are_given():
@@ -139,3 +143,16 @@ def test_a_small_budget_leaves_a_trial_beyond_an_edge(total_steps, length):
 
     assert next(search.confirmation).total_steps == length
     assert search.most_updates == 150 + 5 * length
+
+
+@pytest.mark.parametrize(
+    ("total_steps", "steps_per_epoch", "warns"),
+    [(20, 57, True), (57, 57, False), (120, 10_000, False), (20, None, False), (None, 57, False)],
+)
+def test_epochs_in_place_of_updates_are_warned_about(total_steps, steps_per_epoch, warns):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        clrcore.BoundsSearch(
+            default_lr=1e-3, total_steps=total_steps, steps_per_epoch=steps_per_epoch
+        )
+    assert ["epochs * steps_per_epoch" in str(w.message) for w in caught] == [True] * warns

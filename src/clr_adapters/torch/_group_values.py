@@ -89,7 +89,8 @@ def _read_momentum(name: str, momentum: object, policy: clrcore.Policy) -> Momen
         return policy.opposed(low, high)
     except ValueError:
         allowed = f"a policy or None, as {policy.constructor} does not move between two bounds"
-        refuse(ValueError, name, allowed, momentum)
+        advice = 'pass a policy: "From CyclicLR and OneCycleLR" shows how'
+        refuse(ValueError, name, allowed, momentum, advice=advice)
 
 
 def _values_below_1(name: str, policy: clrcore.Policy, start: int, stop: int) -> list[float]:

@@ -98,9 +98,11 @@ class Measures:
         if training.train_step is not None:
             return _check_loss(training.train_step(batch)), None
         assert training.loss_fn is not None
-        single = isinstance(batch, torch.Tensor)
-        instead = "x: loss_fn(model(x), x)" if single else "batch: model(**batch).loss"
-        inputs, targets = split(batch, "loss_fn", f"train_step=lambda {instead}")
+        instead = "train_step=lambda batch: model(**batch).loss"
+        if isinstance(batch, torch.Tensor):
+            instead = "train_step=lambda x: loss_fn(model(x), x), and for whole tensors x and y "
+            instead += "DataLoader(TensorDataset(x, y), batch_size=32) as train_loader"
+        inputs, targets = split(batch, "loss_fn", instead)
         outputs = self._model(*inputs)
         loss = _check_loss(training.loss_fn(outputs, targets))
         if training.held_out or self._is_trial:

@@ -277,8 +277,8 @@ class Bounds(Value):
 
     def _lines(self, more: str = "") -> list[str]:
         return [
-            f"lr={self.lr:.3g} for a constant rate"
-            + _expected("the best rate is", self.lr_interval),
+            f"lr={self.lr:.3g} for a constant rate or the peak of one cycle"
+            + _expected("the best is", self.lr_interval),
             f"base_lr={self.base_lr:.3g}, max_lr={self.max_lr:.3g} for cycles"
             + _expected("the largest rate that trains is", self.max_lr_interval),
             f"rule: {self.rule}; {self._confirmed()}{more}",
@@ -289,6 +289,9 @@ class Bounds(Value):
 def _check_kind(kind: str, allowed: Iterable[str], other: str) -> str:
     """The kind, if it is allowed; the advice names the other length where that allows it."""
     allowed = list(allowed)
+    if kind == "constant":
+        advice = "for a constant rate use clrcore.constant(bounds.lr)"
+        refuse(ValueError, "kind", f"one of {listed(allowed)}", kind, advice=advice)
     if kind not in allowed and kind in (*planning.SCHEDULES, *POLICIES):
         advice = f"for this kind pass {other} instead"
         refuse(ValueError, "kind", f"one of {listed(allowed)}", kind, advice=advice)
