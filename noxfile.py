@@ -28,6 +28,8 @@ SOURCES = ["src", "tests", "docs", "benchmarks", "examples", "noxfile.py", "conf
 CONSTRAINTS = "constraints/ci.txt"
 LOWEST_MI = 30
 TRAINERS = ["lightning", "transformers", "accelerate", "skorch", "ignite"]
+# What the scoreboard needs beside the demo and PyTorch.
+SCOREBOARD = ["scikit-learn", "prodigyopt", "schedulefree"]
 
 
 def pytest(session: nox.Session, *arguments: str) -> None:
@@ -295,9 +297,16 @@ def reproduce(session: nox.Session) -> None:
 
 
 @nox.session(python="3.11")
+def scoreboard(session: nox.Session) -> None:
+    """Cycles against the schedules of today, in half an hour; `-- --tune` tunes the peaks."""
+    session.install("-e", ".[demo,torch]", "-c", CONSTRAINTS, *SCOREBOARD)
+    session.run("python", "benchmarks/scoreboard.py", *session.posargs)
+
+
+@nox.session(python="3.11")
 def claims(session: nox.Session) -> None:
-    """The tests of the benchmarks, with a short reproduction of the paper's claims."""
-    session.install("-e", ".[test,demo,torch]", "-c", CONSTRAINTS)
+    """The tests of the benchmarks, with short forms of the reproduction and the scoreboard."""
+    session.install("-e", ".[test,demo,torch]", "-c", CONSTRAINTS, *SCOREBOARD)
     pytest(session, "tests/benchmarks")
 
 
