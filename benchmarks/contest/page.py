@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 
+from reproduction.prose import bullet, paragraph
 from reproduction.tables import table
 
 from clr_adapters.cli.demo.statistics import Estimate
@@ -42,25 +42,31 @@ def answer(result: Plain) -> str:
 
 
 def counts(result: Plain) -> str:
-    """How often cycles win, tie and lose against each schedule of today and a fixed rate."""
+    """How often cycles win, tie and lose over all tasks, against each kind of opponent."""
     tasks = list(result["tasks"].values())
+
+    def against(source: str, *arms: str) -> str:
+        return _noun(record(tasks, Side(CYCLES, source), [Side(arm, source) for arm in arms]))
+
     return "\n".join(
-        _item(
-            f"**Against {name}**, over {len(tasks)} tasks: "
-            f"{_noun(_record(tasks, UNTUNED, arms))} at the range test's rate; "
-            f"{_noun(_record(tasks, TUNED_PEAK, arms))} with tuned peaks."
-        )
-        for name, arms in (
-            ("each of the four schedules of today", TODAY),
-            ("a fixed rate", (FIXED,)),
-            (SCHEDULE_FREE, (SCHEDULE_FREE,)),
+        bullet(text)
+        for text in (
+            f"**Against each of the four schedules of today**, over {len(tasks)} tasks: "
+            f"{against(UNTUNED, *TODAY)} at the range test's rate; "
+            f"{against(TUNED_PEAK, *TODAY)} with tuned peaks.",
+            f"**Against a fixed rate**: {against(UNTUNED, FIXED)} at the range test's rate; "
+            f"{against(TUNED_PEAK, FIXED)} tuned.",
+            f"**Against optimizers that need no schedule**, at the rates that their authors "
+            f"advise: {against(UNTUNED, PRODIGY)} against Prodigy, "
+            f"{against(UNTUNED, SCHEDULE_FREE)} against Schedule-Free; with tuned peaks "
+            f"{against(TUNED_PEAK, SCHEDULE_FREE)} against Schedule-Free.",
         )
     )
 
 
 def short(result: Plain) -> str:
     """The answer, the counts, and when cycles win, tie and lose task by task."""
-    return "\n\n".join((_text(answer(result)), counts(result), by_task(result), rates(result)))
+    return "\n\n".join((paragraph(answer(result)), counts(result), by_task(result), rates(result)))
 
 
 def by_task(result: Plain) -> str:
@@ -73,7 +79,7 @@ def by_task(result: Plain) -> str:
             found[word].append(arm)
         verbs = {WINS: "beat", TIES: "tie with", LOSES: "lose to"}
         said = "; ".join(f"{verbs[word]} {_list(arms)}" for word, arms in found.items() if arms)
-        items.append(_item(f"**{task['title']}**: cycles {said}."))
+        items.append(bullet(f"**{task['title']}**: cycles {said}."))
     return "\n".join(items)
 
 
@@ -88,7 +94,7 @@ def rates(result: Plain) -> str:
     verdicts = Record(*(found.count(word) for word in (WINS, TIES, LOSES)))
     search = [found["updates"] for task in tasks for found in task["found"]]
     tuning = [updates for task in tasks for updates in task["tuning_updates"].values()]
-    return _text(
+    return paragraph(
         f"**The range test's rate against a tuned peak**, the same schedule on both sides: "
         f"{_noun(verdicts)} in {len(found)} comparisons. The range test and its trials "
         f"take {min(search):,} to {max(search):,} updates and serve all schedules. Tuning takes "
@@ -101,7 +107,7 @@ def whole(result: Plain) -> str:
     tasks = list(result["tasks"].values())
     parts = [
         "# Against today's schedules",
-        _text(f"**{answer(result)}**"),
+        paragraph(f"**{answer(result)}**"),
         counts(result),
         "![Cycles less each of today's schedules at the range test's rate, task by task]"
         "(pictures/scoreboard-cycles.png)",
@@ -109,7 +115,7 @@ def whole(result: Plain) -> str:
         rates(result),
         "![Accuracy along the training: cycles, a fixed rate, the strongest schedule of today]"
         "(pictures/scoreboard-accuracy.png)",
-        _text(
+        paragraph(
             "A win is a paired difference over "
             f"{len(result['seeds'])} seeds whose 95 % interval lies above 0, a loss one below 0; "
             "otherwise it is a tie. All arms of a task make the same number of updates from the "
@@ -117,7 +123,7 @@ def whole(result: Plain) -> str:
             "[scoreboard.json](scoreboard.json)."
         ),
         "## Cycles against each opponent",
-        _text(
+        paragraph(
             f"Score of {CYCLES} less the opponent's, positive where cycles are better: points of "
             "test accuracy, or nats of test loss for text."
         ),
@@ -126,16 +132,16 @@ def whole(result: Plain) -> str:
         "### With tuned peaks",
         differences(tasks, TUNED_PEAK, (FIXED, *TODAY, SCHEDULE_FREE)),
         "## Other cycles",
-        _text(
+        paragraph(
             f"Wins, ties and losses over the {len(tasks)} tasks, at the range test's rate and "
             "with tuned peaks."
         ),
         records(tasks),
         "## The range test's rate against a tuned peak",
-        _text("Score at the range test's rate less the score at the tuned peak."),
+        paragraph("Score at the range test's rate less the score at the tuned peak."),
         sources(tasks),
         "## Every arm",
-        _text("Mean test score: accuracy in percent, loss in nats for text (lower is better)."),
+        paragraph("Mean test score: accuracy in percent, loss in nats for text (lower is better)."),
         scores(tasks),
         "## Limits",
         limits(result),
@@ -144,7 +150,7 @@ def whole(result: Plain) -> str:
         "```sh\npip install -e '.[demo,torch]' prodigyopt schedulefree\n"
         "python benchmarks/scoreboard.py --out compared\n"
         "python benchmarks/scoreboard.py --tune  # only for new peaks\n```",
-        _text(
+        paragraph(
             "Two runs on one machine give the same `scoreboard.json`, byte for byte. Another "
             "processor may round differently. [benchmarks/scoreboard.py]"
             "(../benchmarks/scoreboard.py) writes this page from [scoreboard.json]"
@@ -244,7 +250,7 @@ def _signed(found: Estimate, task: Plain) -> str:
 def limits(result: Plain) -> str:
     """What the result does not show."""
     return "\n".join(
-        _item(text)
+        bullet(text)
         for text in (
             "**Small networks, short trainings.** The largest network has 17,522 parameters, the "
             "trainings have 1000 or 1750 updates. Nothing here is about large models.",
@@ -266,7 +272,7 @@ def set_up(result: Plain) -> str:
     named = ", ".join(f"{name} {number}" for name, number in versions.items())
     tuning_seeds = len(result["tuning_seeds"])
     return "\n".join(
-        _item(text)
+        bullet(text)
         for text in (
             "**Tasks.** MNIST-5k is the demo's network in NumPy, as in [the evidence]"
             "(evidence.md), without its seeds. The others are settings of "
@@ -301,10 +307,6 @@ def _noun(counts: Record) -> str:
     return _list(words)
 
 
-def _record(tasks: Sequence[Plain], source: str, arms: Sequence[str]) -> Record:
-    return record(tasks, Side(CYCLES, source), [Side(arm, source) for arm in arms])
-
-
 def _against_best(tasks: Sequence[Plain]) -> str:
     """On which tasks cycles win, tie and lose against the schedule with the best mean score."""
     found: dict[str, list[str]] = {WINS: [], TIES: [], LOSES: []}
@@ -320,17 +322,3 @@ def _against_best(tasks: Sequence[Plain]) -> str:
 
 def _list(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def _item(text: str) -> str:
-    return _wrapped(f"- {text}", "  ")
-
-
-def _text(text: str) -> str:
-    return _wrapped(text, "")
-
-
-def _wrapped(text: str, indent: str) -> str:
-    return textwrap.fill(
-        text, 100, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
-    )

@@ -5,7 +5,6 @@ Everything is computed from plain data, so the page can be written again from `e
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping
 
 from clr_adapters.cli.demo.experiment import LONG, constant_name
@@ -13,6 +12,7 @@ from clr_adapters.cli.demo.experiment import LONG, constant_name
 from . import resplits
 from .arms import CASES, GAMMA, PAPERS_EPOCH, above_name
 from .claims import CLAIMS, HELD, NOT_CONFIRMED, TIED
+from .prose import bullet, paragraph
 from .tables import (
     CONTROLS,
     Plain,
@@ -34,7 +34,7 @@ def rules() -> str:
     items = []
     for claim in CLAIMS:
         cases = "; ".join(TITLES[key] for key in claim.cases)
-        items.append(_item(f"**{claim.title}** ({cases}). {claim.says} *{claim.rule}*"))
+        items.append(bullet(f"**{claim.title}** ({cases}). {claim.says} *{claim.rule}*"))
     return "\n".join(items)
 
 
@@ -70,14 +70,14 @@ def whole(evidence: Plain, today: str = "") -> str:
     parts = [
         "# The evidence",
         "## Short version",
-        _item(f"**Against today's schedules** ([scoreboard](scoreboard.md)): {today}")
+        bullet(f"**Against today's schedules** ([scoreboard](scoreboard.md)): {today}")
         + "\n"
         + summary(cases)
         if today
         else summary(cases),
         "![The paper's staged cycles less each control, with 95 % intervals]"
         "(pictures/evidence-differences.png)",
-        _text(
+        paragraph(
             "We tested the claims of [the paper](https://arxiv.org/abs/1506.01186) on a small "
             "task: 5000 digits of MNIST, a small network, "
             f"{len(result['settings']['seeds'])} seeds, and the controls that the paper lacks. "
@@ -86,7 +86,7 @@ def whole(evidence: Plain, today: str = "") -> str:
         ),
         "## The claims",
         verdict_table(cases),
-        _text(
+        paragraph(
             "Each verdict rests on paired differences in test accuracy. All of them are in "
             "[evidence.json](evidence.json)."
         ),
@@ -96,7 +96,7 @@ def whole(evidence: Plain, today: str = "") -> str:
         *limits(result),
         *results(evidence, lines=False),
         "## The rules of the claims",
-        _text(
+        paragraph(
             "A claim holds in a case if all its lines hold. It ties if a line ties and no line is "
             "against it. Otherwise it is not confirmed. Differences are in percentage points."
         ),
@@ -113,7 +113,7 @@ def limits(result: Plain) -> list[str]:
     """What the results do not show."""
     return [
         "\n".join(
-            _item(text)
+            bullet(text)
             for text in (
                 "**One small network and 5000 digits.** Nothing here is about deep networks, large "
                 "data or long trainings.",
@@ -145,12 +145,12 @@ def range_tests(result: Plain) -> list[str]:
     return [
         "![Held-out accuracy along the ramps, and the bounds read off it]"
         "(pictures/evidence-range-tests.png)",
-        _text(
+        paragraph(
             f"Linear ramps from 0 over 8 epochs, {ramps} seeds, with the accuracy on validation "
             "rows every second update, as in the paper's Figure 3. There are three readings:"
         ),
         "\n".join(
-            _item(text)
+            bullet(text)
             for text in (
                 "**suggest_bounds**, which the arms use;",
                 "**the peak rule**, which the arms named after it use: max_lr is 0.8 of the rate "
@@ -161,7 +161,7 @@ def range_tests(result: Plain) -> list[str]:
             )
         ),
         bounds_table(result["cases"]),
-        _text(
+        paragraph(
             "The ends of the ramps were chosen by eye: 4 for the sigmoid and 0.1 for Adam showed "
             "no fall and were raised. The costs do not count that. A steeper ramp gives larger "
             "rates. The warnings of `suggest_bounds` are in [evidence.json](evidence.json)."
@@ -175,7 +175,7 @@ def set_up(evidence: Plain) -> list[str]:
     settings, versions, rows = result["settings"], result["versions"], result["settings"]["rows"]
     return [
         "\n".join(
-            _item(text)
+            bullet(text)
             for text in (
                 f"**Data.** 5000 digits of MNIST at 14 x 14 pixels: {rows['train']} to train, "
                 f"{rows['validation']} to validate, {rows['test']} to test.",
@@ -214,7 +214,7 @@ def set_up(evidence: Plain) -> list[str]:
             )
         ),
         "```sh\npip install -e '.[demo]'\npython benchmarks/reproduce.py --out reproduced\n```",
-        _text(
+        paragraph(
             "Two runs on one machine give the same `results.json`, byte for byte. Another "
             "processor may round differently. "
             "[benchmarks/reproduce.py](../benchmarks/reproduce.py) writes this page from "
@@ -232,7 +232,7 @@ def summary(cases: Mapping[str, Plain]) -> str:
     words = [verdict for case in cases.values() for verdict in case["verdicts"].values()]
     counts = {word: words.count(word) for word in (HELD, TIED, NOT_CONFIRMED)}
     items = [
-        _item(
+        bullet(
             f"**The paper's claims**: {len(CLAIMS)} claims in up to {len(cases)} cases make "
             f"{len(words)} checks. {counts[HELD]} held, {counts[TIED]} tied, "
             f"{counts[NOT_CONFIRMED]} are not confirmed."
@@ -240,7 +240,7 @@ def summary(cases: Mapping[str, Plain]) -> str:
     ]
     for case in cases.values():
         beside = [against(row, CONTROLS[row["against"]]) for row in controls(case)]
-        items.append(_item(f"**{case['title']}**: the paper's staged cycles {'; '.join(beside)}."))
+        items.append(bullet(f"**{case['title']}**: the paper's staged cycles {'; '.join(beside)}."))
     return "\n".join(items)
 
 
@@ -261,7 +261,7 @@ def resplit_text(result: Plain) -> str:
 
 def case_text(case: Plain) -> str:
     """The target, the chosen constant and how high the peak is."""
-    return _text(
+    return paragraph(
         f"Target: {case['target']:.2f} %. The best constant on validation rows is "
         f"{case['chosen']:g}. {peak_text(case)} Differences are paired with {LONG}. Updates to the "
         "target include those of tuning; seeds that never reach it are in brackets. Epochs are "
@@ -290,7 +290,7 @@ def peak_text(case: Plain) -> str:
 def torch_text(torch: Plain) -> list[str]:
     """The same arms in PyTorch."""
     return [
-        _text(
+        paragraph(
             f"The same arms with PyTorch {torch['version']} and `PolicyLR`, from the same initial "
             f"weights with the same batches, for {torch['seeds']} of the seeds. Rates are compared "
             "bit for bit; rates with a gamma may differ in their last bits. PyTorch's SGD "
@@ -315,17 +315,3 @@ def torch_text(torch: Plain) -> list[str]:
             right=range(1, 6),
         ),
     ]
-
-
-def _item(text: str) -> str:
-    return _wrapped(f"- {text}", "  ")
-
-
-def _text(text: str) -> str:
-    return _wrapped(text.strip(), "")
-
-
-def _wrapped(text: str, indent: str) -> str:
-    return textwrap.fill(
-        text, 100, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
-    )
