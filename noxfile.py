@@ -298,7 +298,7 @@ def reproduce(session: nox.Session) -> None:
 
 @nox.session(python="3.11")
 def scoreboard(session: nox.Session) -> None:
-    """Cycles against the schedules of today, in half an hour; `-- --tune` tunes the peaks."""
+    """Cycles against the schedules of today, in minutes; `-- --tune` tunes the peaks."""
     session.install("-e", ".[demo,torch]", "-c", CONSTRAINTS, *SCOREBOARD)
     session.run("python", "benchmarks/scoreboard.py", *session.posargs)
 

@@ -66,7 +66,7 @@ def cycles(tasks: Sequence[Plain]) -> Figure:
     ax.set_yticks(range(len(tasks)), [task["title"].replace(", ", ",\n", 1) for task in tasks])
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
-    message = "Cycles against today's schedules:\n{} wins, {} ties, {} losses".format(*counts)
+    message = "Cycles at the range test's rate:\n{} wins, {} ties, {} losses".format(*counts)
     figure.suptitle(message, x=0.02, y=0.98, ha="left", fontsize=11, weight="bold")
     return figure
 
