@@ -330,7 +330,7 @@ def fuzz(session: nox.Session) -> None:
 
     Arguments go to tests/fuzz.py: `nox -s fuzz -- --seconds 60 policy`.
     """
-    session.install("-e", ".[test,demo,tensorboard]", "atheris>=3")
+    session.install("-e", ".[test,demo,tensorboard,torch]", "-c", CONSTRAINTS, "atheris>=3")
     session.run("python", "tests/fuzz.py", *session.posargs)
 
 

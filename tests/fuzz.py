@@ -16,6 +16,8 @@ import re
 import subprocess
 import sys
 import time
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +28,18 @@ EVERY = 100
 
 
 def readers() -> dict[str, Any]:
-    """Everything that reads foreign data."""
+    """Everything that reads foreign data, of the frameworks that are installed."""
     sys.path += [str(ROOT / name) for name in ("tests", "tests/core", "tests/adapters")]
-    import test_foreign_data
-    import test_foreign_logs
-
-    return test_foreign_data.READERS | test_foreign_logs.READERS
+    modules = ["test_foreign_data", "test_foreign_logs"]
+    modules += [
+        f"test_{framework}_foreign_state"
+        for framework in ("torch", "keras")
+        if find_spec(framework) is not None
+    ]
+    found: dict[str, Any] = {}
+    for module in modules:
+        found |= import_module(module).READERS
+    return found
 
 
 def search(name: str, options: list[str]) -> None:

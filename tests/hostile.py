@@ -90,7 +90,7 @@ def places(data, most=200):
 
 def with_odd_values(data):
     """The data with each odd value in turn at each place; of a list, only at its first."""
-    root, found = places(data)
+    root, found = places(copy.deepcopy(data))
     for container, key in found:
         if isinstance(container, dict) or key == 0:
             whole = container[key]

@@ -130,7 +130,7 @@ def _from_json(text: str) -> Any:
             text, parse_int=lambda digits: float(digits) if digits[20:] else int(digits)
         )
     except RecursionError:
-        raise ValueError("nested too deeply to be a curve") from None
+        raise ValueError("nested too deeply") from None
 
 
 def _decoded(content: bytes) -> str:

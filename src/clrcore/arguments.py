@@ -276,6 +276,20 @@ def check_list(name: str, value: object, allowed: str) -> list[Any]:
     refuse(TypeError, name, allowed, value)
 
 
+def check_ends(name: str, value: object) -> list[dict[str, Any]]:
+    """A copy of the ends of cycles in a state: dictionaries of numbers, words and metrics."""
+    if not isinstance(value, list) or not all(isinstance(end, dict) for end in value):
+        refuse(TypeError, name, "a list of dictionaries", value)
+    for i, end in enumerate(value):
+        check_steps(f"{name}[{i}]['updates']", end.get("updates"), 0)
+        metrics = [x for x in end.values() if isinstance(x, dict)]
+        plain = [x for x in end.values() if not isinstance(x, dict)]
+        plain += [x for values in metrics for x in values.values()]
+        if not all(isinstance(x, int | float | str | None) for x in plain):
+            refuse(TypeError, f"{name}[{i}]", "a dictionary of numbers, words and metrics", end)
+    return [{key: dict(x) if isinstance(x, dict) else x for key, x in end.items()} for end in value]
+
+
 def check_seeds(name: str, value: object, largest: int = LARGEST_SEED) -> list[int] | None:
     """Seeds as a list: None stays None, a number n means 0..n-1, a sequence stays a sequence.
 

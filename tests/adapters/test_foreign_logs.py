@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 
 import clrcore
 from clr_adapters.cli import main
-from clr_adapters.logs import from_lightning, read_json, read_log, read_text
+from clr_adapters.logs import (
+    from_fastai,
+    from_lightning,
+    from_torch_lr_finder,
+    read_json,
+    read_log,
+    read_text,
+)
 from hostile import LONGEST_MESSAGE, Reader, outcome, refused, with_odd_values
 
 LOGS = Path(__file__).parents[1] / "logs"
@@ -50,8 +57,12 @@ def data(source):
         read(outcome(read_log, source))
 
 
-def lightning(results):
+def finders(results):
     read(outcome(from_lightning, results))
+    read(outcome(from_torch_lr_finder, results))
+    read(outcome(from_fastai, {"lrs": results, "losses": results}))
+    if isinstance(results, dict):
+        read(outcome(from_fastai, {f"{key}s": value for key, value in results.items()}))
 
 
 def command(content):
@@ -76,7 +87,7 @@ READERS = {
     "data": Reader(
         data, [RECORDS, LISTS, SPLIT, BY_METRIC, {"log_history": RECORDS}, CURVE.to_dict()]
     ),
-    "lightning": Reader(lightning, [json.loads((LOGS / "lightning_lr_find.json").read_text())]),
+    "finders": Reader(finders, [json.loads((LOGS / "lightning_lr_find.json").read_text())]),
     "command": Reader(command, [FILES[0], json.dumps(LISTS).encode()]),
     "events": Reader(events, [EVENTS.read_bytes()]),
 }
@@ -91,7 +102,7 @@ def test_damaged_logs_are_read_or_refused(name, generated):
     READERS[name].law(generated.draw(READERS[name].data))
 
 
-@pytest.mark.parametrize("name", ["data", "lightning"])
+@pytest.mark.parametrize("name", ["data", "finders"])
 def test_odd_values_in_logs_are_read_or_refused(name):
     law, valid = READERS[name]
     for entry in valid:

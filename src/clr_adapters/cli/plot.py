@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import sys
 from collections.abc import Mapping
 from inspect import Parameter, signature
@@ -13,6 +12,7 @@ from typing import Any
 import click
 
 import clrcore
+from clr_adapters import logs
 from clrcore.arguments import LARGEST_COUNT, did_you_mean
 
 from . import _io
@@ -222,11 +222,9 @@ def _read(file: str) -> clrcore.Policy:
     """The policy in a file."""
     name = _io.name(file)
     try:
-        return clrcore.policy_from_dict(json.loads(_io.content(file).decode("utf-8-sig")))
+        return clrcore.policy_from_dict(logs.read_json(_io.content(file)))
     except (OSError, TypeError, ValueError) as error:
         raise click.ClickException(f"{name}: {error}") from error
-    except RecursionError:
-        raise click.ClickException(f"{name}: nested too deeply to be a policy") from None
 
 
 def _unused(label: str, taken: Mapping[str, object]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import clrcore
-from clrcore.arguments import check_int, check_keys, check_version, refuse
+from clrcore.arguments import check_ends, check_keys, check_version, refuse
 
 from ._private import KerasSaveable
 
@@ -64,15 +64,12 @@ class History:
         """Go to a state that `state_dict` described; a refused state changes nothing."""
         check_keys("state", state, ["version", "ends", "history"])
         check_version("state", state["version"], VERSION)
-        ends, states = state["ends"], state["history"]
-        for name, items in (("ends", ends), ("history", states)):
-            if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-                refuse(TypeError, f"state[{name!r}]", "a list of dictionaries", items)
+        ends, states = check_ends("state['ends']", state["ends"]), state["history"]
+        if not isinstance(states, list):
+            refuse(TypeError, "state['history']", "a list", states)
         if len(states) != len(ends) + 1:
             allowed = f"a list of {len(ends) + 1}, one more than the ends"
             refuse(ValueError, "state['history']", allowed, states)
-        for i, end in enumerate(ends):
-            check_int(f"state['ends'][{i}]['updates']", end.get("updates"))
         before = self._state(None)["monitor"]
         try:
             for i, item in enumerate(states):
@@ -81,7 +78,7 @@ class History:
             if self._monitor is not None:
                 self._monitor.load_state_dict(before)
             raise
-        self.ends, self._states = copy.deepcopy(ends), copy.deepcopy(states)
+        self.ends, self._states = ends, copy.deepcopy(states)
 
     def _state(self, policies: list[dict[str, Any] | None] | None) -> dict[str, Any]:
         monitor = None if self._monitor is None else self._monitor.state_dict()
@@ -95,6 +92,8 @@ class History:
                 f"{name}['monitor'] does not fit: make CycleEnds with a monitor if the state is "
                 "of a CycleEnds with a monitor, and without if not"
             )
+        if not isinstance(item["policies"], list | None):
+            refuse(TypeError, f"{name}['policies']", "a list or None", item["policies"])
         for data in item["policies"] or []:
             if data is not None:
                 clrcore.policy_from_dict(data)

@@ -217,7 +217,7 @@ class PolicyLR(BaseScheduler):
         check_version("state_dict", state_dict["version"], VERSION)
         step = check_int("state_dict['last_epoch']", state_dict["last_epoch"], -1, LARGEST_COUNT)
         count = len(self.optimizer.param_groups)
-        saved = check_int("state_dict['groups']", state_dict["groups"])
+        saved = check_int("state_dict['groups']", state_dict["groups"], 0, LARGEST_COUNT)
         if saved != count:
             message = f"state_dict is of {saved} parameter groups, but the optimizer has {count}"
             refuse(ValueError, "state_dict['groups']", str(count), saved, message=message)

@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 import clrcore
 from clrcore.arguments import (
     check_bool,
+    check_ends,
     check_float,
     check_keys,
     check_seeds,
@@ -323,7 +324,7 @@ class CycleJudge:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go to a state that `state_dict` returned."""
+        """Go to a state that `state_dict` returned; a refused state changes nothing."""
         check_keys("state", state, ["version", "ends", "monitor", "factors", "average"])
         check_version("state", state["version"], VERSION)
         if (state["monitor"] is None) != (self.monitor is None):
@@ -335,11 +336,14 @@ class CycleJudge:
             check_float(f"state['factors'][{i}]", factor, 0.0, 1.0, above=True)
             for i, factor in enumerate(state["factors"])
         ]
+        ends, average = check_ends("state['ends']", state["ends"]), state["average"]
+        if not isinstance(average, dict) or not all(map(torch.is_tensor, average.values())):
+            refuse(TypeError, "state['average']", "a dictionary of tensors", average)
         if self.monitor is not None:
             self.monitor.load_state_dict(state["monitor"])
-        self.ends[:], self.factors = copy.deepcopy(state["ends"]), factors
+        self.ends[:], self.factors = ends, factors
         self.average.clear()
-        self.average.update(state["average"])
+        self.average.update(average)
 
     def _average_in(self, weights: dict[str, torch.Tensor]) -> None:
         count = len(self.ends) + 1
