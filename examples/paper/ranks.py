@@ -36,6 +36,12 @@ class Ranks:
             distributed.all_reduce(value)
         return value
 
+    def share_statistics(self, net: nn.Module) -> None:
+        """Give every process the statistics of process 0, such as those of BatchNorm."""
+        if self.size > 1:
+            for buffer in net.buffers():
+                distributed.broadcast(buffer, 0)
+
     def joined(self, net: nn.Module) -> nn.Module:
         """The network, with gradients averaged over the processes."""
         return DistributedDataParallel(net) if self.size > 1 else net

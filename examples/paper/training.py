@@ -261,7 +261,7 @@ class _Run:
             if due or self.step % every.log == 0:
                 loss = self.mean_loss()
                 self.over = self.step >= arm.total_steps or not math.isfinite(loss)
-                right = self.task.accuracy(self.net) if due or self.over else None
+                right = self.accuracy() if due or self.over else None
                 self.seconds = time.perf_counter() - started
                 self.write(files.Row(self.step, lr, loss, right, self.seconds))
             if self.over or self.step % every.checkpoint == 0:
@@ -291,6 +291,11 @@ class _Run:
         mean = total / (self.count * self.task.ranks.size)
         self.losses, self.count = torch.zeros_like(self.losses), 0
         return mean
+
+    def accuracy(self) -> float:
+        """The test accuracy of the network that a checkpoint holds."""
+        self.task.ranks.share_statistics(self.net)
+        return self.task.accuracy(self.net)
 
     def write(self, row: files.Row) -> None:
         """Write a row of the log, and show it."""

@@ -18,7 +18,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from PIL import Image
-from torch import nn
+from torch import distributed, nn
 from torch.nn.functional import cross_entropy
 
 import clrcore
@@ -43,7 +43,7 @@ sys.path.pop(0)
 
 CPU = torch.device("cpu")
 COMMAND = [with_torchvision.__file__, imagenet.__file__]
-PATIENCE = 300  # seconds until a command counts as hanging, also on a busy machine
+PATIENCE = 1800  # seconds until a command counts as hanging, also on a busy machine
 takes_minutes = pytest.mark.skipif(
     os.environ.get("CLR_IMAGENET") != "whole", reason="takes minutes: CLR_IMAGENET=whole runs it"
 )
@@ -346,6 +346,20 @@ def test_accuracy_counts_the_images_of_all(tree):
     assert sum(parts) == 0.5
 
 
+def test_all_processes_evaluate_the_network_of_the_first(monkeypatch):
+    shared = []
+    monkeypatch.setattr(
+        distributed, "broadcast", lambda value, source: shared.append((value, source))
+    )
+    net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
+    Ranks(1, 2).share_statistics(net)
+    found = {(id(value), source) for value, source in shared}
+    assert found == {(id(buffer), 0) for buffer in net.buffers()}
+    assert len(found) == 3
+    ALONE.share_statistics(net)
+    assert len(shared) == 3
+
+
 # What is wrong with a tree.
 
 
@@ -543,7 +557,10 @@ def finished(processes, folder, out, *options):
     path = out.with_suffix(".txt")
     with path.open("w") as printed:
         process = started(processes, folder, out, printed, *options)
-        assert process.wait(PATIENCE) == 0, path.read_text()
+        try:
+            assert process.wait(PATIENCE) == 0, path.read_text()
+        finally:
+            process.kill()
     return path.read_text()
 
 
@@ -609,7 +626,7 @@ def test_every_arm_runs_with_its_own_network(folder, tmp_path, processes, plan, 
     scale = {"alexnet": 1e-5, "googlenet": 5e-5, "resnet50": 0.01}[plan]
     for arm in table:
         out = tmp_path / arm
-        options = ["--plan", plan, "--arm", arm, "--scale", scale, "--workers", 1]
+        options = ["--plan", plan, "--arm", arm, "--scale", scale, "--workers", 1, "--batch", 8]
         if arm == "fixed":
             options += ["--range-test", "--find-bounds", 100]
         printed = finished(processes, folder, out, *options)
