@@ -20,6 +20,7 @@ COMMANDS = {
     "range_test.png": "clrcore demo",
     "bounds.png": "benchmarks/bounds.py",
     "evidence.md": "benchmarks/reproduce.py",
+    "scoreboard.md": "benchmarks/scoreboard.py",
     "cifar10.md": "examples/cifar10.py",
     "command.md": "clrcore ",
     "architecture.svg": "docs/architecture.py",
