@@ -247,6 +247,15 @@ def test_gradients_are_clipped_as_in_fit():
     assert plain.loss[-5:].mean() < plain.loss[:5].mean() - 0.2
 
 
+def test_held_out_data_are_left_out():
+    class Strict(NeuralNetClassifier):
+        def validation_step(self, *args, **options):
+            raise AssertionError("called")
+
+    curve = adapter.range_test(make(kind=Strict), X, Y, sweep=SWEEP, progress=False)
+    assert len(curve) == 40
+
+
 def test_seeds_give_curves_that_repeat():
     def curves():
         net = make()
