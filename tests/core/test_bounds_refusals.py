@@ -76,6 +76,12 @@ class TestRefusals:
             ),
             (
                 np.geomspace(1e-5, 10, 100),
+                [math.nan, math.inf, math.inf] + [1.0] * 97,
+                "diverged_at_start",
+                "the first known loss is infinite, at lr=1.15e-05; lower the sweep's start",
+            ),
+            (
+                np.geomspace(1e-5, 10, 100),
                 [1.0] * 60 + [math.inf] * 40,
                 "noise",
                 "before it diverged",

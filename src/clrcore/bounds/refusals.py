@@ -95,6 +95,13 @@ def _check_points(points: Points) -> None:
             f"only, up to lr={points.lr[-1]:.3g}; {advice_lower(points)}",
             "diverged_at_start",
         )
+    values = getattr(points.curve, metric)
+    if np.isfinite(values).any() and not number:
+        raise NoBoundsError(
+            f"already diverging at the first rates: the first known {metric} is infinite, at "
+            f"lr={points.curve.lr[~np.isnan(values)][0]:.3g}; {advice_lower(points)}",
+            "diverged_at_start",
+        )
     if not number:
         raise NoBoundsError(
             f"no finite {metric} was recorded ({len(points.curve)} points): check the training "
