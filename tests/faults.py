@@ -83,7 +83,7 @@ def inject(world: World, times: int, rng: random.Random) -> tuple[Counter[str], 
             changed = differences(before, state())
             if changed:
                 failures.append(f"{place}: {changed}")
-            if fault.happened:
+            if fault.happened or end == Broken.__name__:  # a worker has a copy of the fault
                 ends[f"{place}: {end}"] += 1
     return ends, failures
 

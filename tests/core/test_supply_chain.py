@@ -14,12 +14,13 @@ SOURCES = sorted(Path(__file__, "../../../src").resolve().rglob("*.py"))
 REFUSED = {
     "asyncio", "code", "codeop", "ctypes", "dbm", "ftplib", "http", "imaplib", "marshal",
     "multiprocessing", "pickle", "poplib", "pty", "runpy", "select", "selectors", "shelve",
-    "smtplib", "socket", "socketserver", "ssl", "subprocess", "urllib", "webbrowser", "wsgiref", "xmlrpc",
+    "smtplib", "socket", "socketserver", "ssl", "subprocess", "urllib", "webbrowser", "wsgiref",
+    "xmlrpc",
 }  # fmt: skip
 PACKAGES = {
     "accelerate", "click", "jax", "jinja2", "keras", "lightning", "matplotlib", "mlxtend",
-    "ignite", "numpy", "pandas", "pytorch_lightning", "scipy", "skorch", "tensorboard", "torch", "tqdm",
-    "transformers",
+    "ignite", "numpy", "pandas", "pytorch_lightning", "scipy", "skorch", "tensorboard", "torch",
+    "tqdm", "transformers",
 }  # fmt: skip
 OURS = {"clrcore", "clr_adapters"}
 CALLS = {"eval", "exec", "compile", "__import__", "input", "breakpoint"}
