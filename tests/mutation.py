@@ -182,10 +182,11 @@ class Contexts:
         measured = coverage.Coverage.current()
         assert measured is not None
         measured.switch_context(item.nodeid)
-        start = time.monotonic()
+        start, failed = time.monotonic(), item.session.testsfailed
         yield
+        passed = item.session.testsfailed == failed
         with self.seconds.open("a") as file:
-            file.write(json.dumps([item.nodeid, time.monotonic() - start]) + "\n")
+            file.write(json.dumps([item.nodeid, time.monotonic() - start, passed]) + "\n")
         measured.switch_context("")
 
 
@@ -256,20 +257,28 @@ class Tests:
 
         source = f"--source={self.folder / self.target.source}"
         options = ["coverage", "run", source, "-m", "pytest", *PYTEST, "-p", "mutation"]
+        options.remove("-x")
         subprocess.run(
             [sys.executable, "-m", *options, *self.selection],
             cwd=self.folder,
             env=self.environment,
-            check=True,  # the tests must pass before any mutation
+            stdout=subprocess.DEVNULL,
         )
         self.seconds: dict[str, float] = defaultdict(float)
-        for test, took in map(json.loads, (self.folder / "seconds").read_text().splitlines()):
+        failing = set()
+        for test, took, passed in map(
+            json.loads, (self.folder / "seconds").read_text().splitlines()
+        ):
             self.seconds[function(test)] += took
+            failing |= set() if passed else {function(test)}
+        for test in failing:  # without a mutation; such a test proves nothing
+            print(f"left out, as it fails: {test}", flush=True)
+            del self.seconds[test]
         measured = coverage.CoverageData(str(self.folder / "coverage"))
         measured.read()
         self.reached = {
             str(Path(file).relative_to(self.folder)): {
-                line: set(map(function, contexts))
+                line: set(map(function, contexts)) - failing
                 for line, contexts in measured.contexts_by_lineno(file).items()
             }
             for file in measured.measured_files()

@@ -86,7 +86,6 @@ class BoundsSearch:
         self._default_lr = check_float("default_lr", default_lr, 0.0, above=True)
         max_updates = check_int("max_updates", max_updates, 1)
         self._total_steps = None if total_steps is None else check_steps("total_steps", total_steps)
-        _warn_of_epochs(self._total_steps, steps_per_epoch)
         checked = check_seeds("seeds", seeds)
         self._seeds: list[int] | list[None] = [None] if checked is None else checked
         if sweep is None:
@@ -104,6 +103,7 @@ class BoundsSearch:
             )
             for _ in self._seeds
         ]
+        _warn_of_epochs(self._total_steps, steps_per_epoch)
         self._sweep_updates = sum(test.total_steps for test in self._tests)
         left = max_updates - self._sweep_updates
         self._num_steps = trial_steps(self._total_steps, left)
