@@ -125,9 +125,10 @@ def whole(result: Plain) -> str:
         "![Accuracy along the training: cycles, a fixed rate, the strongest schedule of today]"
         "(pictures/scoreboard-accuracy.png)",
         paragraph(
-            f"Every verdict is on a paired difference over {len(result['seeds'])} seeds. Cycles win "
-            "if its 95 % interval lies above 0, lose if it lies below 0, and tie otherwise. All arms of a task make the same number of updates from the "
-            "same weights with the same batches. The numbers of every seed are in "
+            f"Every verdict is on a paired difference over {len(result['seeds'])} seeds. Cycles "
+            "win if its 95 % interval lies above 0, lose if it lies below 0, and tie otherwise. "
+            "All arms of a task make the same number of updates from the same weights with the "
+            "same batches. The numbers of every seed are in "
             "[scoreboard.json](scoreboard.json)."
         ),
         "## Cycles against each opponent",
