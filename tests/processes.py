@@ -14,7 +14,7 @@ TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
 
 def run(program, *arguments, launcher=()):
     """The ended process of a program."""
-    paths = [str(ADAPTERS), os.environ.get("PYTHONPATH", "")]
+    paths = [str(ADAPTERS), str(ADAPTERS.parent), os.environ.get("PYTHONPATH", "")]
     with tempfile.TemporaryDirectory() as folder:
         file = pathlib.Path(folder, "program.py")
         file.write_text(textwrap.dedent(program))
