@@ -252,6 +252,23 @@ def test_workers_are_gone_while_the_exception_of_a_worker_is_held():
     assert held.value is not None
 
 
+def test_a_press_while_workers_start_waits_until_they_can_be_ended():
+    started = []
+
+    class Pressed(DataLoader):
+        def __iter__(self):
+            presses()
+            started.append(super().__iter__())
+            return started[-1]
+
+    model = nn.Linear(6, 3)
+    source = Pressed(dataset(), batch_size=16, num_workers=2)
+    with pytest.raises(KeyboardInterrupt):
+        swept(model, torch.optim.SGD(model.parameters()), source)
+    assert len(started) == 1
+    assert multiprocessing.active_children() == []
+
+
 def test_a_loader_that_the_user_has_begun_keeps_its_workers():
     model = nn.Linear(6, 3)
     begun = iter(loader(num_workers=1))

@@ -114,7 +114,7 @@ class Run:
             self._model.train()
         self.measures = Measures(training, self._model, is_trial=is_trial)
         self._ratios = group_ratios(self._optimizer)
-        self._passes = _Passes(training.train_loader)
+        self._passes = _Passes(training.train_loader, interrupts)
         self._batches = _repeated(self._passes, seed)
         self._is_first = True
 
@@ -255,14 +255,21 @@ def _is_finite(loss: torch.Tensor) -> bool:
 class _Passes:
     """The passes over a loader, whose workers can be ended."""
 
-    iterator: object = None
+    iterator: Any = None
 
-    def __init__(self, loader: Iterable[Any]) -> None:
-        self.loader = loader
+    def __init__(self, loader: Iterable[Any], interrupts: Interrupts) -> None:
+        self.loader, self._interrupts = loader, interrupts
 
     def __iter__(self) -> Iterator[Any]:
-        self.iterator = iterator = iter(self.loader)
-        return iterator
+        if getattr(self.loader, "num_workers", 0):
+            # Nobody could end workers that a Ctrl-C left half started.
+            self._interrupts.hold_back(self._begin)
+        else:
+            self._begin()
+        return self.iterator  # type: ignore[no-any-return]
+
+    def _begin(self) -> None:
+        self.iterator = iter(self.loader)
 
 
 def _repeated(passes: _Passes, seed: int | None) -> Any:
