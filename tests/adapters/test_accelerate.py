@@ -10,7 +10,7 @@ from torch import nn  # noqa: E402
 import clrcore  # noqa: E402
 import processes  # noqa: E402
 from clr_adapters.accelerate import policy_lr  # noqa: E402
-from clr_adapters.torch import range_test  # noqa: E402
+from clr_adapters.torch import find_bounds, range_test  # noqa: E402
 
 # Accelerate warns of missing devices and of its own use of PyTorch.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -95,12 +95,13 @@ def test_a_run_that_was_killed_in_mid_cycle_goes_on_with_its_own_policy(
     assert len(rates) >= 5
 
 
-def test_a_range_test_of_prepared_objects_leaves_nothing_behind():
+@pytest.mark.parametrize("find", [range_test, find_bounds])
+def test_a_range_test_of_prepared_objects_leaves_nothing_behind(find):
     accelerator, model, optimizer, loader, scheduler = make()
     before = [value.clone() for value in model.state_dict().values()]
-    options = {"sweep": clrcore.exponential_sweep(1e-4, 1.0, 20), "progress": False}
-    curve = range_test(model, optimizer, loader, loss_fn=nn.functional.cross_entropy, **options)
-    assert len(curve) == 20
+    sweep = {"sweep": clrcore.exponential_sweep(1e-4, 1.0, 40)}
+    options = sweep if find is range_test else {"max_updates": 200}
+    find(model, optimizer, loader, nn.functional.cross_entropy, progress=False, **options)
     assert all(map(torch.equal, before, model.state_dict().values()))
     assert train(accelerator, model, optimizer, loader, scheduler) == expected(0, 16)
 

@@ -15,7 +15,7 @@ from torch import nn  # noqa: E402
 
 import clrcore  # noqa: E402
 import processes  # noqa: E402
-from clr_adapters.torch import range_test  # noqa: E402
+from clr_adapters.torch import find_bounds, range_test  # noqa: E402
 from recipes import recipe  # noqa: E402
 
 # fastai warns of its own use of PyTorch.
@@ -83,15 +83,16 @@ def test_a_run_that_was_killed_in_mid_cycle_goes_on_with_the_next_rate(tmp_path)
     assert seen.rates == POLICY.values(16, 32).tolist()
 
 
-def test_a_range_test_leaves_nothing_behind(tmp_path):
+@pytest.mark.parametrize("find", [range_test, find_bounds])
+def test_a_range_test_leaves_nothing_behind(tmp_path, find):
     def weights(tested):
         learn = make(tmp_path)
         if tested:
             optimizer = torch.optim.SGD(learn.model.parameters(), lr=0.01)
-            sweep = clrcore.exponential_sweep(1e-4, 1.0, 40)
-            loss_fn, options = learn.loss_func, {"sweep": sweep, "progress": False}
-            curve = range_test(learn.model, optimizer, learn.dls.train, loss_fn, **options)
-            assert len(curve) == 40
+            sweep = {"sweep": clrcore.exponential_sweep(1e-4, 1.0, 40)}
+            options = sweep if find is range_test else {"max_updates": 200}
+            loader, loss_fn = learn.dls.train, learn.loss_func
+            find(learn.model, optimizer, loader, loss_fn, progress=False, **options)
         with learn.no_bar(), learn.no_logging():
             learn.fit(1, cbs=recipe("PolicyCallback")(POLICY))
         return learn.model.state_dict()

@@ -17,7 +17,7 @@ from torch import nn  # noqa: E402
 
 import clrcore  # noqa: E402
 import processes  # noqa: E402
-from clr_adapters.torch import PolicyLR  # noqa: E402
+from clr_adapters.torch import PolicyLR, find_bounds, range_test  # noqa: E402
 from recipes import recipe  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -101,3 +101,24 @@ def test_a_scheduler_of_pytorch_multiplies_by_the_layers_scale_too():
         assert rates == [POLICY(step) * 0.5, POLICY(step)]
         run.optimizer.step()
         scheduler.step()
+
+
+@pytest.mark.parametrize("find", [range_test, find_bounds])
+def test_a_range_test_leaves_nothing_behind(find):
+    def trained(tested):
+        run = Run()
+        if tested:
+            data = [(X[i : i + 8], Y[i : i + 8]) for i in range(0, 64, 8)]
+            sweep = {"sweep": clrcore.exponential_sweep(1e-4, 1.0, 40)}
+            options = sweep if find is range_test else {"max_updates": 200}
+            loss_fn = nn.functional.cross_entropy
+            find(run.model, run.optimizer, data, loss_fn, progress=False, **options)
+        run.train(12)
+        return run
+
+    tested, plain = trained(True), trained(False)
+    assert tested.seen == plain.seen == expected(0, 12)
+    weights = plain.model.state_dict()
+    assert all(
+        torch.equal(value, weights[name]) for name, value in tested.model.state_dict().items()
+    )
