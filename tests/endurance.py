@@ -38,8 +38,11 @@ def grown(round_of_work: Callable[[], Any], rounds: int) -> int:
         tracemalloc.stop()
 
 
-def scheduler_steps(steps: int) -> str:
-    """Step a scheduler, reading its rate before every update; its memory and its rates."""
+def scheduler_steps(steps: int, jumped: int = 0) -> str:
+    """Step a scheduler, reading its rate before every update; its memory and its rates.
+
+    After every 5000 steps it jumps over `jumped` more.
+    """
     policy = clrcore.triangular2(0.001, 0.1, 2000)
     scheduler = clrcore.Scheduler(policy)
 
@@ -48,6 +51,7 @@ def scheduler_steps(steps: int) -> str:
             scheduler.lr  # noqa: B018
             scheduler.step()
         scheduler.load_state_dict(scheduler.state_dict())
+        scheduler.jump(scheduler.step_count + jumped)
 
     growth = grown(some, 5)
     started = time.process_time()
@@ -191,7 +195,7 @@ def main() -> None:
     print(threads(16, 2000))
     print(processes("fork"))
     print(processes("spawn"))
-    print(many_groups(10**4, 100))
+    print(many_groups(10**4, 20), flush=True)
     print(scheduler_steps(10**8), flush=True)
 
 
