@@ -5,7 +5,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("fastai")
 
-from fastai.callback.core import Callback  # noqa: E402
+from fastai.callback.core import Callback, CancelStepException  # noqa: E402
 from fastai.callback.training import GradientAccumulation  # noqa: E402
 from fastai.data.core import DataLoaders  # noqa: E402
 from fastai.data.load import DataLoader  # noqa: E402
@@ -63,6 +63,24 @@ def test_every_update_uses_the_policys_rate(tmp_path, callbacks, updates):
     with learn.no_bar(), learn.no_logging():
         learn.fit(2, cbs=recipe("PolicyCallback")(POLICY))
     assert seen.rates == POLICY.values(0, updates).tolist()
+
+
+class Skipping(Callback):
+    """Skips the third and fourth update, as a scaler of float16 does."""
+
+    order = 10  # that of MixedPrecision
+
+    def before_step(self):
+        if self.iter in (2, 3):
+            raise CancelStepException
+
+
+def test_updates_that_a_scaler_skips_are_not_counted(tmp_path):
+    seen = Seen()
+    learn = make(tmp_path, seen, Skipping())
+    with learn.no_bar(), learn.no_logging():
+        learn.fit(1, cbs=recipe("PolicyCallback")(POLICY))
+    assert seen.rates == POLICY.values(0, 14).tolist()
 
 
 def test_a_run_that_was_killed_in_mid_cycle_goes_on_with_the_next_rate(tmp_path):

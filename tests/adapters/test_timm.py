@@ -52,14 +52,12 @@ class Run:
             self.scheduler.step_update(self.updates)
 
     def save(self, path):
-        names = ["model", "optimizer", "scheduler"]
-        state = {name: getattr(self, name).state_dict() for name in names}
-        state["scheduler"].pop("policy")
+        state = {name: getattr(self, name).state_dict() for name in ("model", "optimizer")}
         torch.save(state | {"updates": self.updates}, path)
 
     def load(self, path):
         state = torch.load(path, weights_only=True)
-        for name in ["model", "optimizer", "scheduler"]:
+        for name in ("model", "optimizer"):
             getattr(self, name).load_state_dict(state[name])
         self.updates = state["updates"]
         self.scheduler.step_update(self.updates)
