@@ -27,6 +27,16 @@ SOURCES = ["src", "tests", "docs", "benchmarks", "examples", "noxfile.py", "conf
 # Versions of the frameworks that are known to work together; users' ranges are wider.
 CONSTRAINTS = "constraints/ci.txt"
 LOWEST_MI = 30
+# Corners of the ranges in pyproject.toml, beside CONSTRAINTS; docs/versions.md lists what passed.
+CORNERS = {
+    "torch-2.4": ["torch==2.4.1"],  # PyTorch by these numbers brings gigabytes of CUDA
+    "torch-2.6": ["torch==2.6.0"],
+    "torch-2.9": ["torch==2.9.1"],
+    "torch-2.14": ["torch==2.14.1"],
+    "keras-3.12-jax": ["keras==3.12.0", "jax"],
+    "keras-3.12-tensorflow": ["keras==3.12.0", "tensorflow-cpu==2.18.0"],
+    "jax-0.4.35": ["jax==0.4.35", "optax==0.2.4", "flax==0.10.4"],
+}
 TRAINERS = ["lightning", "transformers", "accelerate", "skorch", "ignite"]
 # What the scoreboard needs beside the demo and PyTorch.
 SCOREBOARD = ["scikit-learn", "prodigyopt", "schedulefree"]
@@ -141,14 +151,16 @@ def keras(session: nox.Session, backend: str) -> None:
 
 
 @nox.session(python="3.11")
-@nox.parametrize("backend", ["tensorflow", "jax"])
-def oldest_keras(session: nox.Session, backend: str) -> None:
-    """The tests of the Keras adapter with the oldest Keras that it allows."""
-    package = {"tensorflow": "tensorflow-cpu"}.get(backend, backend)
-    session.install("-e", ".[test,keras,demo]", "keras==3.12.0", package)
-    session.env["KERAS_BACKEND"] = backend
-    files = sorted(str(path) for path in Path("tests/adapters").glob("test_keras*.py"))
-    pytest(session, *files)
+@nox.parametrize("corner", sorted(CORNERS))
+def versions(session: nox.Session, corner: str) -> None:
+    """The tests of an adapter, or the files named, with other versions of its framework."""
+    adapter = corner.split("-")[0]
+    session.install("-e", f".[test,{adapter},demo]", *CORNERS[corner])
+    for backend in ("jax", "tensorflow", "torch"):
+        if adapter == "keras" and corner.endswith(backend):
+            session.env["KERAS_BACKEND"] = backend
+    files = sorted(str(path) for path in Path("tests/adapters").glob(f"test_{adapter}*.py"))
+    pytest(session, *([] if session.posargs else files))
 
 
 @nox.session(python="3.11")

@@ -165,18 +165,14 @@ class Training:
         return {"accuracy": metrics[pick(metrics, self.accuracy, "accuracy", "accuracy")]}
 
     def _fit(self, driver: Driver) -> None:
-        with warnings.catch_warnings():
-            # Where the data end early, the run's own warning gives the number of updates.
-            warnings.filterwarnings("ignore", message=".*ran out of data")
-            try:
-                self._call_fit(
-                    self._batches, callbacks=[*self._callbacks, driver], epochs=sys.maxsize
-                )
-            except (StopIteration, UnboundLocalError) as error:
-                # Keras on JAX has no logs at the end of an empty epoch.
-                if not driver.epoch_is_empty or not _raised_by_keras(error):
-                    raise
-                driver.end_early()
+        callbacks = [*self._callbacks, driver]
+        try:
+            self._call_fit(self._batches, callbacks=callbacks, epochs=sys.maxsize)
+        except (StopIteration, UnboundLocalError) as error:
+            # Keras on JAX has no logs at the end of an empty epoch.
+            if not driver.epoch_is_empty or not _raised_by_keras(error):
+                raise
+            driver.end_early()
 
     def _prepare(self) -> None:
         """Let `fit` build everything that needs its first batch."""
@@ -187,21 +183,25 @@ class Training:
                 return
             batches, self._batches = repeat(first), chain(first, batches)
         # The run itself reports data without a batch.
-        with suppress(StopIteration, UnboundLocalError), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*ran out of data")
+        with suppress(StopIteration, UnboundLocalError):
             self._call_fit(batches, epochs=1, steps_per_epoch=1)
 
     def _call_fit(self, batches: Any, **options: Any) -> None:
-        self.model.fit(
-            batches,
-            self.y,
-            batch_size=self.batch_size,
-            sample_weight=self.sample_weight,
-            class_weight=self.class_weight,
-            shuffle=self.shuffle,
-            verbose=0,
-            **options,
-        )
+        with warnings.catch_warnings():
+            # Where the data end early, the run's own warning gives the number of updates.
+            warnings.filterwarnings("ignore", message=".*ran out of data")
+            # Batches have their own order; `fit` warns of its own default.
+            warnings.filterwarnings("ignore", message="`shuffle=True` was passed")
+            self.model.fit(
+                batches,
+                self.y,
+                batch_size=self.batch_size,
+                sample_weight=self.sample_weight,
+                class_weight=self.class_weight,
+                shuffle=self.shuffle,
+                verbose=0,
+                **options,
+            )
 
 
 def _raised_by_keras(error: BaseException) -> bool:
