@@ -221,7 +221,7 @@ def hint_at(*more: str, **hints: str) -> Callable[[Callable[P, T]], Callable[P, 
         @wraps(function)
         def hinted(*arguments: P.args, **options: P.kwargs) -> T:
             for name, value in options.items():
-                if name in hints or not (takes_any or name in known):
+                if name not in known and (name in hints or not takes_any):
                     called = function.__qualname__.removesuffix(".__init__")
                     message = f"{called} has no argument {name!r}"
                     advice = hints.get(name) or did_you_mean(name, known)

@@ -813,6 +813,7 @@ def test_a_snapshot_restores_a_model_that_changed_its_shape():
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
 def test_a_snapshot_restores_extra_state_and_scripted_modules():
     class Extra(nn.Linear):
         count = 0

@@ -12,7 +12,7 @@ from . import _optimizers as optimizers
 from ._training import Options, Training
 
 
-@hint_at(**clrcore.RangeTest.HINTS)
+@hint_at(*Options.__annotations__, **clrcore.RangeTest.HINTS)
 def find_bounds(
     model: Any,
     x: Any,

@@ -11,7 +11,7 @@ from clrcore.arguments import check_bool, check_seeds, hint_at
 from ._training import Options, Training
 
 
-@hint_at(**clrcore.RangeTest.HINTS)
+@hint_at(*Options.__annotations__, **clrcore.RangeTest.HINTS)
 def range_test(
     model: Any,
     x: Any,
