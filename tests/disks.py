@@ -107,11 +107,11 @@ def write_lightning(path: Path) -> None:
 def write_keras(path: Path) -> None:
     import keras
 
-    from clr_adapters.keras.cycle_ends import _save
+    from clr_adapters.keras._model_files import save
 
     model = keras.Sequential([keras.Input((100,)), keras.layers.Dense(100)])
     model.compile("adam", "mse")
-    _save(model, str(path))
+    save(model, str(path))
 
 
 def load_torch(path: Path) -> None:
