@@ -930,3 +930,12 @@ def test_without_torch_the_module_says_what_to_install():
         'clr_adapters.torch needs PyTorch: run pip install ".[torch]" in a checkout of clrcore'
         in ended.stderr
     )
+
+
+def test_a_notebook_shows_a_table_of_text():
+    scheduler = PolicyLR(optimizer(0.5, 0.25), clrcore.triangular(0.01, 0.1, 4), proportional=True)
+    assert scheduler._repr_html_() == (
+        "<table><tr><th>policy</th><td>triangular(base_lr=0.01, max_lr=0.1, step_size=4, "
+        "step_size_down=4, window=&#x27;triangular&#x27;)</td></tr><tr><th>step</th><td>0</td></tr>"
+        "<tr><th>lr</th><td>0.01, 0.005</td></tr></table>"
+    )
