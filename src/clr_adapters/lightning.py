@@ -96,14 +96,16 @@ def policy_lr(
 class CycleEnds(lightning.Callback):  # type: ignore[misc,name-defined]
     """Judges, saves, lowers the rates, averages or stops each time a cycle is complete.
 
-    The metric is judged after validation, so validation must come at the ends of cycles:
+    The metric is judged after validation, so validation must come at the ends of cycles. For cycles
+    of whole epochs that is `Trainer(check_val_every_n_epoch=epochs)`, otherwise
     `Trainer(val_check_interval=policy.period, check_val_every_n_epoch=None)`, times
-    `accumulate_grad_batches`. The state travels with the trainer's checkpoints.
+    `accumulate_grad_batches` where that divides the batches of an epoch. The state travels with
+    the trainer's checkpoints and holds the lowerings: give a resumed training a CycleEnds, too.
 
     Args:
         monitor: Judges the metric: "lower" multiplies the rates from the next update on, "stop"
             ends the training. None judges nothing.
-        metric: Name of the logged metric to judge.
+        metric: Name of the logged metric to judge; a loss needs a monitor with mode="min".
         snapshots: Path of a checkpoint after each cycle; "{cycle}" and "{updates}" in it become
             numbers. None saves none.
         average: Whether to average the weights at the ends of cycles, in `average`, which
@@ -116,6 +118,7 @@ class CycleEnds(lightning.Callback):  # type: ignore[misc,name-defined]
 
     Raises:
         TypeError: An argument has a wrong type.
+        ValueError: A monitor with mode="max" is to judge a loss.
     """
 
     def __init__(
@@ -129,16 +132,21 @@ class CycleEnds(lightning.Callback):  # type: ignore[misc,name-defined]
         super().__init__()
         if not isinstance(metric, str):
             refuse(TypeError, "metric", "the name of a logged metric", metric)
-        self._judge, self._metric = CycleJudge(monitor, average), metric
+        self._judge, self._metric = CycleJudge(monitor, average, metric), metric
         self._snapshots = None if snapshots is None else os.fspath(snapshots)
         self._scheduler: Any = None
         self.ends, self.average = self._judge.ends, self._judge.average
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Find the scheduler, and judge a cycle whose end was saved before its validation."""
-        schedulers = [config.scheduler for config in trainer.lr_scheduler_configs]
-        found = [scheduler for scheduler in schedulers if isinstance(scheduler, PolicyLR)]
-        self._scheduler = self._judge.start(found[0] if found else None)
+        configs = trainer.lr_scheduler_configs
+        found = [config for config in configs if isinstance(config.scheduler, PolicyLR)]
+        how = "return policy_lr(optimizer, policy) from configure_optimizers"
+        if found and found[0].interval != "step" and pl_module.automatic_optimization:
+            allowed = "moved after every update"
+            refuse(ValueError, "the trainer's scheduler", allowed, found[0].interval, advice=how)
+        scheduler = found[0].scheduler if found else None
+        self._scheduler = self._judge.start(scheduler, how, trainer.estimated_stepping_batches)
         if self._judge.monitor is not None and self._is_due():
             # Lightning writes checkpoints between an update and the validation after it, and
             # validates after the next update of a resumed run at the earliest.
@@ -150,9 +158,10 @@ class CycleEnds(lightning.Callback):  # type: ignore[misc,name-defined]
         """Warn where a cycle has ended without the validation that was to judge it."""
         if self._judge.monitor is not None and self._is_due():
             warnings.warn(
-                "a cycle has ended without validation, and was not judged; use "
-                "Trainer(val_check_interval=policy.period * accumulate_grad_batches, "
-                "check_val_every_n_epoch=None)",
+                "a cycle has ended without validation, and was not judged; for cycles of whole "
+                "epochs use Trainer(check_val_every_n_epoch=epochs), else val_check_interval="
+                "policy.period * accumulate_grad_batches with check_val_every_n_epoch=None, and "
+                "validation data",
                 UserWarning,
                 stacklevel=2,
             )

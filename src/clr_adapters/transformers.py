@@ -30,6 +30,7 @@ from .torch.trainers import (
     RangeTestOptions,
     Train,
     TrainerSweep,
+    innermost,
     no_trace,
     run_find_bounds,
     run_range_test,
@@ -93,7 +94,8 @@ class CycleEnds(transformers.TrainerCallback):
     Args:
         monitor: Judges the metric of an evaluation at the end of each cycle: "lower" multiplies
             the rates from the next update on, "stop" ends the training. None judges nothing.
-        metric: Name of the metric to judge, as `evaluate` returns it.
+        metric: Name of the metric to judge, as `evaluate` returns it; a loss needs a monitor
+            with mode="min".
         save: Whether to save a checkpoint at the end of each cycle.
 
     Attributes:
@@ -102,6 +104,7 @@ class CycleEnds(transformers.TrainerCallback):
 
     Raises:
         TypeError: An argument has a wrong type.
+        ValueError: A monitor with mode="max" is to judge a loss.
     """
 
     def __init__(
@@ -113,7 +116,7 @@ class CycleEnds(transformers.TrainerCallback):
     ) -> None:
         if not isinstance(metric, str):
             refuse(TypeError, "metric", "the name of a metric of evaluate", metric)
-        self._judge = CycleJudge(monitor, average=False)
+        self._judge = CycleJudge(monitor, False, metric)
         self._metric, self._save = metric, check_bool("save", save)
         self.ends = self._judge.ends
 
@@ -121,8 +124,9 @@ class CycleEnds(transformers.TrainerCallback):
         """Refuse other schedulers, and load the state of a checkpoint."""
         if STATE in state.stateful_callbacks:
             self._judge.load_state_dict(state.stateful_callbacks[STATE])
-        scheduler = self._judge.start(others["lr_scheduler"])
-        if scheduler.optimizer is not others["optimizer"]:
+        how = "use PolicyTrainer(..., policy=policy)"
+        scheduler = self._judge.start(others["lr_scheduler"], how, state.max_steps)
+        if innermost(scheduler.optimizer) is not innermost(others["optimizer"]):
             allowed = "a scheduler of the Trainer's own optimizer; use PolicyTrainer"
             refuse(ValueError, "optimizers", allowed, scheduler)
 

@@ -96,6 +96,11 @@ class CycleMonitor:
         """The policy of the constructor; lowered bounds do not change it."""
         return self._policy
 
+    @property
+    def mode(self) -> str:
+        """Whether a higher or a lower metric is better: "max" or "min"."""
+        return self._mode
+
     def update(self, metric: Any) -> Verdict:
         """The verdict on a cycle that was just completed.
 

@@ -15,6 +15,7 @@ import crashes  # noqa: E402
 import disks  # noqa: E402
 import processes  # noqa: E402
 from clr_adapters import lightning as adapter  # noqa: E402
+from clr_adapters.torch import PolicyLR  # noqa: E402
 
 # Lightning warns of few workers, small data and more; those warnings are its own.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -408,6 +409,22 @@ def test_weights_are_averaged_at_the_ends_of_cycles(tmp_path):
     assert [end["updates"] for end in ends.ends] == [10, 20, 30]
 
 
+def test_a_scheduler_that_is_moved_once_per_epoch_is_refused(tmp_path):
+    class Epochs(Net):
+        def configure_optimizers(self):
+            optimizer = torch.optim.SGD(self.parameters(), lr=0.5)
+            return [optimizer], [PolicyLR(optimizer, POLICY)]
+
+    with pytest.raises(ValueError, match=r"moved after every update, .*'epoch'.* policy_lr"):
+        make_trainer(tmp_path, callbacks=[adapter.CycleEnds()]).fit(Epochs(), loader())
+
+
+def test_a_training_without_a_whole_cycle_is_warned_of(tmp_path):
+    trainer = make_trainer(tmp_path, callbacks=[adapter.CycleEnds()], max_steps=5)
+    with pytest.warns(UserWarning, match="no cycle will end: the training makes 5 updates"):
+        trainer.fit(Net(), loader())
+
+
 def test_a_cycle_that_ends_without_validation_is_warned_of(tmp_path):
     ends = adapter.CycleEnds(clrcore.CycleMonitor(POLICY, "min"))
     trainer = make_trainer(tmp_path, callbacks=[ends], max_epochs=1)
@@ -420,6 +437,7 @@ def test_a_cycle_that_ends_without_validation_is_warned_of(tmp_path):
     [
         ({"monitor": 1}, POLICY, TypeError, "monitor must be a clrcore.CycleMonitor or None"),
         ({"metric": 1}, POLICY, TypeError, "metric must be the name of a logged metric"),
+        ({"monitor": clrcore.CycleMonitor(POLICY)}, POLICY, ValueError, 'with mode="min" for the'),
         ({"average": 1}, POLICY, TypeError, "average must be True or False"),
         ({}, clrcore.constant(0.1), TypeError, "must be a PolicyLR with a policy that has cycles"),
         (

@@ -287,6 +287,7 @@ def test_ends_are_noted_without_a_monitor(tmp_path):
     [
         ({"monitor": 1}, POLICY, TypeError, "monitor must be a clrcore.CycleMonitor or None"),
         ({"metric": 1}, POLICY, TypeError, "metric must be the name of a metric"),
+        ({"monitor": clrcore.CycleMonitor(POLICY)}, POLICY, ValueError, 'with mode="min" for the'),
         ({"save": 1}, POLICY, TypeError, "save must be True or False"),
         ({}, clrcore.constant(0.1), TypeError, "must be a PolicyLR with a policy that has cycles"),
         (
@@ -305,6 +306,22 @@ def test_wrong_arguments_of_cycle_ends_are_refused(tmp_path, arguments, policy, 
 
     with pytest.raises(kind, match=message):
         train()
+
+
+def test_cycle_ends_take_an_optimizer_and_a_scheduler_of_your_own(tmp_path):
+    net, ends = Net(), adapter.CycleEnds()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.5)
+    trainer = hugging.Trainer(
+        net,
+        hugging.TrainingArguments(
+            str(tmp_path), use_cpu=True, report_to=[], max_steps=20, save_strategy="no"
+        ),
+        train_dataset=DATA,
+        optimizers=(optimizer, PolicyLR(optimizer, POLICY)),
+        callbacks=[ends],
+    )
+    trainer.train()
+    assert [end["updates"] for end in ends.ends] == [10, 20]
 
 
 def test_the_trainer_forgets_a_scheduler_that_it_has_made():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -259,6 +260,21 @@ class TrainerSweep:
         advance(self._bar, self._test.record_block(losses), lr, self._test.smoothed_loss)
 
 
+def innermost(optimizer: Optimizer) -> Optimizer:
+    """The optimizer inside wrappers such as Accelerate's."""
+    while isinstance(inner := getattr(optimizer, "optimizer", None), Optimizer):
+        optimizer = inner
+    return optimizer
+
+
+def _check_mode(monitor: clrcore.CycleMonitor | None, metric: str | None) -> None:
+    """Refuse a monitor that takes a falling loss for no improvement."""
+    if monitor is not None and metric is not None and monitor.mode == "max" and "loss" in metric:
+        allowed = f'a CycleMonitor with mode="min" for the metric {metric!r}'
+        advice = "pass mode='min' to it, or another metric to CycleEnds"
+        refuse(ValueError, "monitor", allowed, monitor, advice=advice)
+
+
 class CycleJudge:
     """What happens at the ends of cycles: it judges, lowers the rates and averages the weights.
 
@@ -266,11 +282,15 @@ class CycleJudge:
         monitor: Judges the metric; "lower" lowers the rates of the scheduler, "stop" ends the
             training. None judges nothing.
         average: Whether to average the weights of the ends of cycles.
+        metric: Name of the metric that the monitor judges, or None.
     """
 
-    def __init__(self, monitor: clrcore.CycleMonitor | None, average: bool) -> None:
+    def __init__(
+        self, monitor: clrcore.CycleMonitor | None, average: bool, metric: str | None = None
+    ) -> None:
         if monitor is not None and not isinstance(monitor, clrcore.CycleMonitor):
             refuse(TypeError, "monitor", "a clrcore.CycleMonitor or None", monitor)
+        _check_mode(monitor, metric)
         self.monitor, self._averages = monitor, check_bool("average", average)
         self.ends: list[dict[str, Any]] = []
         self.average: dict[str, torch.Tensor] = {}
@@ -278,14 +298,29 @@ class CycleJudge:
         self.factors: list[float] = []
         self._fresh = self.state_dict()
 
-    def start(self, scheduler: object) -> PolicyLR:
+    def start(self, scheduler: object, how: str, total_steps: float | None = None) -> PolicyLR:
         """Lower the rates of a new scheduler as in a loaded state; refuse others.
 
         A training that starts at its first update is judged from its start.
+
+        Args:
+            scheduler: The trainer's scheduler.
+            how: How the trainer gets a PolicyLR, for the refusal.
+            total_steps: Updates of the training, where they are known: a training without a
+                whole cycle is warned about.
         """
         if not isinstance(scheduler, PolicyLR) or not scheduler.policies[0].has_cycles:
             allowed = "a PolicyLR with a policy that has cycles"
-            refuse(TypeError, "the trainer's scheduler", allowed, scheduler)
+            refuse(TypeError, "the trainer's scheduler", allowed, scheduler, advice=how)
+        if total_steps is not None and 0 < total_steps < math.inf:
+            ends = scheduler.policies[0].cycle_ends(int(total_steps))
+            if not len(ends):
+                warnings.warn(
+                    f"no cycle will end: the training makes {int(total_steps)} updates, and the "
+                    "first cycle is longer; lower step_size or train longer",
+                    UserWarning,
+                    stacklevel=3,
+                )
         if scheduler.last_epoch == 0:
             self.load_state_dict(self._fresh)
         for factor in self.factors:
