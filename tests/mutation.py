@@ -74,6 +74,8 @@ MEMORY = 12 * 2**30  # the most that the tests of a mutant may use, in bytes
 # Tests of so many seconds together are run a second time with many generated cases.
 FAST = 10.0
 PYTEST = ["-q", "-x", "-p", "no:randomly", "-p", "no:cacheprovider"]
+# The server has imported what pytest would rewrite.
+PYTEST += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
 
 
 class Mutant(NamedTuple):
@@ -211,7 +213,9 @@ def serve(imports: list[str]) -> None:
                 os.dup2(file, descriptor)
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             os.environ["HYPOTHESIS_PROFILE"] = profile
-            os._exit(int(pytest.main(arguments)))
+            status = int(pytest.main(arguments))
+            sys.stdout.flush()
+            os._exit(status)
         print(process, flush=True)
         _, status = os.waitpid(process, 0)
         print(os.waitstatus_to_exitcode(status), flush=True)
@@ -250,6 +254,10 @@ class Tests:
             bufsize=1,
         )
         self._answer()
+        # Without a mutation the tests must pass in a fork too, or every mutant would seem killed.
+        outcome, printed = self._run("mutant", self._by_speed(set(self.seconds)))
+        if outcome != "survived":
+            sys.exit(f"the tests fail without a mutation:\n{printed}")
 
     def _measure(self) -> None:
         """Run all tests once, for what they reach and for how long they take."""
