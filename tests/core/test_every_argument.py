@@ -2,9 +2,11 @@
 
 import inspect
 
+import numpy as np
 import pytest
 
 import clrcore
+from clrcore.arguments import check_int
 from curves import exponential
 
 POLICY = clrcore.triangular(0.01, 0.1, 5)
@@ -125,3 +127,10 @@ def test_a_wrong_argument_is_named(function, good, name):
     assert caught.value.argument == name
     assert caught.value.got is wrong
     assert str(caught.value).startswith(name)
+
+
+def test_the_ends_of_a_range_count():
+    assert check_int("n", np.int64(5), 5, 5) == 5
+    data = clrcore.TrialResult(0.1, 0, (1.0,)).to_dict()
+    with pytest.raises(ValueError, match="lr must be"):
+        clrcore.TrialResult.from_dict(data | {"lr": 0.0})
