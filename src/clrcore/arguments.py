@@ -233,6 +233,15 @@ def hint_at(*more: str, **hints: str) -> Callable[[Callable[P, T]], Callable[P, 
     return decorate
 
 
+def policy_advice(value: object) -> str:
+    """What to do with `value` in place of a policy, where that is known; else ""."""
+    if hasattr(value, "max_lr_interval"):
+        return "make one with bounds.policy(step_size=...) or bounds.policy(total_steps=...)"
+    if hasattr(getattr(value, "__self__", None), "max_lr_interval"):
+        return "call it: bounds.policy(step_size=...) or bounds.policy(total_steps=...)"
+    return ""
+
+
 def check_bool(name: str, value: object) -> bool:
     """`value` as True or False."""
     if not _is_bool(value):

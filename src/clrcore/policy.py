@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn, Self, overload
 
-from .arguments import check_float, check_int, check_order, refuse, shown
+from .arguments import check_float, check_int, check_order, policy_advice, refuse, shown
 from .arithmetic import PYTHON, numpy_arithmetic, read_steps, read_steps_for
 from .cycles import Cycles, Position, place
 
@@ -407,9 +407,8 @@ def above(low: float, high: float, amplitude: Any, maths: Any) -> Any:
 def check_policy(name: str, value: object, example: str = "triangular(...)") -> Policy:
     """`value`, if it is a policy; `example` is a suitable call in messages."""
     if not isinstance(value, Policy):
-        advice = "make one with bounds.policy(...)" if hasattr(value, "max_lr_interval") else ""
         allowed = f"a policy of clrcore, such as clrcore.{example}"
-        refuse(TypeError, name, allowed, value, advice=advice)
+        refuse(TypeError, name, allowed, value, advice=policy_advice(value))
     return value
 
 

@@ -105,3 +105,24 @@ def test_a_single_bar_counts_all_updates(capsys):
     shown = capsys.readouterr().out
     assert "/200" in shown  # 50 updates of the range test, and its trials
     assert shown.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("lr", "x", "options", "kind", "message"),
+    [
+        (0.0, X, {"y": Y}, ValueError, "the optimizer's learning_rate must be .* > 0, got 0.0"),
+        (
+            0.1,
+            (X, Y),
+            {},
+            TypeError,
+            r"(?s)x must be the inputs.* pass \*pair",
+        ),
+        (0.1, X, {"y": Y, "val_data": 1}, TypeError, "pass it as validation_data"),
+    ],
+)
+def test_what_new_users_type_leads_on(lr, x, options, kind, message):
+    model = network()
+    model.optimizer.learning_rate = lr
+    with pytest.raises(kind, match=message):
+        find_bounds(model, x, progress=False, **options)

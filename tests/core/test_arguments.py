@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import clrcore
-from clrcore.arguments import check_seeds, hint_at
+from clrcore.arguments import check_ends, check_seeds, hint_at
 from curves import exponential
 
 NAN, INF = math.nan, math.inf
@@ -446,3 +446,32 @@ def test_an_argument_of_another_library_gets_advice_somewhere(name):
 def test_a_name_of_another_library_gets_advice(name):
     with pytest.raises(AttributeError, match=r"use |it is in |import clr_adapters|takes loss_fn"):
         getattr(clrcore, name)
+
+
+def test_ends_of_cycles_in_a_state_are_plain_and_copied():
+    ends = [{"cycle": 0, "updates": 10, "metrics": {"loss": 0.5}, "action": "lower"}]
+    copied = check_ends("ends", ends)
+    assert copied == ends
+    copied[0]["metrics"]["loss"] = 0.1
+    assert ends[0]["metrics"]["loss"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("ends", "kind"),
+    [
+        (1, TypeError),
+        ([1], TypeError),
+        ([{"updates": -1}], ValueError),
+        ([{}], TypeError),
+        ([{"updates": 1, "metrics": {"loss": [1]}}], TypeError),
+    ],
+)
+def test_wrong_ends_of_cycles_are_refused(ends, kind):
+    with pytest.raises(kind, match="ends"):
+        check_ends("ends", ends)
+
+
+def test_the_method_of_bounds_in_place_of_a_policy_leads_on():
+    bounds = clrcore.suggest_bounds(exponential())
+    with pytest.raises(TypeError, match=r"call it: bounds\.policy\(step_size=\.\.\.\)"):
+        clrcore.Scheduler(bounds.policy)

@@ -70,6 +70,8 @@ def answer(curves, rule):
 
 
 def rules_of(curves):
+    if any(curve.loss is not None and np.ptp(curve.loss[:-1]) == 0.0 for curve in curves):
+        return ["auto", "loss"]  # foreign rules answer a flat curve, by the last bit of its slope
     known = [clrcore.bound_rules()[name][1] for name in clrcore.bound_rules()]
     kept = [
         name

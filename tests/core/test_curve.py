@@ -674,3 +674,17 @@ def test_records_may_hold_arrays_of_no_dimension():
     assert Curve.from_records(records).loss.tolist() == [2.0] * 3
     with pytest.raises(TableError, match="record 1: loss must be a number"):
         Curve.from_records([{"lr": 0.1, "loss": np.array(True)}])
+
+
+def test_tensors_that_are_no_numbers_yet_are_refused_with_what_to_record():
+    class Tensor:
+        def __array__(self, *_, **__):
+            raise RuntimeError("can't call numpy() on a tensor that requires grad")
+
+    with pytest.raises(TypeError, match=r"loss must be a 1-D array of numbers.* loss\.item\(\)"):
+        Curve([0.1], Tensor())
+
+
+def test_a_rate_may_be_named_after_its_group():
+    curve = Curve.from_csv(io.StringIO("step,optimizer/lr_head,loss\n0,0.1,2\n1,0.2,1\n"))
+    assert curve.lr.tolist() == [0.1, 0.2]

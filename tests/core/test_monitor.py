@@ -208,3 +208,11 @@ def test_after_lowering_patience_begins_anew():
     )
     waited = actions([0.5] * 9, patience=4)
     assert [i for i, action in enumerate(waited) if action == "lower"] == [4, 8]
+
+
+def test_the_mode_is_known():
+    policy = clrcore.triangular(0.001, 0.006, step_size=2)
+    assert [clrcore.CycleMonitor(policy, mode=mode).mode for mode in ("max", "min")] == [
+        "max",
+        "min",
+    ]

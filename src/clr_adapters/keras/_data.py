@@ -19,10 +19,13 @@ DATA = "arrays, a PyDataset, a DataLoader, a tf.data.Dataset, or an iterable of 
 INFINITE = -1
 
 
-def check_training(x: Any, sample_weight: Any) -> None:
+def check_training(x: Any, y: Any, sample_weight: Any) -> None:
     """Refuse data that `fit` cannot train with."""
     if not is_data(x):
         refuse(TypeError, "x", DATA, x)
+    if y is None and isinstance(x, tuple) and len(x) == 2:
+        allowed = "the inputs, with the targets as y"
+        refuse(TypeError, "x", allowed, x, advice="for a pair of both pass *pair")
     if any(tuple(getattr(item, "shape", ()))[:1] == (0,) for item in keras.tree.flatten(x)):
         refuse(ValueError, "x", "at least one batch", x, advice="give more samples")
     if sample_weight is not None and not is_data(sample_weight):

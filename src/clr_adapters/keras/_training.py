@@ -71,7 +71,7 @@ class Training:
     def __post_init__(self) -> None:
         """Refuse wrong arguments before anything is built."""
         check_model(self.model)
-        check_training(self.x, self.sample_weight)
+        check_training(self.x, self.y, self.sample_weight)
         if self.validation_split != 0.0:
             self._hold_out()
         if self.validation_data is not None:
@@ -118,7 +118,7 @@ class Training:
         bar = keras.utils.Progbar(
             most_updates,
             verbose=self.verbose,
-            stateful_metrics=["lr", "loss", "accuracy"],
+            stateful_metrics=["lr", "loss"],
             unit_name="update",
         )
         done = 0
@@ -143,7 +143,9 @@ class Training:
         bar.update(done, finalize=True)
 
     def _show(self, bar: Any, done: int, run: Run, values: dict[str, Any]) -> None:
-        bar.update(done + run.step_count, values.items(), finalize=False)
+        # Without the accuracy: the trials of a search would go on to show that of its range test.
+        shown = [(name, values[name]) for name in ("lr", "loss")]
+        bar.update(done + run.step_count, shown, finalize=False)
 
     def _measure(self, run: Run, logs: dict[str, float], due: bool) -> dict[str, float]:
         """What `run.record` takes beside the loss.
@@ -202,6 +204,16 @@ class Training:
                 verbose=0,
                 **options,
             )
+
+
+# Arguments that users bring from elsewhere.
+HINTS = clrcore.RangeTest.HINTS | {
+    "x_train": "pass it as x",
+    "y_train": "pass it as y",
+    "optimizer": "it is the compiled model's",
+    "loss_fn": "it is the compiled model's",
+    "val_data": "pass it as validation_data",
+}
 
 
 def _raised_by_keras(error: BaseException) -> bool:

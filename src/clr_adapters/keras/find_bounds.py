@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any, Unpack
 
 import clrcore
-from clrcore.arguments import hint_at
+from clrcore.arguments import check_float, hint_at
 
 from . import _optimizers as optimizers
-from ._training import Options, Training
+from ._training import HINTS, Options, Training
 
 
-@hint_at(*Options.__annotations__, **clrcore.RangeTest.HINTS)
+@hint_at(*Options.__annotations__, **HINTS)
 def find_bounds(
     model: Any,
     x: Any,
@@ -82,7 +82,12 @@ def find_bounds(
     training = Training(model, x, y, validation_data, accuracy, batch_size, progress, **options)
     clrcore.RangeTest.check_data("x", x, [0, 1])
     search = clrcore.BoundsSearch(
-        float(optimizers.to_numpy(optimizers.rate_sources(model.optimizer)[0])),
+        check_float(
+            "the optimizer's learning_rate",
+            float(optimizers.to_numpy(optimizers.rate_sources(model.optimizer)[0])),
+            0.0,
+            above=True,
+        ),
         sweep=sweep,
         max_updates=max_updates,
         total_steps=total_steps,

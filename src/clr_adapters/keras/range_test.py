@@ -8,10 +8,10 @@ from typing import Any, Unpack
 import clrcore
 from clrcore.arguments import check_bool, check_seeds, hint_at
 
-from ._training import Options, Training
+from ._training import HINTS, Options, Training
 
 
-@hint_at(*Options.__annotations__, **clrcore.RangeTest.HINTS)
+@hint_at(*Options.__annotations__, **HINTS)
 def range_test(
     model: Any,
     x: Any,

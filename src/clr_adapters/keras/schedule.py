@@ -13,7 +13,7 @@ import numpy as np
 from keras import ops
 
 import clrcore
-from clrcore.arguments import check_float, check_int, check_keys, refuse
+from clrcore.arguments import check_float, check_int, check_keys, policy_advice, refuse
 
 
 @keras.saving.register_keras_serializable(package="clr_adapters")
@@ -58,7 +58,8 @@ class PolicySchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: 
         name: str = "PolicySchedule",
     ) -> None:
         if not isinstance(policy, clrcore.Policy):
-            refuse(TypeError, "policy", "a policy of clrcore, such as clrcore.triangular", policy)
+            allowed = "a policy of clrcore, such as clrcore.triangular"
+            refuse(TypeError, "policy", allowed, policy, advice=policy_advice(policy))
         every = check_int("gradient_accumulation_steps", gradient_accumulation_steps, 1)
         if momentum is not None:
             advice = "Keras compiles momentum into the training step on TensorFlow and JAX, so a "

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias, TypeVar
 from torch import Tensor
 
 import clrcore
-from clrcore.arguments import check_float, check_order, refuse
+from clrcore.arguments import check_float, check_order, policy_advice, refuse
 
 from ._groups import Group, Values, check_groups, check_sharing, initial_rate, rate_scale
 
@@ -46,9 +46,7 @@ def read_policy(policy: object, count: int) -> Setting[clrcore.Policy]:
     if isinstance(policy, clrcore.Policy):
         return policy
     if not isinstance(policy, list | tuple):
-        is_bounds = isinstance(policy, clrcore.Bounds)
-        advice = "make one with bounds.policy(step_size)" if is_bounds else ""
-        refuse(TypeError, "policy", allowed, policy, advice=advice)
+        refuse(TypeError, "policy", allowed, policy, advice=policy_advice(policy))
     if len(policy) != count:
         refuse(ValueError, "policy", f"{allowed}, {count} here", policy)
     for i, item in enumerate(policy):
