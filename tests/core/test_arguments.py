@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import clrcore
-from clrcore.arguments import check_ends, check_seeds, hint_at
+from clrcore.arguments import check_ends, check_keys, check_seeds, hint_at
 from curves import exponential
 
 NAN, INF = math.nan, math.inf
@@ -475,3 +475,9 @@ def test_the_method_of_bounds_in_place_of_a_policy_leads_on():
     bounds = clrcore.suggest_bounds(exponential())
     with pytest.raises(TypeError, match=r"call it: bounds\.policy\(step_size=\.\.\.\)"):
         clrcore.Scheduler(bounds.policy)
+
+
+def test_a_list_of_many_names_is_cut_with_dots():
+    state = {f"key{i}": 0 for i in range(30)}
+    with pytest.raises(ValueError, match=r"has unknown 'key0', .*'key9', \.\.\.; its keys"):
+        check_keys("state", state, [])

@@ -129,6 +129,11 @@ class TestValue:
             ({"lr": "0.1"}, TypeError, "lr must be a finite number"),
             ({"lr_interval": 0.1}, TypeError, "lr_interval must be a pair"),
             ({"lr_interval": (0.1,)}, TypeError, "lr_interval must be a pair"),
+            (
+                {"lr_interval": (0.2, 0.1)},
+                ValueError,
+                r"lr_interval\[1\] must be >= lr_interval\[0\]",
+            ),
             ({"max_lr_interval": (0.2, 0.1)}, ValueError, r"max_lr_interval\[1\] must be >="),
             ({"rule": 5}, TypeError, "rule must be the name of a rule"),
             ({"reasons": "abc"}, TypeError, "reasons must be a list of sentences"),

@@ -387,7 +387,9 @@ def test_an_answer_at_the_edge_is_warned_about():
     check = clrcore.Confirmation(1e-9, STEPS)
     run(check, lambda lr, step: 1.0 if step == 0 else 0.9 - 1e7 * lr)
 
-    assert [warning.kind for warning in check.bounds.warnings] == ["trials_at_edge"]
+    (warning,) = check.bounds.warnings
+    assert warning.kind == "trials_at_edge"
+    assert f"at the largest rate tried, lr={max(t.lr for t in check.trials):.3g}" in warning
 
 
 def test_rates_that_break_down_are_followed_by_smaller_rates():
@@ -510,6 +512,15 @@ def test_a_schedule_that_does_not_fit_into_a_trial_names_the_trial():
 def test_a_budget_below_three_trials_is_refused():
     with pytest.raises(ValueError, match="max_updates must be >= 600, for trials of 200 updates"):
         clrcore.Confirmation(0.01, max_updates=599)
+    assert clrcore.Confirmation(0.01, max_updates=600).most_updates == 600
+
+
+@pytest.mark.parametrize("name", clrcore.Confirmation.HINTS)
+def test_every_name_from_elsewhere_gets_its_hint(name):
+    with pytest.raises(TypeError, match=f"no argument '{name}'; ") as caught:
+        clrcore.Confirmation(0.01, **{name: 1})
+    assert caught.value.advice == clrcore.Confirmation.HINTS[name]
+    assert {"start_lr", "end_lr", "min_lr", "max_lr", "epochs"} <= set(clrcore.Confirmation.HINTS)
 
 
 def test_an_answer_shows_whether_the_trials_moved_it():

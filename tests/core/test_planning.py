@@ -65,8 +65,8 @@ def test_one_cycle_is_planned_unless_a_kind_is_named():
 
 
 def test_either_the_step_size_or_the_length_is_given():
-    for arguments in ({}, {"step_size": 10, "total_steps": 100}):
-        with pytest.raises(TypeError, match="either step_size, half a cycle"):
+    for arguments, got in (({}, "neither"), ({"step_size": 10, "total_steps": 100}, "both")):
+        with pytest.raises(TypeError, match=f"either step_size, half a cycle.*; got {got}$"):
             BOUNDS.policy(**arguments)
 
 

@@ -70,6 +70,7 @@ def test_seeds_are_for_the_range_tests_and_the_first_for_the_trials():
 
     assert seeds[:2] == [4, 7]
     assert set(seeds[2:]) == {4}
+    assert {trial.seed for trial in search.bounds.trials} == {4}
     assert search.updates <= 1500
 
 
@@ -130,7 +131,9 @@ def test_an_answer_asked_for_within_a_trial_changes_nothing():
     assert search.bounds.rule == "confirmation"
 
 
-@pytest.mark.parametrize(("total_steps", "length"), [(None, 200), (200, 200), (2000, 300)])
+@pytest.mark.parametrize(
+    ("total_steps", "length"), [(None, 200), (999, 200), (1000, 300), (2000, 300)]
+)
 def test_trials_are_longer_for_long_trainings(total_steps, length):
     search = clrcore.BoundsSearch(default_lr=1e-3, total_steps=total_steps)
 
@@ -156,3 +159,9 @@ def test_epochs_in_place_of_updates_are_warned_about(total_steps, steps_per_epoc
             default_lr=1e-3, total_steps=total_steps, steps_per_epoch=steps_per_epoch
         )
     assert ["epochs * steps_per_epoch" in str(w.message) for w in caught] == [True] * warns
+
+
+def test_trials_of_a_long_training_share_what_is_left_in_whole_updates():
+    search = clrcore.BoundsSearch(default_lr=1e-3, total_steps=2000, max_updates=1101)
+
+    assert (search.most_updates, next(search.confirmation).total_steps) == (275 + 4 * 206, 206)
