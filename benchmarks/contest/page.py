@@ -160,8 +160,9 @@ def whole(result: Plain) -> str:
         "python benchmarks/scoreboard.py --out compared\n"
         "python benchmarks/scoreboard.py --tune  # only for new peaks\n```",
         paragraph(
-            "Two runs on one machine give the same `scoreboard.json`, byte for byte. Another "
-            "processor may round differently. [benchmarks/scoreboard.py]"
+            "Nothing depends on the clock or on the number of processes: three of the 25 pairs of "
+            "a task and a seed were run twice on one machine, with the same outcomes byte for "
+            "byte. Another processor may round differently. [benchmarks/scoreboard.py]"
             "(../benchmarks/scoreboard.py) writes this page from [scoreboard.json]"
             "(scoreboard.json), and a test compares the two."
         ),

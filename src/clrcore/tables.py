@@ -12,6 +12,7 @@ import shutil
 from contextlib import suppress
 
 from .arguments import float_from_scalar, listed, refuse, shown
+from .columns import HELD_OUT_GROUPS, bare, normal
 from .errors import TableError
 
 TYPE_CHECKING = False
@@ -53,14 +54,8 @@ USUAL = {
 }
 # The metrics of a curve. A point needs a rate and at least one of them.
 METRICS = ("loss", "accuracy")
-# A group before a column's name that makes it held out: "val/loss" is val_loss.
-HELD_OUT_GROUPS = ("val", "valid", "validation", "eval", "test")
 # Cells that hold nothing.
 MISSING = {"", "na", "n/a", "none", "null", "-"}
-# Lightning notes these beside "lr-SGD", as "lr-SGD-momentum".
-BESIDE_RATE = ("momentum", "weight_decay")
-# W&B also exports the spread of a metric.
-SPREAD = ("__min", "__max")
 
 
 def text(source: object) -> tuple[str, str | None]:
@@ -209,7 +204,7 @@ def _find(
         asked = names[key]
         if not isinstance(asked, str | None):
             refuse(TypeError, key, "a column's name or None", asked)
-        fitting = _fitting(header, usual if asked is None else (_normal(asked),), asked)
+        fitting = _fitting(header, usual if asked is None else (normal(asked),), asked)
         if len(fitting) > 1 and key != "updates":
             problem = f"more than one column for {key}: {listed(fitting)}; name one with {key}=..."
             raise TableError.at(file, line, fitting[0], problem)
@@ -223,7 +218,7 @@ def _find(
             f"no column of rates ({', '.join(USUAL['lr'])}) among {listed(header)}; name it "
             "with lr=..."
         )
-        if {"wall_time", "value"} <= set(map(_normal, header)):
+        if {"wall_time", "value"} <= set(map(normal, header)):
             problem += (
                 "; TensorBoard exports one file per scalar: join those of the rate and of the loss "
                 "by Step into one table with the columns lr and loss"
@@ -242,11 +237,11 @@ def _fitting(header: Sequence[str], wanted: Sequence[str], asked: str | None) ->
     """The columns of the first name in `wanted` that any column has."""
     if asked is not None and header.count(asked) == 1:
         return [asked]
-    for spelling in (_normal, _bare):
-        normal = [spelling(name) for name in header]
+    for spelling in (normal, bare):
+        names = [spelling(name) for name in header]
         for name in wanted:
-            if name in normal:
-                return [raw for raw, known in zip(header, normal, strict=True) if known == name]
+            if name in names:
+                return [raw for raw, known in zip(header, names, strict=True) if known == name]
     return []
 
 
@@ -261,7 +256,7 @@ def _columns(
 
     Where rates and metrics stand on different lines, the lines of a step are joined.
     """
-    held_out = _bare(chosen.get("accuracy", "")).startswith(HELD_OUT_GROUPS) or None
+    held_out = bare(chosen.get("accuracy", "")).startswith(HELD_OUT_GROUPS) or None
     apart = "updates" in chosen and any(_is_missing(row.get(chosen["lr"])) for _, row in entries)
     rows = [
         {
@@ -357,27 +352,3 @@ def _counts(line: str) -> bool:
     """Whether a line is more than white space, separators or a comment."""
     bare = line.strip(" \t\r\n,;")
     return bool(bare) and not bare.startswith("#")
-
-
-def _normal(name: str) -> str:
-    """A column's name as the usual names are written: "Learning Rate" is learning_rate."""
-    return "_".join(re.split(r"[\s/-]+", name.strip().lower()))
-
-
-def _bare(name: str) -> str:
-    """A column's name without the run, the group and the optimizer that tools add.
-
-    "run-7 - train/lr", "lr-SGD" and "lr-SGD/pg1" are lr, "val/loss" is val_loss.
-    """
-    name = name.strip().lower().rpartition(" - ")[2]
-    if name.startswith("lr-") and not name.endswith(BESIDE_RATE):
-        return "lr"
-    *groups, last = name.split("/")
-    if last.endswith(SPREAD):
-        return last
-    last = _normal(last)
-    if last.startswith("lr_") and not last.endswith(BESIDE_RATE):
-        return "lr"
-    if groups and groups[-1] in HELD_OUT_GROUPS and not last.startswith(HELD_OUT_GROUPS):
-        return f"{groups[-1]}_{last}"
-    return last

@@ -1,0 +1,36 @@
+"""What the names of columns mean that tools write."""
+
+from __future__ import annotations
+
+import re
+
+# A group before a column's name that makes it held out: "val/loss" is val_loss.
+HELD_OUT_GROUPS = ("val", "valid", "validation", "eval", "test")
+# Lightning notes these beside "lr-SGD", as "lr-SGD-momentum".
+BESIDE_RATE = ("momentum", "weight_decay")
+# W&B also exports the spread of a metric.
+SPREAD = ("__min", "__max")
+
+
+def normal(name: str) -> str:
+    """A column's name as the usual names are written: "Learning Rate" is learning_rate."""
+    return "_".join(re.split(r"[\s/-]+", name.strip().lower()))
+
+
+def bare(name: str) -> str:
+    """A column's name without the run, the group and the optimizer that tools add.
+
+    "run-7 - train/lr", "lr-SGD" and "lr-SGD/pg1" are lr, "val/loss" is val_loss.
+    """
+    name = name.strip().lower().rpartition(" - ")[2]
+    if name.startswith("lr-") and not name.endswith(BESIDE_RATE):
+        return "lr"
+    *groups, last = name.split("/")
+    if last.endswith(SPREAD):
+        return last
+    last = normal(last)
+    if last.startswith("lr_") and not last.endswith(BESIDE_RATE):
+        return "lr"
+    if groups and groups[-1] in HELD_OUT_GROUPS and not last.startswith(HELD_OUT_GROUPS):
+        return f"{groups[-1]}_{last}"
+    return last
