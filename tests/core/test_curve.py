@@ -688,3 +688,10 @@ def test_tensors_that_are_no_numbers_yet_are_refused_with_what_to_record():
 def test_a_rate_may_be_named_after_its_group():
     curve = Curve.from_csv(io.StringIO("step,optimizer/lr_head,loss\n0,0.1,2\n1,0.2,1\n"))
     assert curve.lr.tolist() == [0.1, 0.2]
+
+
+def test_a_refusal_carries_the_rows_of_different_lengths():
+    rows = [[0.1], [0.1, 0.2]]
+    with pytest.raises(ValueError, match="lr must be 1-D") as caught:
+        Curve(rows)
+    assert caught.value.got is rows

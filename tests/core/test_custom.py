@@ -187,3 +187,10 @@ def test_the_scales_are_factors_themselves():
     assert len({hash(Halving()), hash(Exponential(0.5, "bounds")), hash(None)}) == 3
     assert Exponential(0.5, "bounds") != Exponential(0.5, "amplitude")
     assert Halving() != Exponential(0.5, "bounds")
+
+
+def test_a_window_above_1_by_rounding_is_1():
+    def window(u):
+        return min(1.0, 2.0 * u) + (1e-13 if 0.5 <= u < 1.0 else 0.0)
+
+    assert clrcore.triangular(0.0, 1.0, 4, window=window)(2) == 1.0

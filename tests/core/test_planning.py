@@ -118,3 +118,8 @@ def test_words_of_other_libraries_lead_on(arguments, advice):
 def test_bounds_in_place_of_a_policy_lead_on():
     with pytest.raises(TypeError, match=r"make one with bounds\.policy"):
         clrcore.CycleMonitor(BOUNDS)
+
+
+def test_a_rate_that_bounds_give_is_refused_in_words():
+    with pytest.raises(TypeError, match=r"policy\(\) has no argument 'max_lr' here: these bounds"):
+        BOUNDS.policy(total_steps=100, max_lr=0.1)

@@ -165,3 +165,10 @@ def test_trials_of_a_long_training_share_what_is_left_in_whole_updates():
     search = clrcore.BoundsSearch(default_lr=1e-3, total_steps=2000, max_updates=1101)
 
     assert (search.most_updates, next(search.confirmation).total_steps) == (275 + 4 * 206, 206)
+
+
+def test_long_trials_begin_where_four_usual_trials_fit():
+    sweep = clrcore.exponential_sweep(1e-6, 10.0, 300)
+    search = clrcore.BoundsSearch(1e-3, total_steps=2000, sweep=sweep, max_updates=1100)
+
+    assert next(search.confirmation).total_steps == 200
