@@ -25,6 +25,11 @@ DEEPEST = 32
 PIECE = 16_384
 ROW = 4096
 LARGEST_STEP = 2**63 - 1
+# Keras calls a learning_rate that is a function without arguments.
+NO_STEP = (
+    "call policy(t) for the rate of update number t; a Keras optimizer takes "
+    "learning_rate=clr_adapters.keras.PolicySchedule(policy)"
+)
 
 
 class Policy:
@@ -80,7 +85,7 @@ class Policy:
         @overload
         def __call__(self, step: Any) -> Any: ...
 
-    def __call__(self, step: Any) -> Any:
+    def __call__(self, step: Any = None) -> Any:
         """The rate of the update that comes after `step` updates.
 
         Args:
@@ -101,6 +106,8 @@ class Policy:
         """
         if type(step) is int and step >= 0:
             return self._formula(step, PYTHON)
+        if step is None:
+            refuse(TypeError, "step", "an integer >= 0 or an array of them", None, advice=NO_STEP)
         steps, maths = read_steps(step)
         return maths.shaped(self._formula(steps, maths), step)
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import clrcore
-from clr_adapters.keras import PolicySchedule, range_test
+from clr_adapters.keras import PolicySchedule, find_bounds, range_test
 from keras_probe import array, data, needs_several_optimizers, prediction, probe
 
 BACKEND = keras.backend.backend()
@@ -698,6 +698,35 @@ def test_models_that_cannot_be_tested_are_refused_with_the_remedy():
         run(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]))
     with pytest.raises(TypeError, match=r"model must be a keras\.Model"):
         run(3)
+
+
+def test_a_dataset_of_single_samples_is_refused_with_batch():
+    tf = pytest.importorskip("tensorflow")
+    model, one_hot = classifier(), np.eye(2, dtype="float32")[Y]
+    for targets in (Y, one_hot):  # of no axis and of an axis
+        samples = tf.data.Dataset.from_tensor_slices((X, targets))
+        refusal = r"must be a dataset of batches, got single samples of the shape \(4,\)"
+        with pytest.raises(ValueError, match=rf"^x {refusal}; pass x=dataset\.batch\(32\)"):
+            range_test(model, samples, progress=False)
+        with pytest.raises(ValueError, match=f"^validation_data {refusal}"):
+            range_test(model, X, Y, validation_data=samples, progress=False)
+
+
+def test_a_dataset_of_batches_may_lack_the_last_axis_that_keras_adds():
+    tf = pytest.importorskip("tensorflow")
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(0.01), loss="mse")
+    batches = tf.data.Dataset.from_tensor_slices((X[:, 0], X[:, 1])).batch(8)
+    sweep = clrcore.exponential_sweep(1e-4, 0.1, 5)
+    assert len(range_test(model, batches, sweep=sweep, progress=False)) == 5
+
+
+@pytest.mark.parametrize("function", [range_test, find_bounds])
+def test_an_optimizer_by_position_is_refused(function):
+    model, optimizer = classifier(), keras.optimizers.SGD(0.1)
+    for arguments in ((optimizer, X, Y), (X, Y, optimizer), (X, optimizer)):
+        with pytest.raises(TypeError, match=r"takes no optimizer, got .*; leave it out"):
+            function(model, *arguments, progress=False)
 
 
 @pytest.mark.skipif(ON_TORCH, reason="Keras has it on TensorFlow and JAX only")

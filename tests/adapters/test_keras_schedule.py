@@ -400,6 +400,14 @@ def test_momentum_of_an_optimizer_stays_what_it_was():
     assert rates(model) == pytest.approx([-second] * 4, rel=1e-6)
 
 
+def test_a_bare_policy_as_learning_rate_fails_in_fit_and_names_the_schedule():
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(TRIANGULAR), loss="mse")
+    advice = r"a Keras optimizer takes learning_rate=clr_adapters\.keras\.PolicySchedule\(policy\)"
+    with pytest.raises(TypeError, match=f"step must be an integer >= 0.*{advice}"):
+        model.fit(np.ones((8, 2)), np.ones((8, 1)), verbose=0)
+
+
 # Imports.
 
 

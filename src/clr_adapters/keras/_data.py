@@ -32,6 +32,21 @@ def check_training(x: Any, y: Any, sample_weight: Any) -> None:
         refuse(TypeError, "sample_weight", "an array with a weight per sample", sample_weight)
 
 
+def check_batched(name: str, data: Any, model: Any) -> None:
+    """Refuse a tf.data.Dataset of single samples, which Keras reports as a wrong input shape."""
+    x, y, _ = keras.utils.unpack_x_y_sample_weight(getattr(data, "element_spec", None))
+    shapes = [getattr(item, "shape", None) for item in keras.tree.flatten((x, y))]
+    ranks = [getattr(shape, "rank", None) for shape in shapes]  # None where it is not known
+    inputs = getattr(model, "inputs", None) or []
+    # Keras adds a last axis of length 1 to batches that lack it.
+    lowest = len(inputs[0].shape) if len(inputs) == 1 and inputs[0].shape[-1] != 1 else 1
+    if 0 in ranks or (ranks[0] is not None and ranks[0] < lowest):
+        allowed = "a dataset of batches"
+        message = f"{name} must be {allowed}, got single samples of the shape {shapes[0]}"
+        advice = f"pass {name}=dataset.batch(32)"
+        refuse(ValueError, name, allowed, data, message=message, advice=advice)
+
+
 def hold_out(x: Any, y: Any, sample_weight: Any, validation_split: Any) -> tuple[Any, Any]:
     """The rows to train with and the last rows to hold out, both as (x, y, sample_weight)."""
     check_float("validation_split", validation_split, 0.0, 1.0, below=True)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, wraps
 from types import GeneratorType
-from typing import Any, TypedDict
+from typing import Any, ParamSpec, TypedDict, TypeVar
 
 import keras
 
 import clrcore
-from clrcore.arguments import check_bool, check_int, refuse
+from clrcore.arguments import check_bool, check_int, hint_at, refuse, shown
 
 from .._interrupts import Interrupts
 from . import _optimizers as optimizers
@@ -23,6 +23,7 @@ from ._data import (
     as_keras_data,
     batches_per_epoch,
     chain,
+    check_batched,
     check_held_out,
     check_training,
     hold_out,
@@ -32,6 +33,9 @@ from ._driver import Driver, Run
 from ._evaluation import evaluate, pick
 from ._private import reads_a_batch_first
 from ._snapshot import restored, seed_all
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Options(TypedDict, total=False):
@@ -72,10 +76,12 @@ class Training:
         """Refuse wrong arguments before anything is built."""
         check_model(self.model)
         check_training(self.x, self.y, self.sample_weight)
+        check_batched("x", self.x, self.model)
         if self.validation_split != 0.0:
             self._hold_out()
         if self.validation_data is not None:
             check_held_out(self.validation_data, labelled=self.y is not None)
+            check_batched("validation_data", self.validation_data, self.model)
         for name in ("batch_size", "validation_batch_size"):
             if getattr(self, name) is not None:
                 check_int(name, getattr(self, name), 1)
@@ -214,6 +220,22 @@ HINTS = clrcore.RangeTest.HINTS | {
     "loss_fn": "it is the compiled model's",
     "val_data": "pass it as validation_data",
 }
+
+
+def around_fit(function: Callable[P, T]) -> Callable[P, T]:
+    """The function; it refuses arguments that it does not have, also an optimizer by position."""
+    hinted = hint_at(*Options.__annotations__, **HINTS)(function)
+
+    @wraps(function)
+    def checked(*arguments: P.args, **options: P.kwargs) -> T:
+        for value in arguments:
+            if isinstance(value, keras.optimizers.Optimizer):
+                message = f"{function.__name__} takes no optimizer, got {shown(value)}"
+                advice = "leave it out, as it is the compiled model's: pass model, x and y"
+                refuse(TypeError, "optimizer", "absent", value, message=message, advice=advice)
+        return hinted(*arguments, **options)
+
+    return checked
 
 
 def _raised_by_keras(error: BaseException) -> bool:

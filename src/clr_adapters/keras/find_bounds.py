@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any, Unpack
 
 import clrcore
-from clrcore.arguments import check_float, hint_at
+from clrcore.arguments import check_float
 
 from . import _optimizers as optimizers
-from ._training import HINTS, Options, Training
+from ._training import Options, Training, around_fit
 
 
-@hint_at(*Options.__annotations__, **HINTS)
+@around_fit
 def find_bounds(
     model: Any,
     x: Any,

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any, Unpack
 
 import clrcore
-from clrcore.arguments import check_bool, check_seeds, hint_at
+from clrcore.arguments import check_bool, check_seeds
 
-from ._training import HINTS, Options, Training
+from ._training import Options, Training, around_fit
 
 
-@hint_at(*Options.__annotations__, **HINTS)
+@around_fit
 def range_test(
     model: Any,
     x: Any,
