@@ -10,16 +10,14 @@ from __future__ import annotations
 import math
 import operator
 import sys
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
 from .errors import ArgumentTypeError, ArgumentValueError
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from typing import Any, NoReturn, ParamSpec, TypeVar
-
-    P = ParamSpec("P")
-    T = TypeVar("T")
+P = ParamSpec("P")
+T = TypeVar("T")
 
 # float64 counts exactly up to here, and the sum of two such counts fits an int64.
 LARGEST_COUNT = 2**53
@@ -81,24 +79,45 @@ def listed(names: Iterable[object]) -> str:
     return ", ".join(shown(name, 60) for name in names[:MOST_NAMES]) + more
 
 
-def check_int(name: str, value: object, low: float = 0, high: int | None = None) -> int:
+def check_type(name: str, value: object, kind: Any, allowed: str, advice: str = "") -> Any:
+    """`value`, if it is of this type, or of a type in this union."""
+    if not isinstance(value, kind):
+        refuse(TypeError, name, allowed, value, advice=advice)
+    return value
+
+
+def check_optional(
+    check: Callable[..., T], name: str, value: object, *rule: Any, **open_ends: bool
+) -> T | None:
+    """None, or what `check` makes of a value that is given."""
+    return None if value is None else check(name, value, *rule, **open_ends)
+
+
+def check_int(
+    name: str,
+    value: object,
+    low: float = 0,
+    high: int | None = None,
+    *,
+    allowed: str = "",
+    advice: str = "",
+) -> int:
     """`value` as a Python int of at least `low` and at most `high`; bool is not a number."""
     if type(value) is int and low <= value and (high is None or value <= high):
         return value  # before the message is written
-    if low == -math.inf:
-        allowed = "an integer"
-    else:
-        allowed = f"an integer >= {low}" if high is None else f"an integer from {low} to {high}"
+    if not allowed:
+        allowed = "an integer" if low == -math.inf else f"an integer >= {low}"
+        allowed = allowed if high is None else f"an integer from {low} to {high}"
     if _is_bool(value) or _is_array(value):
-        refuse(TypeError, name, allowed, value)
+        refuse(TypeError, name, allowed, value, advice=advice)
     try:
         result = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         # A float is a number of the wrong value when it is fractional, NaN or infinite.
         wrong = isinstance(value, float) and not value.is_integer()
-        refuse(ValueError if wrong else TypeError, name, allowed, value)
+        refuse(ValueError if wrong else TypeError, name, allowed, value, advice=advice)
     if result < low or (high is not None and result > high):
-        refuse(ValueError, name, allowed, value)
+        refuse(ValueError, name, allowed, value, advice=advice)
     return result
 
 
@@ -121,14 +140,8 @@ def check_float(
         return value  # before the message is written
     allowed = "a finite number" + _range(low, high, above, below)
     result = float_from_number(name, value, allowed)
-    outside = (
-        not math.isfinite(result)
-        or result < low
-        or result > high
-        or (above and result == low)
-        or (below and result == high)
-    )
-    if outside:
+    inside = low <= result <= high and not ((above and result == low) or (below and result == high))
+    if not (inside and math.isfinite(result)):
         refuse(ValueError, name, allowed, value)
     return result
 
@@ -173,15 +186,8 @@ def call_user_function(name: str, function: Callable[..., object], *arguments: o
 def check_order(low_name: str, low: float, high_name: str, high: float) -> None:
     """Refuse a lower bound above the upper one."""
     if high < low:
-        refuse(
-            ValueError,
-            high_name,
-            f">= {low_name}={low!r}",
-            high,
-            message=f"{high_name} must be >= {low_name}, "
-            f"got {high_name}={high!r} < {low_name}={low!r}",
-            advice="swap them if they were given in the wrong order",
-        )
+        advice = "swap them if they were given in the wrong order"
+        refuse(ValueError, high_name, f">= {low_name}={low!r}", high, advice=advice)
 
 
 def check_choice(name: str, value: object, options: Iterable[str]) -> str:
@@ -211,11 +217,10 @@ def hint_at(*more: str, **hints: str) -> Callable[[Callable[P, T]], Callable[P, 
             unknown names itself.
         hints: Advice for each name that users bring from elsewhere, such as "pass a policy".
     """
-    from functools import wraps
 
     def decorate(function: Callable[P, T]) -> Callable[P, T]:
         code = function.__code__
-        known = {*code.co_varnames[: code.co_argcount + code.co_kwonlyargcount], *more}
+        known = [*code.co_varnames[: code.co_argcount + code.co_kwonlyargcount], *more]
         takes_any = bool(code.co_flags & TAKES_ANY_NAME) and not more
 
         @wraps(function)
@@ -224,7 +229,8 @@ def hint_at(*more: str, **hints: str) -> Callable[[Callable[P, T]], Callable[P, 
                 if name not in known and (name in hints or not takes_any):
                     called = function.__qualname__.removesuffix(".__init__")
                     message = f"{called} has no argument {name!r}"
-                    advice = hints.get(name) or did_you_mean(name, known)
+                    listing = f"its arguments are {', '.join(known)}"
+                    advice = hints.get(name) or did_you_mean(name, known) or listing
                     refuse(TypeError, name, "absent", value, message=message, advice=advice)
             return function(*arguments, **options)
 
@@ -251,26 +257,24 @@ def check_bool(name: str, value: object) -> bool:
 
 def check_keys(name: str, given: object, expected: Iterable[str]) -> dict[str, Any]:
     """`given` as a dictionary with exactly the keys in `expected`."""
-    if not isinstance(given, dict):
-        refuse(TypeError, name, "a dictionary", given)
+    data: dict[str, Any] = check_type(name, given, dict, "a dictionary")
     expected = list(expected)
-    missing = [key for key in expected if key not in given]
-    unknown = [key for key in given if key not in expected]
-    problems = []
-    if missing:
-        problems.append(f"lacks {listed(missing)}")
-    if unknown:
-        problems.append(f"has unknown {listed(unknown)}")
+    missing = [key for key in expected if key not in data]
+    unknown = [key for key in data if key not in expected]
+    problems = [f"lacks {listed(missing)}"] * bool(missing)
+    problems += [f"has unknown {listed(unknown)}"] * bool(unknown)
     if problems:
+        message = f"{name} {' and '.join(problems)}; its keys must be exactly {expected}"
         allowed = f"a dictionary with the keys {expected}"
-        refuse(
-            ValueError,
-            name,
-            allowed,
-            given,
-            message=f"{name} {' and '.join(problems)}; its keys must be exactly {expected}",
-        )
-    return given
+        refuse(ValueError, name, allowed, data, message=message)
+    return data
+
+
+def check_state(name: str, given: object, version: int, keys: Iterable[str]) -> dict[str, Any]:
+    """`given` as a dictionary with these keys, and "version", of this version of its format."""
+    state = check_keys(name, given, dict.fromkeys(["version", *keys]))
+    check_version(name, state["version"], version)
+    return state
 
 
 def check_list(name: str, value: object, allowed: str) -> list[Any]:
@@ -333,14 +337,10 @@ def is_same(given: object, own: object) -> bool:
 def check_version(name: str, given: object, supported: int) -> None:
     """Refuse plain data written by another version of its format."""
     if type(given) is not int or given != supported:
+        advice = "read it with the clrcore that wrote it"
+        message = f"{name} has version {shown(given)}, but this clrcore reads version {supported}"
         refuse(
-            ValueError,
-            f"{name}['version']",
-            str(supported),
-            given,
-            message=f"{name} has version {shown(given)}, but this clrcore reads version "
-            f"{supported}",
-            advice="read it with the clrcore that wrote it",
+            ValueError, f"{name}['version']", str(supported), given, message=message, advice=advice
         )
 
 

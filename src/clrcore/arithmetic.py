@@ -9,13 +9,11 @@ from __future__ import annotations
 import math
 import sys
 from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .arguments import check_int, refuse
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
 
 LOG2 = math.log(2.0)
 # 2^-2200 times any float64 is 0, so more halvings than this change nothing.

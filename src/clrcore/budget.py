@@ -54,43 +54,30 @@ def whole_cycles(
     given = {"total_steps": total_steps, "step_size": step_size, "cycles": cycles}
     known = {name: check_steps(name, value) for name, value in given.items() if value is not None}
     if len(known) != 2:
-        refuse(
-            ValueError,
-            "total_steps, step_size, cycles",
-            "two of the three",
-            known,
-            message="give two of total_steps, step_size and cycles, the third follows; got "
-            + (", ".join(known) or "none"),
-        )
-    if "total_steps" not in known:
-        size, number = known["step_size"], known["cycles"]
-        total = 2 * size * number
-        return Budget(total, size, number, f"{_cycles(number, size)} are {total} steps")
-    total = known["total_steps"]
-    if "step_size" in known:
-        size = known["step_size"]
-        number = total // (2 * size)
-        remedy = f"make step_size at most {total // 2}" if total > 1 else "train longer"
-    else:
-        number = known["cycles"]
-        size = total // (2 * number)
-        remedy = f"ask for at most {total // 2} cycles" if total > 1 else "train longer"
-    if not size or not number:
-        least = 2 * (size or 1) * (number or 1)
-        refuse(
-            ValueError,
-            "total_steps",
-            f"at least {least}",
-            total,
-            message=f"no whole cycle fits: total_steps={total} is less than {least} steps",
-            advice=remedy,
-        )
+        message = "give two of total_steps, step_size and cycles, the third follows; got "
+        message += ", ".join(known) or "none"
+        names = ", ".join(given)
+        refuse(ValueError, names, "two of the three", known, message=message)
+    total = known.get("total_steps", 0)
+    size = known.get("step_size") or total // (2 * known["cycles"])
+    number = known.get("cycles") or total // (2 * size)
     used = 2 * size * number
+    if total and not used:
+        least = 2 * (size or 1) * (number or 1)
+        message = f"no whole cycle fits: total_steps={total} is less than {least} steps"
+        most = total // 2
+        remedy = f"make step_size at most {most}" if size else f"ask for at most {most} cycles"
+        advice = remedy if most else "train longer"
+        allowed = f"at least {least}"
+        refuse(ValueError, "total_steps", allowed, total, message=message, advice=advice)
+    cycles_in_words = f"{number} cycle{'s' * (number > 1)} of {2 * size} steps"
+    if not total:
+        return Budget(used, size, number, f"{cycles_in_words} are {used} steps")
     left = f"; the last {total - used} are left out" if total > used else " exactly"
     if "step_size" not in known:
         left = f" with step_size={size}" + left
     fit = "fits" if number == 1 else "fit"
-    return Budget(used, size, number, f"{_cycles(number, size)} {fit} into {total}{left}")
+    return Budget(used, size, number, f"{cycles_in_words} {fit} into {total}{left}")
 
 
 def step_size_from_epochs(steps_per_epoch: float, epochs: float = 4.0) -> int:
@@ -118,8 +105,3 @@ def step_size_from_epochs(steps_per_epoch: float, epochs: float = 4.0) -> int:
     if steps > LARGEST_COUNT:
         refuse(ValueError, "steps_per_epoch * epochs", f"at most {LARGEST_COUNT}", steps)
     return max(1, round(steps))
-
-
-def _cycles(number: int, step_size: int) -> str:
-    """The number of cycles and their length in words."""
-    return f"{number} cycle{'s' * (number > 1)} of {2 * step_size} steps"

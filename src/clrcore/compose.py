@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from . import windows
 from .arguments import check_choice, check_float, check_list, check_steps, refuse
@@ -14,9 +15,6 @@ from .cycles import Cycles, EqualCycles, GrowingCycles, JoinedCycles, SingleCycl
 from .hints import hinting
 from .policies import left
 from .policy import Policy, blend, check_policy
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 FORMS = ("two_phase", "three_phase")
 ANNEALS = {"cos": windows.hann, "linear": windows.triangular}

@@ -7,6 +7,8 @@ short runs at rates around it find out. Nothing here knows a framework.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from .arguments import (
     check_choice,
@@ -25,15 +27,11 @@ from .decision import extension, ties, vertex
 from .errors import ArgumentValueError, NoBoundsError
 from .planning import PEAKS, SCHEDULES, planned
 from .policies import constant
+from .policy import Policy
 from .trials import Trial, TrialResult, last, mean, spread, standard_error
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Any, ClassVar, Self
-
     from .bounds import Bounds, BoundsWarning
-    from .policy import Policy
 
 VERSION = 1
 # Rates of neighbouring trials differ by half a decade.

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import IO, Any, NoReturn, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from . import _html, tables
 from ._plain import from_plain, to_plain
@@ -16,25 +20,18 @@ from .arguments import (
     check_choice,
     check_float,
     check_int,
-    check_keys,
-    check_version,
+    check_optional,
+    check_state,
     refuse,
 )
 from .smoothing import finite_until, smooth
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import IO, Any, NoReturn
-
-    from numpy.typing import ArrayLike, NDArray
-
-    Numbers = NDArray[np.float64]
-
-    Counts = NDArray[np.int64]
+Numbers: TypeAlias = NDArray[np.float64]
+Counts: TypeAlias = NDArray[np.int64]
 
 VERSION = 1
 SWEEPS = ("linear", "exponential")
+METRICS = ("loss", "accuracy")
 # A sweep is linear or exponential where its rates lie within this fraction of its span from an
 # even ramp: those of foreign files are often rounded to a few digits, or held for an epoch.
 UNEVEN = 0.1
@@ -99,15 +96,14 @@ class Curve(Value):
         if loss is None and accuracy is None:
             message = "a Curve needs loss=..., accuracy=..., or both; got neither"
             refuse(TypeError, "loss", "given where accuracy is not", None, message=message)
-        if steps_per_epoch is not None:
-            steps_per_epoch = check_float("steps_per_epoch", steps_per_epoch, 0.0, above=True)
+        length = check_optional(check_float, "steps_per_epoch", steps_per_epoch, 0.0, above=True)
         self._set(
             lr=rates,
-            loss=None if loss is None else _column("loss", loss, rates.size),
-            accuracy=None if accuracy is None else _column("accuracy", accuracy, rates.size),
+            loss=check_optional(_column, "loss", loss, rates.size),
+            accuracy=check_optional(_column, "accuracy", accuracy, rates.size),
             sweep=_kind(rates) if sweep is None else check_choice("sweep", sweep, SWEEPS),
-            steps_per_epoch=steps_per_epoch,
-            held_out=None if held_out is None else check_bool("held_out", held_out),
+            steps_per_epoch=length,
+            held_out=check_optional(check_bool, "held_out", held_out),
             updates=_counts(updates, rates.size),
         )
 
@@ -115,7 +111,7 @@ class Curve(Value):
         return int(self.lr.size)
 
     def __repr__(self) -> str:
-        metrics = [name for name in ("loss", "accuracy") if getattr(self, name) is not None]
+        metrics = [name for name in METRICS if getattr(self, name) is not None]
         span = f"lr {self.lr[0]:.3g} to {self.lr[-1]:.3g}" if len(self) else "empty"
         points = f"{len(self)} points"
         if self.num_updates != len(self):
@@ -154,7 +150,7 @@ class Curve(Value):
         Raises:
             ValueError: For a metric that was not recorded.
         """
-        values = getattr(self, check_choice("metric", metric, ("loss", "accuracy")))
+        values = getattr(self, check_choice("metric", metric, METRICS))
         if values is None:
             refuse(ValueError, "metric", "a metric that was recorded", metric)
         if self.loss is not None:
@@ -184,17 +180,10 @@ class Curve(Value):
         """
         if isinstance(data, dict):
             data = {"updates": None, **data}  # dictionaries of 0.1.0 lack it
-        check_keys("data", data, ["version", *cls.__slots__])
-        check_version("data", data["version"], VERSION)
-        return cls(
-            _parsed("lr", data["lr"]),
-            None if data["loss"] is None else _parsed("loss", data["loss"]),
-            None if data["accuracy"] is None else _parsed("accuracy", data["accuracy"]),
-            sweep=data["sweep"],
-            steps_per_epoch=data["steps_per_epoch"],
-            held_out=data["held_out"],
-            updates=data["updates"],
-        )
+        check_state("data", data, VERSION, cls.__slots__)
+        metrics = {name: check_optional(_parsed, name, data[name]) for name in METRICS}
+        fields = {name: data[name] for name in cls.__slots__}
+        return cls(**fields | metrics | {"lr": _parsed("lr", data["lr"])})
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
         """Write columns lr, loss, and accuracy or val_accuracy (held out), digits exact.
@@ -263,16 +252,9 @@ class Curve(Value):
             TypeError: For an argument of the wrong type.
             ValueError: For values that `Curve` refuses.
         """
-        text, file = tables.text(path)
-        column = updates if isinstance(updates, str) else None
-        names = {"lr": lr, "loss": loss, "accuracy": accuracy, "updates": column}
-        columns, found_held_out = tables.read(text, file, names)
-        return cls(
-            **{**columns, **({} if updates is None or column else {"updates": updates})},
-            sweep=sweep,
-            steps_per_epoch=steps_per_epoch,
-            held_out=found_held_out if held_out is None else held_out,
-        )
+        names = {"lr": lr, "loss": loss, "accuracy": accuracy, "updates": updates}
+        facts = {"sweep": sweep, "steps_per_epoch": steps_per_epoch, "held_out": held_out}
+        return cls._read(partial(tables.read, *tables.text(path)), names, facts)
 
     @classmethod
     def from_records(
@@ -313,15 +295,20 @@ class Curve(Value):
             >>> clrcore.Curve.from_records(log)
             Curve(4 points in 200 updates, loss, lr 0 to 0.3, sweep='linear')
         """
-        column = updates if isinstance(updates, str) else None
-        names = {"lr": lr, "loss": loss, "accuracy": accuracy, "updates": column}
-        columns, found_held_out = tables.read_records(records, names)
-        return cls(
-            **{**columns, **({} if updates is None or column else {"updates": updates})},
-            sweep=sweep,
-            steps_per_epoch=steps_per_epoch,
-            held_out=found_held_out if held_out is None else held_out,
-        )
+        names = {"lr": lr, "loss": loss, "accuracy": accuracy, "updates": updates}
+        facts = {"sweep": sweep, "steps_per_epoch": steps_per_epoch, "held_out": held_out}
+        return cls._read(partial(tables.read_records, records), names, facts)
+
+    @classmethod
+    def _read(
+        cls, read: Callable[[dict[str, Any]], Any], names: dict[str, Any], facts: dict[str, Any]
+    ) -> Curve:
+        """The curve in the columns that `read` finds; updates that are no name are as given."""
+        updates = names["updates"]
+        given = {} if isinstance(updates, str | None) else {"updates": updates}
+        columns, held_out = read(names | dict.fromkeys(given))
+        facts["held_out"] = held_out if facts["held_out"] is None else facts["held_out"]
+        return cls(**columns | given | facts)
 
     def _is_dense(self) -> bool:
         """Whether every update has its point."""
@@ -409,11 +396,8 @@ def _kind(lr: Numbers) -> str | None:
 
 
 def _listed(values: Numbers | None) -> list[float | str | None] | None:
-    return None if values is None else [to_plain(value) for value in values.tolist()]
+    return None if values is None else to_plain(values.tolist())
 
 
 def _parsed(name: str, values: object) -> list[float]:
-    if not isinstance(values, list | tuple):
-        refuse(TypeError, name, "a list of numbers", values)
-    numbers = [from_plain(f"{name}[{i}]", value) for i, value in enumerate(values)]
-    return [math.nan if number is None else number for number in numbers]
+    return [math.nan if number is None else number for number in from_plain(name, values)]

@@ -6,11 +6,9 @@ Everything is integer arithmetic with one division at the end, so it is exact at
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 
 class Position(NamedTuple):

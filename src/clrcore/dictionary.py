@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Callable
 from inspect import signature
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import compose, policies
-from .arguments import check_choice, check_keys, check_version, refuse
+from .arguments import check_choice, check_keys, check_type, check_version, refuse
 from .policy import DEEPEST, VERSION, Policy, refuse_depth
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 def opposed(policy: Policy, low: float, high: float) -> Policy:
@@ -43,12 +40,6 @@ CONSTRUCTORS: dict[str, Callable[..., Policy]] = {
 }
 
 
-@cache
-def _argument_names(kind: str) -> list[str]:
-    """The names of the arguments of a constructor."""
-    return list(signature(CONSTRUCTORS[kind]).parameters)
-
-
 def policy_from_dict(data: dict[str, Any]) -> Policy:
     """The policy that `Policy.to_dict` described.
 
@@ -73,23 +64,17 @@ def _policy(name: str, data: object, depth: int) -> Policy:
     """The policy in `data`, which errors call `name`; it lies within `depth` other policies."""
     if depth > DEEPEST:  # also where a dictionary contains itself
         refuse_depth("data")
-    if not isinstance(data, dict):
-        refuse(TypeError, name, "a dictionary, as to_dict makes it", data)
+    fields = check_type(name, data, dict, "a dictionary, as to_dict makes it")
     for key in ("version", "type"):
-        if key not in data:
-            refuse(
-                ValueError,
-                name,
-                "the dictionary of a policy",
-                data,
-                message=f"{name} lacks {key!r}",
-                advice="is it the dictionary of a policy?",
-            )
-    check_version(name, data["version"], VERSION)
-    kind = check_choice(f"{name}['type']", data["type"], CONSTRUCTORS)
-    names = _argument_names(kind)
-    check_keys(name, data, ["version", "type", *names])
-    arguments = {argument: data[argument] for argument in names}
+        if key not in fields:
+            message, advice = f"{name} lacks {key!r}", "is it the dictionary of a policy?"
+            allowed = "the dictionary of a policy"
+            refuse(ValueError, name, allowed, data, message=message, advice=advice)
+    check_version(name, fields["version"], VERSION)
+    kind = check_choice(f"{name}['type']", fields["type"], CONSTRUCTORS)
+    names = signature(CONSTRUCTORS[kind]).parameters
+    check_keys(name, fields, ["version", "type", *names])
+    arguments = {argument: fields[argument] for argument in names}
     if "stages" in arguments:
         arguments["stages"] = _stages(arguments["stages"], depth)
     if "policy" in arguments:
@@ -99,12 +84,12 @@ def _policy(name: str, data: object, depth: int) -> Policy:
 
 def _stages(stages: object, depth: int) -> list[tuple[Policy, Any]]:
     """The stages of a chain, with their policies."""
-    if not isinstance(stages, list | tuple):
-        refuse(TypeError, "stages", "a list of [policy dictionary, num_steps] pairs", stages)
-    for i, stage in enumerate(stages):
+    pair = "[policy dictionary, num_steps] pair"
+    pairs = check_type("stages", stages, list | tuple, f"a list of {pair}s")
+    for i, stage in enumerate(pairs):
         if not isinstance(stage, list | tuple) or len(stage) != 2:
-            refuse(TypeError, f"stages[{i}]", "a [policy dictionary, num_steps] pair", stage)
+            refuse(TypeError, f"stages[{i}]", f"a {pair}", stage)
     return [
         (_policy(f"stages[{i}][0]", policy, depth + 1), num_steps)
-        for i, (policy, num_steps) in enumerate(stages)
+        for i, (policy, num_steps) in enumerate(pairs)
     ]

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from typing import Any, Protocol, TypeVar
 
 from .arguments import check_list, refuse, shown
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from typing import Any, Protocol, TypeVar
+Setting = TypeVar("Setting")
+Result = TypeVar("Result")
 
-    Setting = TypeVar("Setting")
-    Result = TypeVar("Result")
 
-    class Future(Protocol):
-        """A promise of a result."""
+class Future(Protocol):
+    """A promise of a result."""
 
-        def result(self) -> Any:
-            """Wait for the result, or raise the function's exception."""
+    def result(self) -> Any:
+        """Wait for the result, or raise the function's exception."""
 
-    class Executor(Protocol):
-        """Whatever runs functions elsewhere: processes, threads, a cluster."""
 
-        def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Future:
-            """Start the function and return at once."""
+class Executor(Protocol):
+    """Whatever runs functions elsewhere: processes, threads, a cluster."""
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Future:
+        """Start the function and return at once."""
 
 
 def range_tests(

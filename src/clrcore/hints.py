@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from functools import wraps
-from inspect import signature
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
+from typing import ParamSpec, TypeVar
 
-from .arguments import did_you_mean, refuse
+from .arguments import did_you_mean, hint_at
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from typing import ParamSpec, TypeVar
-
-    P = ParamSpec("P")
-    R = TypeVar("R")
+P = ParamSpec("P")
+R = TypeVar("R")
 
 # Arguments of other libraries, and ours that mean the same; the first that a function has is named.
 SAME_ARGUMENTS = {
@@ -105,38 +100,19 @@ OTHER_NAMES = {
 
 
 def hinting(function: Callable[P, R]) -> Callable[P, R]:
-    """The function; it refuses unknown arguments and names the right arguments."""
-    names = list(signature(function).parameters)
-
-    @wraps(function)
-    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
-        for name, value in kwargs.items():
-            if name not in names:
-                refuse(
-                    TypeError,
-                    name,
-                    f"one of the arguments {', '.join(names)}",
-                    value,
-                    message=f"{function.__name__}() has no argument {name!r}",
-                    advice=_argument_hint(name, names),
-                )
-        return function(*args, **kwargs)
-
-    return checked
+    """The function; it refuses arguments of other libraries and names the right arguments."""
+    code = function.__code__
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    return hint_at(
+        **OTHER_ARGUMENTS,
+        **{
+            theirs: f"use {next(ours for ours in same if ours in names)}"
+            for theirs, same in SAME_ARGUMENTS.items()
+            if not set(same).isdisjoint(names)
+        },
+    )(function)
 
 
 def name_hint(name: str, public: Iterable[str]) -> str:
     """What to use instead of a name that this package lacks, or "" where that is not known."""
     return OTHER_NAMES.get(name) or did_you_mean(name, public)
-
-
-def _argument_hint(name: str, names: list[str]) -> str:
-    """What to use instead of an unknown argument."""
-    for ours in SAME_ARGUMENTS.get(name, ()):
-        if ours in names:
-            return f"use {ours}"
-    return (
-        OTHER_ARGUMENTS.get(name)
-        or did_you_mean(name, names)
-        or f"its arguments are {', '.join(names)}"
-    )

@@ -9,9 +9,9 @@ from .arguments import (
     check_choice,
     check_float,
     check_int,
-    check_keys,
+    check_optional,
+    check_state,
     check_steps,
-    check_version,
     float_from_scalar,
     is_same,
     refuse,
@@ -115,17 +115,19 @@ class CycleMonitor:
         self._cycles += 1
         self._cycles_at_bounds += 1
         action, why = self._judge(value)
+        factor = 1.0
         if action == "lower":
+            factor = self._factor
             self._lowerings += 1
             self._cycles_at_bounds = self._stale = 0
-        factor = self._factor if action == "lower" else 1.0
         return Verdict(action, factor, f"{self._ordinal()}: {why}")
 
     def _judge(self, value: float) -> tuple[str, str]:
         """The action after a cycle that ends with this metric, and the reason."""
         if not math.isfinite(value):
             return "stop", f"the metric is {value}"
-        if self._improved(value):
+        gain = 0.0 if self._best is None else value - self._best
+        if self._best is None or (gain if self._mode == "max" else -gain) > self._min_delta:
             self._best, self._stale = value, 0
         else:
             self._stale += 1
@@ -165,13 +167,10 @@ class CycleMonitor:
             ValueError: The version or the mode differs, keys are missing or unknown, or values
                 contradict each other.
         """
-        check_keys("state", state, self.state_dict())
-        check_version("state", state["version"], VERSION)
+        check_state("state", state, VERSION, self.state_dict())
         if not is_same(state["mode"], self._mode):
             refuse(ValueError, "state['mode']", repr(self._mode), state["mode"])
-        best = (
-            state["best"] if state["best"] is None else check_float("state['best']", state["best"])
-        )
+        best = check_optional(check_float, "state['best']", state["best"])
         cycles = check_steps("state['cycles']", state["cycles"], 0)
         at_bounds = check_int("state['cycles_at_bounds']", state["cycles_at_bounds"], 0, cycles)
         stale = check_int("state['stale']", state["stale"], 0, cycles)
@@ -183,13 +182,6 @@ class CycleMonitor:
 
     def __repr__(self) -> str:
         return f"CycleMonitor {self._ordinal()}, best metric {self._best}"
-
-    def _improved(self, value: float) -> bool:
-        """Whether the metric is better than the best so far."""
-        if self._best is None:
-            return True
-        gain = value - self._best if self._mode == "max" else self._best - value
-        return gain > self._min_delta
 
     def _ordinal(self) -> str:
         """The number of cycles in words."""

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from . import compose
 from .arguments import check_choice, check_float, check_int, check_steps, refuse
 from .policies import constant, cosine, decay, linear_sweep, triangular, triangular2
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
-
-    from .policy import Policy
+from .policy import Policy
 
 # The peak that suits a kind, as a multiple of the best constant rate. Twice that rate gains about
 # 1 % of the fall and loses trainings that start at it; triangular2 alone needs more than the rate

@@ -7,15 +7,16 @@ blocks of updates, the length of an epoch, divergence, and why a test ended.
 from __future__ import annotations
 
 import math
-import warnings
+from collections.abc import Callable, Generator, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from ._plain import from_plain, to_plain
 from .arguments import (
     check_bool,
     check_float,
     check_int,
-    check_keys,
-    check_version,
+    check_optional,
+    check_state,
     float_from_scalar,
     hint_at,
     is_same,
@@ -26,14 +27,10 @@ from .policies import exponential_sweep
 from .policy import Policy, check_policy
 from .runs import Run
 
-TYPE_CHECKING = False
+Batch = TypeVar("Batch")
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Sequence
-    from typing import Any, ClassVar, TypeVar
-
     from .curve import Curve
-
-    Batch = TypeVar("Batch")
 
 VERSION = 1
 # Seven decades are wide enough for SGD and for Adam; 300 updates are about 40 per decade.
@@ -94,6 +91,8 @@ class RangeTest(Run):
         "smooth_f": "the curve holds raw losses; suggest_bounds smooths them",
     }
 
+    _warns = True
+
     @hint_at(**HINTS)
     def __init__(
         self,
@@ -107,28 +106,18 @@ class RangeTest(Run):
         sweep = exponential_sweep(*DEFAULT_SWEEP) if sweep is None else sweep
         if check_policy("sweep", sweep, "exponential_sweep(1e-6, 10.0, 300)").total_steps is None:
             refuse(ValueError, "sweep", "a policy with an end, such as exponential_sweep", sweep)
-        how = "record(loss=...) or record(accuracy=...)"
-        super().__init__(sweep, sweep.total_steps or 0, "test", how)
-        self._held_out = None if held_out is None else check_bool("held_out", held_out)
-        self._validate_every = self._check_validate_every(validate_every)
-        self._steps_per_epoch = (
-            None
-            if steps_per_epoch is None
-            else check_float("steps_per_epoch", steps_per_epoch, 0.0, above=True)
+        super().__init__(sweep, sweep.total_steps or 0, "range test", "accuracy")
+        self._held_out = check_optional(check_bool, "held_out", held_out)
+        self._validate_every = max(1, self._num_steps // EVALUATIONS)
+        if validate_every is not None:
+            if self._held_out is False:
+                refuse(ValueError, "validate_every", "None without held-out data", validate_every)
+            allowed = "an integer >= 1, or None for 50 evaluations in the sweep"
+            self._validate_every = check_int("validate_every", validate_every, 1, allowed=allowed)
+        self._steps_per_epoch = check_optional(
+            check_float, "steps_per_epoch", steps_per_epoch, 0.0, above=True
         )
         self._stop_diverged = check_bool("stop_diverged", stop_diverged)
-
-    def _check_validate_every(self, validate_every: object) -> int:
-        if validate_every is None:
-            return max(1, self._num_steps // EVALUATIONS)
-        allowed = "an integer >= 1, or None for 50 evaluations in the sweep"
-        if self._held_out is False:
-            refuse(ValueError, "validate_every", "None without held-out data", validate_every)
-        try:
-            return check_int("validate_every", validate_every, 1)
-        except (TypeError, ValueError) as error:
-            kind = TypeError if isinstance(error, TypeError) else ValueError
-            refuse(kind, "validate_every", allowed, validate_every)
 
     def _clear(self) -> None:
         super()._clear()
@@ -261,26 +250,6 @@ class RangeTest(Run):
         """
         return self._record_block("accuracies", losses, accuracies)
 
-    def end_early(self, cause: str) -> None:
-        """End the test before its sweep is over, because the data have ended.
-
-        Warns with the number of updates recorded and planned.
-
-        Args:
-            cause: Why there is no further update, in words.
-
-        Raises:
-            ValueError: Where no update was recorded: there is no curve then.
-        """
-        if self._reason is not None:
-            return
-        if not self.step_count:
-            raise ValueError(f"the range test ended before its first update: {cause}")
-        self._reason = (
-            f"the range test ended after {self.step_count} of {self._num_steps} updates: {cause}"
-        )
-        warnings.warn(self._reason, UserWarning, stacklevel=3)
-
     @property
     def curve(self) -> Curve:
         """The points recorded so far. Needs NumPy."""
@@ -309,8 +278,8 @@ class RangeTest(Run):
         return {
             "version": VERSION,
             "sweep": self._policy.to_dict(),
-            "loss": [to_plain(loss) for loss, _ in self._points],
-            "accuracy": [to_plain(accuracy) for _, accuracy in self._points],
+            "loss": to_plain(loss for loss, _ in self._points),
+            "accuracy": to_plain(accuracy for _, accuracy in self._points),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -321,32 +290,27 @@ class RangeTest(Run):
             ValueError: For another version, another sweep, missing or unknown keys, and metrics
                 that no test can have recorded.
         """
-        check_keys("state", state, ["version", "sweep", "loss", "accuracy"])
-        check_version("state", state["version"], VERSION)
+        check_state("state", state, VERSION, ["sweep", "loss", "accuracy"])
         if not is_same(state["sweep"], self._policy.to_dict()):
             allowed = f"that of this RangeTest, {shown(self._policy)}"
             advice = "make the RangeTest with the sweep of the state"
             refuse(ValueError, "state['sweep']", allowed, state["sweep"], advice=advice)
-        columns = []
-        for name in ("loss", "accuracy"):
-            values = state[name]
-            if not isinstance(values, list):
-                refuse(TypeError, f"state[{name!r}]", "a list", values)
-            columns.append([from_plain(f"state[{name!r}][{i}]", x) for i, x in enumerate(values)])
-        losses, accuracies = columns
+        losses = from_plain("state['loss']", state["loss"])
+        accuracies = from_plain("state['accuracy']", state["accuracy"])
         if len(losses) != len(accuracies) or len(losses) > self._num_steps:
             allowed = f"as long as state['loss'], at most {self._num_steps}"
             refuse(ValueError, "state['accuracy']", allowed, accuracies)
-        for i, point in enumerate(zip(losses, accuracies, strict=True)):
+        points = list(zip(losses, accuracies, strict=True))
+        for i, point in enumerate(points):
             values = [value for value in point if value is not None]
             if not values:
                 allowed = "a loss or an accuracy for every update"
                 refuse(ValueError, f"state['loss'][{i}]", allowed, None)
-            if i + 1 < len(losses) and not all(map(math.isfinite, values)):
+            if i + 1 < len(points) and not all(map(math.isfinite, values)):
                 allowed = "finite, as further updates follow"
                 refuse(ValueError, f"state, update {i},", allowed, point)
         self._clear()
-        for point in zip(losses, accuracies, strict=True):
+        for point in points:
             self._take(point)
 
     def _point(self, loss: Any, accuracy: Any) -> tuple[float | None, float | None]:
@@ -354,23 +318,13 @@ class RangeTest(Run):
             message = "record() needs loss=..., accuracy=..., or both; got neither"
             refuse(TypeError, "loss", "given where accuracy is not", None, message=message)
         return (
-            None if loss is None else float_from_scalar("loss", loss),
-            None if accuracy is None else float_from_scalar("accuracy", accuracy),
+            check_optional(float_from_scalar, "loss", loss),
+            check_optional(float_from_scalar, "accuracy", accuracy),
         )
 
-    def _take(self, point: tuple[float | None, float | None]) -> None:
-        loss, accuracy = point
-        lr = self._policy(self.step_count)
-        self._points.append(point)
-        where = f"at lr={lr!r}, update {self.step_count} of {self._num_steps}"
-        for name, value in (("loss", loss), ("accuracy", accuracy)):
-            if value is not None and not math.isfinite(value):
-                self._reason = f"the {name} is {value} {where}"
-                return
-        if loss is not None and self._divergence.update(loss) and self._stop_diverged:
-            self._reason = f"the loss diverged {where}"
-        elif self.step_count == self._num_steps:
-            self._reason = f"the sweep is over: all {self._num_steps} updates were made"
+    def _has_diverged(self, loss: float | None) -> bool:
+        diverged = loss is not None and self._divergence.update(loss)
+        return diverged and self._stop_diverged
 
     def __repr__(self) -> str:
         return f"RangeTest({self._policy!r}) after {self.step_count} updates"

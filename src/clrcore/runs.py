@@ -5,32 +5,30 @@
 
 from __future__ import annotations
 
+import math
+import warnings
+from collections.abc import Sequence
+from typing import Any, Self
+
 from .arguments import check_int, check_list, refuse
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Any, Self
-
-    from .policy import Policy
+from .policy import Policy
 
 
 class Run:
     """The updates of a run, one at a time or in blocks.
 
-    A subclass checks the metrics of an update in `_point`, and takes them in `_take`, which sets
-    `_reason` where they end the run.
+    A subclass records the loss of an update and another metric, which it checks in `_point`.
 
     Args:
         policy: The rates of the updates.
         total_steps: Number of updates.
         noun: What messages call the run.
-        how: How an update is recorded, for messages.
+        other: What messages call the other metric.
     """
 
-    def __init__(self, policy: Policy, total_steps: int, noun: str, how: str) -> None:
+    def __init__(self, policy: Policy, total_steps: int, noun: str, other: str) -> None:
         self._policy, self._num_steps = policy, total_steps
-        self._noun, self._how = noun, how
+        self._noun, self._other = noun, other
         self._clear()
 
     def _clear(self) -> None:
@@ -83,7 +81,7 @@ class Run:
         if self._handed_out:
             raise RuntimeError(
                 f"nothing was recorded for lr={self._policy(self.step_count)!r}: call "
-                f"{self._how} once for every rate"
+                "record(loss=...) once for every rate"
             )
         start = self.step_count
         rates = [self._policy(step) for step in range(start, min(start + count, self._num_steps))]
@@ -92,12 +90,12 @@ class Run:
 
     def _record(self, point: tuple[Any, Any]) -> None:
         """Take the metrics of the update at the last rate handed out."""
+        if self._reason is not None:
+            raise RuntimeError(f"the {self._noun} is over: {self._reason}")
         if not self._handed_out:
             raise RuntimeError(
                 f"record() comes once after each rate: take the next rate from the {self._noun} "
                 "first"
-                if self._reason is None
-                else f"the {self._noun} is over: {self._reason}"
             )
         self._handed_out -= 1
         self._take(point)
@@ -122,16 +120,36 @@ class Run:
             allowed += "rates handed out"
             refuse(ValueError, "losses", allowed, sorted(lengths))
         size = lengths.pop()
-        none = [None] * size
-        pairs = zip(*(columns.get(key, none) for key in given), strict=True)
+        pairs = zip(*(columns.get(key, [None] * size) for key in given), strict=True)
         points = [self._point(*pair) for pair in pairs]
         self._handed_out = 0
         before = self.step_count
         for point in points:
-            if self._reason is not None:
-                break
-            self._take(point)
+            if self._reason is None:
+                self._take(point)
         return self.step_count - before
+
+    def end_early(self, cause: str) -> None:
+        """End the run before its last update, because the data have ended.
+
+        A range test warns with the number of updates recorded and planned.
+
+        Args:
+            cause: Why there is no further update, in words.
+
+        Raises:
+            ValueError: Where no update was recorded.
+        """
+        if self._reason is not None:
+            return
+        if not self._points:
+            raise ValueError(f"the {self._noun} ended before its first update: {cause}")
+        made = f"{self.step_count} of {self._num_steps}"
+        self._reason = f"the {self._noun} ended after {made} updates: {cause}"
+        if self._warns:
+            warnings.warn(self._reason, UserWarning, stacklevel=3)
+
+    _warns = False
 
     def _point(self, loss: Any, other: Any) -> tuple[Any, Any]:
         """The checked metrics of an update."""
@@ -139,4 +157,18 @@ class Run:
 
     def _take(self, point: tuple[Any, Any]) -> None:
         """Take checked metrics, and end the run where they do."""
-        raise NotImplementedError
+        lr = self._policy(self.step_count)
+        self._points.append(point)
+        where = f"at lr={lr!r}, update {self.step_count} of {self._num_steps}"
+        for name, value in zip(("loss", self._other), point, strict=True):
+            if value is not None and not math.isfinite(value):
+                self._reason = f"the {name} is {value} {where}"
+                return
+        if self._has_diverged(point[0]):
+            self._reason = f"the loss diverged {where}"
+        elif self.step_count == self._num_steps:
+            self._reason = f"all {self._num_steps} updates were made"
+
+    def _has_diverged(self, loss: Any) -> bool:
+        """Whether the next loss ends the run."""
+        return False

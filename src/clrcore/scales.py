@@ -7,14 +7,12 @@ in [0, 1], cycle and step counted from 0.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .arguments import call_user_function, check_choice, check_float, refuse, shown
 from .arithmetic import PYTHON
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 DECAYS = ("amplitude", "bounds")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .arguments import check_int, check_keys, check_version, refuse, shown
+from .arguments import check_int, check_state, refuse, shown
 from .policy import Policy, check_policy
 
 VERSION = 1
@@ -91,8 +91,7 @@ class Scheduler:
             ValueError: The version differs, keys are missing or unknown, or the count is out of
                 range.
         """
-        check_keys("state", state, ["version", "step_count"])
-        check_version("state", state["version"], VERSION)
+        check_state("state", state, VERSION, ["step_count"])
         self._step_count = _check_count("state['step_count']", state["step_count"])
 
     def __repr__(self) -> str:

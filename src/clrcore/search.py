@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NoReturn, Self
 
 from .arguments import check_choice, check_float, check_int, check_seeds, check_steps, refuse
 from .confirmation import FIRST_TRIALS, MOST_RATES, TRIAL_STEPS, Confirmation
 from .errors import NoBoundsError
 from .planning import SCHEDULES
 from .policies import exponential_sweep
+from .policy import Policy
 from .rangetest import DEFAULT_SWEEP, RangeTest
+from .trials import Trial
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import NoReturn, Self
-
     from .bounds import Bounds
     from .curve import Curve
-    from .policy import Policy
-    from .trials import Trial
 
 # Fewer and longer trials answer better for trainings of so many updates or more.
 LONG_TRAINING, LONG_TRIAL_STEPS = 1000, 300

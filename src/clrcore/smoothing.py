@@ -10,12 +10,9 @@ window it lies in, because a range test is quiet in the middle and wild at its e
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
+Floats = NDArray[np.float64]
 
 # Fraction of the points in a window, and the fewest points for a robust line.
 SPAN = 0.12

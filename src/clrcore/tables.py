@@ -9,15 +9,12 @@ import math
 import os
 import re
 import shutil
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from .arguments import float_from_scalar, listed, refuse, shown
 from .columns import HELD_OUT_GROUPS, bare, normal
 from .errors import TableError
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 # Names of the columns as tools write them, the likelier first; held-out accuracy before the
 # mini-batch's, as the paper reads it, and the mini-batch's loss before a held-out loss.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from ._plain import from_plain, to_plain
 from .arguments import (
@@ -12,17 +13,12 @@ from .arguments import (
     check_float,
     check_int,
     check_keys,
+    check_optional,
     float_from_scalar,
     refuse,
 )
+from .policy import Policy
 from .runs import Run
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Any
-
-    from .policy import Policy
 
 # The mean loss of this last fraction of a trial is the loss at its end.
 LAST = 0.2
@@ -61,8 +57,8 @@ class TrialResult(NamedTuple):
         return {
             "lr": self.lr,
             "seed": self.seed,
-            "losses": [to_plain(loss) for loss in self.losses],
-            "held_out_losses": [to_plain(loss) for loss in self.held_out_losses],
+            "losses": to_plain(self.losses),
+            "held_out_losses": to_plain(self.held_out_losses),
         }
 
     @classmethod
@@ -74,24 +70,12 @@ class TrialResult(NamedTuple):
             ValueError: For missing or unknown keys, and values that are not allowed.
         """
         check_keys("trial", data, cls._fields)
-        columns = []
-        for name in ("losses", "held_out_losses"):
-            if not isinstance(data[name], list):
-                refuse(TypeError, name, "a list", data[name])
-            values = [from_plain(f"{name}[{i}]", x) for i, x in enumerate(data[name])]
-            if None in values:
-                refuse(TypeError, name, "a list of numbers", data[name])
-            if not all(x is not None and math.isfinite(x) for x in values[:-1]):
-                refuse(ValueError, name, "finite up to the last, which ends a trial", data[name])
-            columns.append(tuple(values))
-        if len(columns[1]) > len(columns[0]):
-            allowed = f"at most {len(columns[0])} values, the number of losses"
-            refuse(ValueError, "held_out_losses", allowed, data["held_out_losses"])
-        return cls(
-            check_float("lr", data["lr"], 0.0, above=True),
-            check_int("seed", data["seed"], 0, LARGEST_SEED),
-            *columns,  # type: ignore[arg-type]
-        )
+        losses, held_out = (_losses(name, data[name]) for name in ("losses", "held_out_losses"))
+        if len(held_out) > len(losses):
+            allowed = f"at most {len(losses)} values, the number of losses"
+            refuse(ValueError, "held_out_losses", allowed, held_out)
+        lr = check_float("lr", data["lr"], 0.0, above=True)
+        return cls(lr, check_int("seed", data["seed"], 0, LARGEST_SEED), losses, held_out)
 
 
 class Trial(Run):
@@ -110,7 +94,7 @@ class Trial(Run):
     """
 
     def __init__(self, lr: float, seed: int, policy: Policy, num_steps: int) -> None:
-        super().__init__(policy, num_steps, "trial", "trial.record(loss=...)")
+        super().__init__(policy, num_steps, f"trial at lr={lr:.3g}", "held-out loss")
         self.lr = lr
         self.seed = seed
 
@@ -173,45 +157,24 @@ class Trial(Run):
         """
         return self._record_block("held_out_losses", losses, held_out_losses)
 
-    def end_early(self, cause: str) -> None:
-        """End the trial before its last update, because the data have ended.
-
-        Args:
-            cause: Why there is no further update, in words.
-
-        Raises:
-            ValueError: Where no update was recorded.
-        """
-        if self._reason is not None:
-            return
-        if not self._points:
-            raise ValueError(f"the trial at lr={self.lr!r} ended before its first update: {cause}")
-        self._reason = (
-            f"the trial ended after {self.step_count} of {self.total_steps} updates: {cause}"
-        )
-
     def _point(self, loss: Any, held_out_loss: Any) -> tuple[float, float | None]:
-        return (
-            float_from_scalar("loss", loss),
-            None if held_out_loss is None else float_from_scalar("held_out_loss", held_out_loss),
-        )
-
-    def _take(self, point: tuple[float, float | None]) -> None:
-        loss, held_out_loss = point
-        self._points.append(point)
-        where = f"at update {self.step_count} of {self.total_steps}"
-        if held_out_loss is not None and not math.isfinite(held_out_loss):
-            self._reason = f"the held-out loss is {held_out_loss} {where}"
-        if not math.isfinite(loss):
-            self._reason = f"the loss is {loss} {where}"
-        elif self._reason is None and self.step_count == self.total_steps:
-            self._reason = f"all {self.total_steps} updates were made"
+        held_out = check_optional(float_from_scalar, "held_out_loss", held_out_loss)
+        return float_from_scalar("loss", loss), held_out
 
     def __repr__(self) -> str:
-        return (
-            f"Trial(lr={self.lr:.3g}, seed={self.seed}) after {self.step_count} of "
-            f"{self.total_steps} updates"
-        )
+        name = f"Trial(lr={self.lr:.3g}, seed={self.seed})"
+        return f"{name} after {self.step_count} of {self.total_steps} updates"
+
+
+def _losses(name: str, column: object) -> tuple[float, ...]:
+    """The losses of a result's plain data."""
+    values = from_plain(name, column)
+    losses = tuple(loss for loss in values if loss is not None)
+    if len(losses) < len(values):
+        refuse(TypeError, name, "a list of numbers", column)
+    if not all(map(math.isfinite, losses[:-1])):
+        refuse(ValueError, name, "finite up to the last, which ends a trial", column)
+    return losses
 
 
 def last(values: Sequence[float]) -> Sequence[float]:

@@ -7,14 +7,12 @@ and w(1) = 1. The three of the paper go by name; any callable with those ends se
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 from .arguments import call_user_function, check_choice, refuse
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    Window: TypeAlias = str | Callable[[Any], Any]
+Window: TypeAlias = str | Callable[[Any], Any]
 
 # A user's own window may miss 0 and 1 by rounding (sin(pi)^2 and the like), not by more.
 ROUNDING = 1e-9

@@ -344,7 +344,7 @@ def test_each_rate_is_recorded_once():
     for _ in trial:
         trial.record(loss=2.0)
     assert trial.next_rates(3) == []
-    with pytest.raises(RuntimeError, match="the trial is over: all 20 updates"):
+    with pytest.raises(RuntimeError, match=r"the trial at lr=0\.01 is over: all 20 updates"):
         trial.record(loss=1.0)
 
 
@@ -356,7 +356,7 @@ def test_a_block_longer_than_its_rates_is_refused_and_ends_where_the_loss_breaks
     with pytest.raises(ValueError, match="same length"):
         trial.record_block([1.0, 1.0], [None])
     assert trial.record_block([1.0, math.nan, 1.0]) == 2
-    assert trial.reason == "the loss is nan at update 2 of 20"
+    assert trial.reason == "the loss is nan at lr=0.01, update 2 of 20"
     assert trial.result.loss == math.inf
     assert repr(trial) == "Trial(lr=0.01, seed=0) after 2 of 20 updates"
 
@@ -366,7 +366,7 @@ def test_a_held_out_loss_that_is_not_finite_ends_the_trial():
     next(trial)
     trial.record(loss=1.0, held_out_loss=math.inf)
 
-    assert trial.reason == "the held-out loss is inf at update 1 of 20"
+    assert trial.reason == "the held-out loss is inf at lr=0.01, update 1 of 20"
     assert trial.result.loss == math.inf
 
 
@@ -380,7 +380,7 @@ def test_data_that_end_early_end_the_trial():
     trial.end_early("no data")
     trial.end_early("again")
 
-    assert trial.reason == "the trial ended after 1 of 20 updates: no data"
+    assert trial.reason == "the trial at lr=0.01 ended after 1 of 20 updates: no data"
 
 
 def test_an_answer_at_the_edge_is_warned_about():

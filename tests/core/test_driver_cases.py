@@ -116,4 +116,4 @@ def test_data_that_end_before_the_first_update_are_refused():
     test.next_rates(2)
     test.record_block([1.0, 2.0])
     test.end_early("no data")  # the sweep was over already
-    assert test.reason.startswith("the sweep is over")
+    assert test.reason.startswith("all ")
