@@ -17,6 +17,7 @@ pytest.importorskip("matplotlib")
 pytest.importorskip("jinja2")
 click_testing = pytest.importorskip("click.testing")
 
+from cases import each  # noqa: E402
 from clr_adapters.cli import main  # noqa: E402
 from commands import COMMAND, environment, run, without  # noqa: E402
 
@@ -281,7 +282,7 @@ class TestOptions:
     def test_version(self):
         assert clrcore.__version__ in self.invoke("--version").output
 
-    @pytest.mark.parametrize(
+    @each(
         "arguments",
         [["--help"], ["demo", "--help"], ["demo", "-h"], ["plot", "-h"], ["suggest", "-h"]],
     )
@@ -290,7 +291,7 @@ class TestOptions:
         assert result.exit_code == 0
         assert "Usage" in result.output
 
-    @pytest.mark.parametrize(
+    @each(
         ("arguments", "words"),
         [
             (["--seeds", "1"], "--seeds"),

@@ -19,6 +19,7 @@ pytest.importorskip("numpy")
 pytest.importorskip("matplotlib")
 click_testing = pytest.importorskip("click.testing")
 
+from cases import each  # noqa: E402
 from clr_adapters.cli import main  # noqa: E402
 from clr_adapters.cli.plot import ARGUMENTS, KINDS, NESTED, option  # noqa: E402
 from commands import run, without  # noqa: E402
@@ -105,7 +106,7 @@ def test_every_argument_of_every_constructor_is_an_option_but_what_only_python_c
     assert set(ARGUMENTS) == {name for names in KINDS.values() for name in names}
 
 
-@pytest.mark.parametrize("kind", EXAMPLES)
+@each("kind", EXAMPLES)
 def test_options_make_the_policy_that_the_constructor_makes(kind):
     policy = CONSTRUCTORS[kind](**EXAMPLES[kind])
     total = [] if kind == "one_cycle" else ["--total-steps", "100"]
@@ -114,7 +115,7 @@ def test_options_make_the_policy_that_the_constructor_makes(kind):
     assert rates(result.output) == [[lr] for lr in policy.values(0, 100).tolist()]
 
 
-@pytest.mark.parametrize("kind", EXAMPLES)
+@each("kind", EXAMPLES)
 def test_a_dictionary_makes_the_same(kind):
     policy = CONSTRUCTORS[kind](**EXAMPLES[kind])
     result = invoke(
@@ -192,7 +193,7 @@ def test_numbers_need_no_matplotlib():
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize(
+@each(
     ("arguments", "words"),
     [
         ([], "give a kind (triangular, "),
@@ -245,7 +246,7 @@ def test_refuses_options(folder, arguments, words):
     assert list(folder.iterdir()) == []
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "words"),
     [
         ("{", "line 1 column 2"),
@@ -301,7 +302,7 @@ def test_names_that_are_no_text_in_a_terminal_that_can_do_little(folder):
     assert done.stdout.splitlines()[0] == "step,caf?,caf? (2)"
 
 
-@pytest.mark.parametrize(
+@each(
     ("arguments", "words"),
     [
         (["plot", "triangular", "--mode", "triangular2"], "'--mode'; the mode is the kind"),

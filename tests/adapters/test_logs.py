@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import clrcore
+from cases import each
 from clr_adapters.logs import (
     from_fastai,
     from_lightning,
@@ -87,7 +88,7 @@ FORMS = {
 }
 
 
-@pytest.mark.parametrize("form", FORMS)
+@each("form", FORMS)
 def test_every_form_of_a_log_gives_the_same_curve(form, tmp_path):
     path = tmp_path / "log"
     path.write_text(FORMS[form])
@@ -101,7 +102,7 @@ def test_a_table_of_two_columns_needs_no_header():
     assert curve.loss[:2].tolist() == [2.4, 2.3]
 
 
-@pytest.mark.parametrize(
+@each(
     ("file", "points", "first", "updates"),
     [
         ("lightning_metrics.csv", 58, (1.07977516232771e-05, 2.295130729675293), [1, 3]),
@@ -211,7 +212,7 @@ def test_objects_are_read(source):
     assert len(read_log(source)) in (3, 12)
 
 
-@pytest.mark.parametrize(
+@each(
     ("content", "words"),
     [
         ("lr-SGD,lr-Adam,loss\n1,2,3\n", "more than one column for lr: 'lr-SGD', 'lr-Adam'; name"),

@@ -4,20 +4,19 @@ import re
 import runpy
 from pathlib import Path
 
-import pytest
-
 import clrcore
+from cases import each
 from pages import PAGES, ROOT, anchors, broken, is_outside, links, pictures
 
 SIGNATURES = {".png": b"\x89PNG\r\n\x1a\n", ".svg": b"<svg "}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+@each("page", PAGES)
 def test_every_link_leads_somewhere(page):
     assert broken(page, page.read_text("utf-8")) == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+@each("page", PAGES)
 def test_every_picture_is_one_and_of_this_project(page):
     for target in pictures(page.read_text("utf-8")):
         assert not is_outside(target)
@@ -31,7 +30,7 @@ def test_the_pages_are_found():
     assert len(links((ROOT / "README.md").read_text("utf-8"))) > 5
 
 
-@pytest.mark.parametrize(
+@each(
     "text",
     [
         "[a](nowhere.md)",
@@ -53,7 +52,7 @@ def test_a_link_that_leads_nowhere_is_found(tmp_path, text):
     assert len(broken(tmp_path / "page.md", text, tmp_path)) == 1
 
 
-@pytest.mark.parametrize(
+@each(
     "text",
     [
         "[a](here.md) [b](here.md#a-heading-of-clrcore-and-more)",

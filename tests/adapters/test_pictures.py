@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from cases import each
+
 image = pytest.importorskip("matplotlib.image")
 
 ROOT = Path(__file__).parents[2]
@@ -51,13 +53,13 @@ def test_a_page_draws_each_picture_or_names_the_command_that_draws_it():
     assert names == drawn | commands
 
 
-@pytest.mark.parametrize("page", PAGES, ids=by_name)
+@each("page", PAGES)
 def test_alternative_texts_say_what_is_seen(page):
     for alt, _ in shown(page):
         assert len(alt.split()) >= 5
 
 
-@pytest.mark.parametrize("path", sorted((DOCS / "pictures").iterdir()), ids=by_name)
+@each("path", sorted((DOCS / "pictures").iterdir()))
 def test_pictures_are_shown_and_opaque(path):
     """Opaque, as dark letters on a dark page cannot be read."""
     assert any(picture.resolve() == path for page in PAGES for _, picture in shown(page))

@@ -21,6 +21,7 @@ from matplotlib.axes import Axes  # noqa: E402
 from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 
+from cases import each  # noqa: E402
 from clr_adapters.plot import notebooks, plot_confirmation, plot_policy, plot_range_test  # noqa: E402
 
 TRIANGULAR = clrcore.triangular(0.1, 0.4, 5)
@@ -77,7 +78,7 @@ BOUNDS = clrcore.Bounds(
 
 
 class TestPolicy:
-    @pytest.mark.parametrize(
+    @each(
         "policy",
         [
             TRIANGULAR,
@@ -107,7 +108,7 @@ class TestPolicy:
         assert [marked(drawn) for drawn in ax.lines[:3]] == [[], [10, 20, 30, 40, 50], []]
         assert "marks are ends of cycles" in ax.get_xlabel()
 
-    @pytest.mark.parametrize(
+    @each(
         ("policy", "scale"),
         [
             (clrcore.exponential_sweep(1e-6, 10.0, 300), "log"),
@@ -162,7 +163,7 @@ class TestPolicy:
         assert marked(line(ax, "triangular")) == []
         assert "marks" not in ax.get_xlabel()
 
-    @pytest.mark.parametrize(
+    @each(
         ("policy", "ends"),
         [
             (TRIANGULAR, range(8, 50, 10)),
@@ -189,7 +190,7 @@ class TestPolicy:
         assert len(looks(ax.lines)) == 9
         assert all(a != b for a, b in combinations([x.get_color() for x in ax.lines[:7]], 2))
 
-    @pytest.mark.parametrize(
+    @each(
         ("arguments", "error", "words"),
         [
             ({"policies": 0.1}, TypeError, "policies must be"),
@@ -238,8 +239,8 @@ class TestRangeTest:
     def test_the_rate_has_the_scale_of_the_sweep(self, kind, scale):
         assert plot_range_test(curve(kind=kind)).get_xscale() == scale
 
-    @pytest.mark.parametrize("sweep", ["linear", "exponential"])
-    @pytest.mark.parametrize("rates", [[0.1], [0.1, 0.1, 0.1]])
+    @each("sweep", ["linear", "exponential"])
+    @each("rates", [[0.1], [0.1, 0.1, 0.1]])
     def test_a_rate_that_stands_still_is_in_sight(self, rates, sweep):
         ax = plot_range_test(clrcore.Curve(rates, [1.0] * len(rates), sweep=sweep))
         low, high = ax.get_xlim()
@@ -318,7 +319,7 @@ class TestRangeTest:
     def test_draws_odd_curves(self, losses):
         assert png(plot_range_test(clrcore.Curve([0.1, 0.2, 0.3], losses)))
 
-    @pytest.mark.parametrize(
+    @each(
         ("arguments", "error", "words"),
         [
             ({"curves": [1.0]}, TypeError, r"curves\[0\] must be a Curve"),
@@ -418,7 +419,7 @@ class TestNotebooks:
         notebooks.register()
         return shell
 
-    @pytest.mark.parametrize("value", [TRIANGULAR, TABLE2, curve(), confirmed()], ids=repr)
+    @each("value", [TRIANGULAR, TABLE2, curve(), confirmed()])
     def test_objects_are_shown_as_pictures(self, shell, value):
         assert shell.show(value).startswith(b"\x89PNG")
         if not isinstance(value, clrcore.Policy):  # notebooks prefer a table to a picture

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import clrcore
+from cases import each
 from clrcore.arguments import check_ends, check_keys, check_seeds, hint_at
 from curves import exponential
 
@@ -71,12 +72,10 @@ def cases():
             elif name == "decays":
                 bad = [(ValueError, "both"), (TypeError, None), (TypeError, 3)]
             for kind, value in bad:
-                yield pytest.param(
-                    constructor, name, value, kind, id=f"{constructor}-{name}-{value!r:.30}"
-                )
+                yield constructor, name, value, kind
 
 
-@pytest.mark.parametrize(("constructor", "name", "value", "kind"), list(cases()))
+@each(("constructor", "name", "value", "kind"), cases())
 def test_bad_arguments_are_refused_by_name(constructor, name, value, kind):
     with pytest.raises(kind, match=rf"^{name}\b") as caught:
         getattr(clrcore, constructor)(**GOOD[constructor] | {name: value})
@@ -87,7 +86,7 @@ def test_bad_arguments_are_refused_by_name(constructor, name, value, kind):
     assert "must be" in str(caught.value)
 
 
-@pytest.mark.parametrize("constructor", GOOD)
+@each("constructor", GOOD)
 def test_the_good_arguments_are_good(constructor):
     policy = getattr(clrcore, constructor)(**GOOD[constructor])
 
@@ -98,7 +97,7 @@ def test_the_good_arguments_are_good(constructor):
             assert data[name] == value
 
 
-@pytest.mark.parametrize(
+@each(
     ("constructor", "arguments", "message"),
     [
         ("triangular", {"base_lr": 2.0}, r"max_lr must be >= base_lr.*swap"),
@@ -133,7 +132,7 @@ def test_values_that_contradict_are_refused(constructor, arguments, message):
         getattr(clrcore, constructor)(**GOOD[constructor] | arguments)
 
 
-@pytest.mark.parametrize(
+@each(
     ("constructor", "arguments", "message"),
     [
         ("triangular", {"window": 3}, r"window must be"),
@@ -163,7 +162,7 @@ def test_exp_range_has_no_defaults(name, message):
         clrcore.exp_range(**arguments)
 
 
-@pytest.mark.parametrize(
+@each(
     ("constructor", "name", "hint"),
     [
         ("triangular", "step_size_up", "use step_size"),
@@ -193,7 +192,7 @@ def test_numpy_scalars_become_python_numbers():
     assert type(policy(np.int16(3))) is float
 
 
-@pytest.mark.parametrize(
+@each(
     ("kind", "step"),
     [
         (ValueError, -1),
@@ -212,7 +211,7 @@ def test_numpy_scalars_become_python_numbers():
         (TypeError, np.float64(1.0)),
     ],
 )
-@pytest.mark.parametrize("constructor", ["triangular", "one_cycle", "chain", "constant"])
+@each("constructor", ["triangular", "one_cycle", "chain", "constant"])
 def test_bad_steps_are_refused(constructor, kind, step):
     policy = getattr(clrcore, constructor)(**GOOD[constructor])
 
@@ -231,7 +230,7 @@ def test_arrays_without_the_array_api_are_told_what_to_do():
         clrcore.constant(0.1)(Tensor())
 
 
-@pytest.mark.parametrize(
+@each(
     ("start", "stop", "kind", "message"),
     [
         (-1, 5, ValueError, "start must be an integer from 0 to"),
@@ -270,7 +269,7 @@ def test_long_values_are_cut_in_messages():
 HUGE = 10**5000  # more digits than Python prints
 
 
-@pytest.mark.parametrize(
+@each(
     ("name", "call"),
     [
         ("step_size", lambda: clrcore.triangular(0.1, 1.0, HUGE)),
@@ -377,7 +376,7 @@ def fail(u):
     raise FAILURE
 
 
-@pytest.mark.parametrize(
+@each(
     ("kind", "argument", "got", "call"),
     [
         (TypeError, "step_size", None, lambda: BOUNDS.policy()),
@@ -425,7 +424,7 @@ BROUGHT_NAMES = """
 """.split()
 
 
-@pytest.mark.parametrize("name", BROUGHT)
+@each("name", BROUGHT)
 def test_an_argument_of_another_library_gets_advice_somewhere(name):
     advice = []
     for constructor, good in GOOD.items():
@@ -442,7 +441,7 @@ def test_an_argument_of_another_library_gets_advice_somewhere(name):
         )
 
 
-@pytest.mark.parametrize("name", BROUGHT_NAMES)
+@each("name", BROUGHT_NAMES)
 def test_a_name_of_another_library_gets_advice(name):
     with pytest.raises(AttributeError, match=r"use |it is in |import clr_adapters|takes loss_fn"):
         getattr(clrcore, name)
@@ -456,7 +455,7 @@ def test_ends_of_cycles_in_a_state_are_plain_and_copied():
     assert ends[0]["metrics"]["loss"] == 0.5
 
 
-@pytest.mark.parametrize(
+@each(
     ("ends", "kind"),
     [
         (1, TypeError),

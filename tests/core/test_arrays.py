@@ -6,12 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import clrcore
+from cases import each
 from strategies import policies
 
 TYPES = ["i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8"]
 
 
-@pytest.mark.parametrize("kind", TYPES)
+@each("kind", TYPES)
 @given(policies)
 def test_small_and_unsigned_counters_do_not_wrap(kind, policy):
     steps = np.array([0, 1, 100, 127], dtype=kind)
@@ -47,8 +48,8 @@ def test_four_bit_integers_are_integers():
     assert rates.tolist() == clrcore.triangular(0.001, 0.006, 4).values(0, 8).tolist()
 
 
-@pytest.mark.parametrize("shape", [(), (0,), (1,), (3, 4), (2, 0, 5), (1, 1, 1)])
-@pytest.mark.parametrize("constructor", ["triangular", "chain", "one_cycle", "warm_restarts"])
+@each("shape", [(), (0,), (1,), (3, 4), (2, 0, 5), (1, 1, 1)])
+@each("constructor", ["triangular", "chain", "one_cycle", "warm_restarts"])
 def test_shapes_are_kept(constructor, shape):
     policy = {
         "triangular": clrcore.triangular(0.1, 1.0, 4),
@@ -206,7 +207,7 @@ FAR = [
 ]
 
 
-@pytest.mark.parametrize("policy", [*FAR, clrcore.triangular2(0.1, 1.0, 50)], ids=repr)
+@each("policy", [*FAR, clrcore.triangular2(0.1, 1.0, 50)])
 def test_traced_int32_counters_never_meet_larger_numbers(policy):
     steps = [0, 1, 10**6, 2**24 + 1, 10**9, 2**31 - 1]
 
@@ -217,7 +218,7 @@ def test_traced_int32_counters_never_meet_larger_numbers(policy):
     assert rates.values == pytest.approx(expected, rel=0, abs=5e-7 * expected.max())
 
 
-@pytest.mark.parametrize(
+@each(
     "policy",
     [
         clrcore.triangular2(0.1, 1.0, 50),
@@ -228,9 +229,8 @@ def test_traced_int32_counters_never_meet_larger_numbers(policy):
         clrcore.one_cycle(1.0, 300, anneal_strategy="linear"),
         clrcore.linear_sweep(0.1, 1.0, 200),
     ],
-    ids=repr,
 )
-@pytest.mark.parametrize("kind", ["int32", "int64", "uint32"])
+@each("kind", ["int32", "int64", "uint32"])
 def test_traced_counters_of_any_width_have_the_rates_of_ints(policy, kind):
     steps = [*range(320), 2**31 - 2, 2**31 - 1]
     # JAX takes no constants above 2^31 - 1 beside a uint32, so only short periods go on there.
@@ -267,7 +267,7 @@ def test_evaluate_takes_any_arithmetic():
         assert far.evaluate(counters, np, np.float64).tolist() == [0.0, 0.05, 0.0635]
 
 
-@pytest.mark.parametrize(
+@each(
     "policy",
     [
         *FAR,
@@ -277,9 +277,8 @@ def test_evaluate_takes_any_arithmetic():
         clrcore.decay(1.0, 0.1, 150),
         clrcore.warm_restarts(0.1, 1.0, 20, multiplier=2),
     ],
-    ids=repr,
 )
-@pytest.mark.parametrize("kind", ["int8", "uint8", "int16"])
+@each("kind", ["int8", "uint8", "int16"])
 def test_evaluate_does_not_wrap_narrow_counters_of_other_libraries(policy, kind):
     steps = [0, 1, 50, 127, 128, 255] if kind == "uint8" else [0, 1, 50, 127]
 
@@ -288,7 +287,7 @@ def test_evaluate_does_not_wrap_narrow_counters_of_other_libraries(policy, kind)
     assert rates.values == pytest.approx(policy(np.array(steps)), rel=1e-12, abs=1e-14)
 
 
-@pytest.mark.parametrize(
+@each(
     "policy",
     [
         *FAR,
@@ -298,7 +297,6 @@ def test_evaluate_does_not_wrap_narrow_counters_of_other_libraries(policy, kind)
         clrcore.triangular(0.1, 1.0, 7, window=lambda u: u),
         clrcore.cyclic(0.1, 1.0, 7, scale=lambda cycle, step: 0.5),
     ],
-    ids=repr,
 )
 def test_evaluate_makes_the_type_that_cast_makes(policy):
     steps = np.array([0, 5, 10**6])
@@ -311,7 +309,7 @@ def test_evaluate_makes_the_type_that_cast_makes(policy):
     assert policy.evaluate(np.uint64(2**63 + 1), np, np.float64) == policy(2**63 + 1)
 
 
-@pytest.mark.parametrize(
+@each(
     ("kind", "step"),
     [
         (ValueError, 2.5),

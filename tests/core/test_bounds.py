@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cases import each
 from clrcore import Curve, NoBoundsError, suggest_bounds
 from curves import accuracies, exponential, kinds, losses, numbers, ramp
 
@@ -88,8 +89,8 @@ class TestLossRule:
         gaps = np.where(np.arange(401) % 5 == 0, curve.loss, np.nan)
         assert suggest_bounds(Curve(curve.lr, gaps)).lr == pytest.approx(whole.lr, rel=0.15)
 
-    @pytest.mark.parametrize("n", [100, 300])
-    @pytest.mark.parametrize("wrong", [0.0, -5.0, math.inf, math.nan, 1e9])
+    @each("n", [100, 300])
+    @each("wrong", [0.0, -5.0, math.inf, math.nan, 1e9])
     def test_a_single_wrong_value_changes_little(self, n, wrong):
         curve = exponential(n=n, noise=0.03)
         usual = suggest_bounds(curve)

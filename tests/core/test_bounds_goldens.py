@@ -13,6 +13,7 @@ import pytest
 import clrcore
 
 sys.path.append(str(Path(__file__).parents[1]))  # where the tests' own modules are
+from cases import each
 from curves import accuracies, exponential, losses, ramp
 
 FILE = Path(__file__).with_suffix(".json")
@@ -84,7 +85,7 @@ def rules_of(curves):
 ALL = {name: [curve] for name, curve in CURVES.items()} | SEVERAL
 
 
-@pytest.mark.parametrize("name", ALL)
+@each("name", ALL)
 def test_the_answers_are_those_of_before(name):
     before = json.loads(FILE.read_text())[name]
     assert list(before) == rules_of(ALL[name])

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from cases import each
 from clrcore import Curve, NoBoundsError, suggest_bounds
 from clrcore.bounds import RULES
 from curves import debiased, exponential, kinds, losses, plain, until
@@ -96,9 +97,9 @@ DEFINITIONS = {
 
 
 class TestPeers:
-    @pytest.mark.parametrize("rule", DEFINITIONS)
-    @pytest.mark.parametrize("n", [100, 300])
-    @pytest.mark.parametrize("noise", [0.0, 0.05, 0.4])
+    @each("rule", DEFINITIONS)
+    @each("n", [100, 300])
+    @each("noise", [0.0, 0.05, 0.4])
     def test_by_their_definitions(self, rule, n, noise):
         # With noise of 0.4 some losses come near 0, where stops by ratio fire early.
         curve = Curve(np.geomspace(1e-6, 3.0, n), exponential(n, noise=noise, seed=n).loss + 0.5)
@@ -131,7 +132,7 @@ class TestPeers:
         rising = Curve(lr, np.linspace(1.0, 2.0, 100))
         assert "interval_at_edge" in kinds(suggest_bounds(rising, rule="minimum"))
 
-    @pytest.mark.parametrize(
+    @each(
         ("rule", "points", "message"),
         [
             ("steepest", 6, "too few points: 6 before this rule stops, of which it skips .* 10 "),
@@ -153,7 +154,7 @@ class TestPeers:
         if rule != "steepest":
             suggest_bounds(more, rule=rule)
 
-    @pytest.mark.parametrize("rule", PEERS)
+    @each("rule", PEERS)
     def test_refuse_what_is_no_sweep(self, rule):
         curve = exponential(n=100)
         with pytest.raises(NoBoundsError, match="do not rise"):
@@ -163,7 +164,7 @@ class TestPeers:
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("rule", [*PEERS, "loss"])
+@each("rule", [*PEERS, "loss"])
 def test_losses_near_the_largest_float_give_no_warning(rule):
     curve = exponential()
     for loss in (

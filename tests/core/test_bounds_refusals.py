@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from cases import each
 from clrcore import Curve, NoBoundsError, suggest_bounds
 from clrcore.bounds import KINDS
 from curves import exponential, kinds, losses
@@ -32,7 +33,7 @@ def answered(curve):
 
 
 class TestRefusals:
-    @pytest.mark.parametrize(
+    @each(
         ("lr", "loss", "kind", "advice"),
         [
             ([], [], "no_values", "check the training step"),
@@ -98,15 +99,15 @@ class TestRefusals:
 
         assert re.search(advice, message), message
 
-    @pytest.mark.parametrize("power", [0.5, 1.0, 3.0])
-    @pytest.mark.parametrize("noise", [0.0, 0.05, 0.1])
-    @pytest.mark.parametrize("seed", range(10))
+    @each("power", [0.5, 1.0, 3.0])
+    @each("noise", [0.0, 0.05, 0.1])
+    @each("seed", range(10))
     def test_a_loss_that_only_rises(self, power, noise, seed):
         rising = np.linspace(1.0, 5.0, 300) ** power
         loss = rising + noise * np.random.default_rng(seed).normal(size=300)
         assert refusal(Curve(np.geomspace(1e-6, 1.0, 300), loss))[0] == "diverged_at_start"
 
-    @pytest.mark.parametrize("height", [0.1, 1e-30, -7.3, 1e12])
+    @each("height", [0.1, 1e-30, -7.3, 1e12])
     def test_a_constant_of_any_height(self, height):
         assert refusal(Curve(SWEEP, np.full(300, height)))[0] == "no_fall"
 
@@ -165,7 +166,7 @@ def keras(loss):
 
 
 class TestRunningAverages:
-    @pytest.mark.parametrize("seed", range(5))
+    @each("seed", range(5))
     def test_they_are_refused(self, seed):
         loss = losses(SWEEP, noise=0.1, seed=seed)
         averages = (lightning(loss), lightning(loss, late=0), lightning(loss, late=0, keeps=0.9))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import clrcore
+from cases import each
 from clrcore import Bounds, BoundsWarning, Curve, NoBoundsError, bound_rules, suggest_bounds
 from clrcore.bounds import KINDS, RULES
 from clrcore.bounds.calibration import NUMBERS, fitted
@@ -105,7 +106,7 @@ class TestValue:
             ("short", "unknown"),
         ]
 
-    @pytest.mark.parametrize(
+    @each(
         ("change", "kind", "message"),
         [
             ({"version": 2}, ValueError, "data has version 2"),
@@ -120,7 +121,7 @@ class TestValue:
         with pytest.raises(kind, match=message):
             Bounds.from_dict(BOUNDS.to_dict() | change)
 
-    @pytest.mark.parametrize(
+    @each(
         ("change", "kind", "message"),
         [
             ({"base_lr": 0.1}, ValueError, "max_lr must be >= base_lr"),
@@ -188,7 +189,7 @@ class TestArguments:
             suggest_bounds([ramp(), exponential()], rule="accuracy")
         assert (e.value.argument, e.value.got) == ("rule", "accuracy")
 
-    @pytest.mark.parametrize("rule", RULES)
+    @each("rule", RULES)
     def test_every_rule_answers(self, rule):
         bounds = suggest_bounds(ramp(loss=True), rule=rule)
         assert bounds.rule == rule

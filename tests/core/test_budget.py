@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import clrcore
+from cases import each
 
 sizes = st.integers(1, 10**6)
 
@@ -46,7 +47,7 @@ def test_a_budget_follows_from_cycles(size, cycles):
     )
 
 
-@pytest.mark.parametrize(
+@each(
     ("given_arguments", "reason"),
     [
         (
@@ -69,7 +70,7 @@ def test_the_reason_says_what_was_fitted(given_arguments, reason):
     assert clrcore.whole_cycles(**given_arguments).reason == reason
 
 
-@pytest.mark.parametrize(
+@each(
     ("given_arguments", "message"),
     [
         ({}, "give two of total_steps, step_size and cycles, the third follows; got none"),

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import clrcore
+from cases import each
 from clrcore.confirmation import CARRY
 
 STEPS = 20
@@ -70,7 +71,7 @@ def test_no_trial_is_longer_than_the_training():
     assert next(iter(check)).total_steps == 50
 
 
-@pytest.mark.parametrize(
+@each(
     ("arguments", "steps", "most"),
     [
         ({}, 200, 1200),
@@ -256,7 +257,7 @@ def test_every_seed_is_tried_at_every_rate():
     assert len({trial.lr for trial in check.trials}) == len(check.trials) // 2
 
 
-@pytest.mark.parametrize("kind", ["linear", "one_cycle", "triangular", "wsd"])
+@each("kind", ["linear", "one_cycle", "triangular", "wsd"])
 def test_a_schedule_is_rehearsed_compressed(kind):
     check = clrcore.Confirmation(0.01, 40, kind=kind)
     trial = next(iter(check))
@@ -301,7 +302,7 @@ def test_a_single_valley_is_found_wherever_the_suggestion_is(centre, best, scale
     assert len(check.trials) <= 6
 
 
-@pytest.mark.parametrize(
+@each(
     ("arguments", "error"),
     [
         ({"num_steps": 0}, ValueError),
@@ -515,7 +516,7 @@ def test_a_budget_below_three_trials_is_refused():
     assert clrcore.Confirmation(0.01, max_updates=600).most_updates == 600
 
 
-@pytest.mark.parametrize("name", clrcore.Confirmation.HINTS)
+@each("name", clrcore.Confirmation.HINTS)
 def test_every_name_from_elsewhere_gets_its_hint(name):
     with pytest.raises(TypeError, match=f"no argument '{name}'; ") as caught:
         clrcore.Confirmation(0.01, **{name: 1})
@@ -545,7 +546,7 @@ def test_arguments_of_other_finders_are_answered():
             function(**{name: 3})
 
 
-@pytest.mark.parametrize(
+@each(
     ("change", "error"),
     [
         ({"losses": 3}, TypeError),

@@ -5,12 +5,13 @@ import math
 import pytest
 
 import clrcore
+from cases import each
 
 T = 10_000
 CONSTANT = clrcore.constant(0.3)
 
 
-@pytest.mark.parametrize(
+@each(
     ("policy", "ratio"),
     [
         (clrcore.constant(1e-5), 1.0),
@@ -22,7 +23,6 @@ CONSTANT = clrcore.constant(0.3)
         (clrcore.triangular(0.25, 1.0, T // 8), 1.87),
         (clrcore.cooldown(clrcore.constant(1.0), 8000, 2000), 1.69),
     ],
-    ids=repr,
 )
 def test_ratios_of_peaks_to_the_best_constant_rate(policy, ratio):
     """Computed apart from this code, with shapes that may differ by half a percent."""
@@ -30,7 +30,7 @@ def test_ratios_of_peaks_to_the_best_constant_rate(policy, ratio):
     assert clrcore.convert_rate(ratio, policy, CONSTANT, T) == pytest.approx(1.0, rel=0.005)
 
 
-@pytest.mark.parametrize("steps", [1, 2, 3, 7])
+@each("steps", [1, 2, 3, 7])
 def test_the_sums_are_those_of_the_bound(steps):
     policy = clrcore.triangular(0.0, 0.3, 3, 2)
 
@@ -50,7 +50,7 @@ def test_the_sums_are_those_of_the_bound(steps):
     assert max(rates) <= 0.3
 
 
-@pytest.mark.parametrize(
+@each(
     ("change", "kind", "message"),
     [
         ({"lr": 0.0}, ValueError, "lr must be a finite number > 0"),

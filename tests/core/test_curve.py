@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import clrcore
+from cases import each
 from clrcore import Curve
 from clrcore.errors import TableError
 
@@ -101,7 +102,7 @@ def test_curves_differ_by_what_they_hold():
     assert same[0] != "a curve"
 
 
-@pytest.mark.parametrize(
+@each(
     ("lr", "sweep"),
     [
         (np.linspace(0.0, 1.0, 300), "linear"),
@@ -127,7 +128,7 @@ def test_the_sweep_is_inferred_from_the_rates(lr, sweep):
     assert Curve(lr, loss=np.ones(lr.size)).sweep == sweep
 
 
-@pytest.mark.parametrize(
+@each(
     ("arguments", "kind", "message"),
     [
         ({"lr": [0.1, math.nan]}, ValueError, r"lr\[1\] must be a finite number >= 0, got nan"),
@@ -167,7 +168,7 @@ def test_bad_arguments_are_refused(arguments, kind, message):
 DATA = Curve([0.1, 0.2], loss=[1.0, math.inf]).to_dict()
 
 
-@pytest.mark.parametrize(
+@each(
     ("change", "kind", "message"),
     [
         ({"version": 2}, ValueError, "data has version 2"),
@@ -318,7 +319,7 @@ class Reads:
         self.read = lambda: content
 
 
-@pytest.mark.parametrize("source", [5, None, ["lr,loss"], Reads(None), Reads(bytearray(b"lr"))])
+@each("source", [5, None, ["lr,loss"], Reads(None), Reads(bytearray(b"lr"))])
 def test_what_is_no_file_is_refused(source):
     with pytest.raises(TypeError, match="path must be a path, or an open file of text or bytes"):
         Curve.from_csv(source)
@@ -361,7 +362,7 @@ def test_files_may_begin_with_a_byte_order_mark_and_end_lines_anyhow(tmp_path):
     assert Curve.from_csv(str(path)).loss.tolist() == [1.0, 2.0]
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "message"),
     [
         ("", "line 1: the file is empty"),
@@ -571,7 +572,7 @@ def test_records_are_read():
     assert Curve.from_records([{"lr": 0.1, "val_acc": 1}]).held_out is True
 
 
-@pytest.mark.parametrize(
+@each(
     ("records", "kind", "message"),
     [
         ({"lr": [1]}, TypeError, "records must be a list of dictionaries"),
@@ -610,7 +611,7 @@ def test_errors_carry_file_line_and_column(tmp_path, text, facts):
     assert str(error) == f"{path}, line {line}: {error.problem}"
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "advice"),
     [
         ("lr;loss\n0,1;2\n", "write decimals with a point"),

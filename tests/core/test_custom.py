@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import clrcore
+from cases import each
 from clrcore.scales import Exponential, Halving
 
 
@@ -86,7 +87,7 @@ def test_custom_functions_meet_other_libraries_arrays_as_they_are():
     assert np.asarray(by_scale(steps)).tolist() == [0.0, 0.5, 0.5]
 
 
-@pytest.mark.parametrize(
+@each(
     ("window", "message"),
     [
         (lambda u: u + 0.1, r"window\(0.0\) must be 0.0"),
@@ -102,9 +103,7 @@ def test_windows_that_break_the_rules_are_refused(window, message):
         clrcore.triangular(0.1, 1.0, 10, window=window)
 
 
-@pytest.mark.parametrize(
-    "window", [lambda u: "high", lambda u: None, lambda u: 1j, lambda u: np.array([u])]
-)
+@each("window", [lambda u: "high", lambda u: None, lambda u: 1j, lambda u: np.array([u])])
 def test_windows_that_give_no_number_are_refused(window):
     with pytest.raises(TypeError, match=r"window\(0.0\) must be a number in \[0, 1\]"):
         clrcore.triangular(0.1, 1.0, 10, window=window)
@@ -128,7 +127,7 @@ def test_a_window_that_fails_later_says_where():
             policy(step)
 
 
-@pytest.mark.parametrize("bad", [5.0, -0.1, math.nan, math.inf])
+@each("bad", [5.0, -0.1, math.nan, math.inf])
 def test_scales_that_leave_their_range_are_refused(bad):
     with pytest.raises(ValueError, match=r"scale\(cycle=0, step=0\) must be a number in \[0, 1\]"):
         clrcore.cyclic(0.1, 1.0, 10, scale=lambda cycle, step: bad)

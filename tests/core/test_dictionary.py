@@ -3,6 +3,7 @@
 import pytest
 
 import clrcore
+from cases import each
 
 DATA = clrcore.triangular(0.001, 0.006, 2000).to_dict()
 
@@ -110,7 +111,7 @@ def test_the_callers_data_stay_as_they_were():
     assert policy.to_dict()["milestones"] == [5, 6]
 
 
-@pytest.mark.parametrize(
+@each(
     ("change", "kind", "message"),
     [
         ({"version": 2}, ValueError, "data has version 2, but this clrcore reads version 1"),
@@ -130,7 +131,7 @@ def test_wrong_data_are_refused(change, kind, message):
         clrcore.policy_from_dict(DATA | change)
 
 
-@pytest.mark.parametrize("missing", list(DATA))
+@each("missing", list(DATA))
 def test_missing_keys_are_refused(missing):
     data = {key: value for key, value in DATA.items() if key != missing}
 
@@ -138,7 +139,7 @@ def test_missing_keys_are_refused(missing):
         clrcore.policy_from_dict(data)
 
 
-@pytest.mark.parametrize("data", [None, [], "triangular", clrcore.constant(0.1)])
+@each("data", [None, [], "triangular", clrcore.constant(0.1)])
 def test_what_is_no_dictionary_is_refused(data):
     with pytest.raises(
         TypeError, match="data must be a dictionary, as to_dict makes it, got"
@@ -148,7 +149,7 @@ def test_what_is_no_dictionary_is_refused(data):
     assert f"got {data!r} ({type(data).__name__})" in str(caught.value)
 
 
-@pytest.mark.parametrize("stage", [DATA, [DATA], [DATA, 5, 6], None])
+@each("stage", [DATA, [DATA], [DATA, 5, 6], None])
 def test_stages_must_be_pairs(stage):
     data = {"version": 1, "type": "chain", "stages": [stage]}
 
@@ -164,7 +165,7 @@ def test_errors_within_a_chain_name_the_stage():
         clrcore.policy_from_dict(data)
 
 
-@pytest.mark.parametrize("stages", [None, 3, {"a": 1}, "ab"])
+@each("stages", [None, 3, {"a": 1}, "ab"])
 def test_stages_must_be_a_list(stages):
     with pytest.raises(
         TypeError, match=r"^stages must be a list of \[policy dictionary, num_steps\]"

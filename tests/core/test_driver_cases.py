@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import clrcore
+from cases import each
 from clrcore.arguments import check_bool, check_seeds
 from driver_cases import CASES, check
 
@@ -75,7 +76,7 @@ class Plain:
             return range_test(problem.data(), problem.accuracy, problem.held_out, **options)
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@each("case", CASES)
 def test_the_outcome_is_that_of_the_table(case):
     check(case, Plain())
 

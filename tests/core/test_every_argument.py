@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import clrcore
+from cases import each
 from clrcore.arguments import check_int
 from curves import exponential
 
@@ -105,20 +106,16 @@ GOOD = [
     (clrcore.whole_cycles, {"step_size": 10, "cycles": 4}),
     (clrcore.range_tests, {"run": len, "settings": ["a"], "executor": None}),
 ]
-CASES = [
-    pytest.param(function, good, name, id=f"{function.__qualname__}-{good.get('kind', '')}-{name}")
-    for function, good in GOOD
-    for name in good
-]
+CASES = [(function, good, name) for function, good in GOOD for name in good]
 
 
-@pytest.mark.parametrize(("function", "good"), GOOD)
+@each(("function", "good"), GOOD)
 def test_the_arguments_are_valid(function, good):
     assert set(good) <= set(inspect.signature(function).parameters) or function == BOUNDS.policy
     function(**good)
 
 
-@pytest.mark.parametrize(("function", "good", "name"), CASES)
+@each(("function", "good", "name"), CASES)
 def test_a_wrong_argument_is_named(function, good, name):
     wrong = object()
     with pytest.raises(TypeError) as caught:

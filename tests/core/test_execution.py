@@ -7,6 +7,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 import pytest
 
 import clrcore
+from cases import each
 
 
 def curve(seed):
@@ -85,7 +86,7 @@ def test_an_interrupt_cancels_all_the_rest():
     assert all(future.cancelled for future in futures)
 
 
-@pytest.mark.parametrize(
+@each(
     ("arguments", "name"),
     [
         ((3, [1]), "run"),

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import clrcore
+from cases import each
 from hostile import Reader, outcome, refused, with_odd_values
 
 # Always the same data: `nox -s fuzz` tries others.
@@ -212,14 +213,14 @@ READERS = {
 }
 
 
-@pytest.mark.parametrize("name", READERS)
+@each("name", READERS)
 @SETTINGS
 @given(data=st.data())
 def test_damaged_data_are_read_or_refused(name, data):
     READERS[name].law(data.draw(READERS[name].data))
 
 
-@pytest.mark.parametrize("name", [name for name in READERS if name != "table"])
+@each("name", [name for name in READERS if name != "table"])
 def test_odd_values_are_read_or_refused(name):
     law, valid = READERS[name]
     for data in valid:

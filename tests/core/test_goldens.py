@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 import clrcore
+from cases import each
 
 
-@pytest.mark.parametrize(
+@each(
     ("step", "rate"),
     [(0, 0.1), (100, 0.158), (1000, 0.68), (2400, 1.492), (2500, 1.55), (9900, 0.158)],
 )

@@ -7,6 +7,7 @@ import textwrap
 import pytest
 
 import clrcore
+from cases import each
 
 SCALAR_PATH = """
     import clrcore
@@ -100,7 +101,7 @@ def test_public_names_are_there_and_others_are_not():
         assert getattr(clrcore, name) is not None or name == "TYPE_CHECKING"
 
 
-@pytest.mark.parametrize(
+@each(
     ("name", "hint"),
     [
         ("skorch", "; import clr_adapters.skorch"),

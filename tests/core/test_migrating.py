@@ -7,6 +7,7 @@ import math
 import pytest
 
 import clrcore
+from cases import each
 
 np = pytest.importorskip("numpy")
 
@@ -50,7 +51,7 @@ SCALES = {
 }
 
 
-@pytest.mark.parametrize("name", SCALES)
+@each("name", SCALES)
 def test_the_rates_are_those_of_the_formula(name):
     policy, scale = SCALES[name]
     for step in STEPS:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import clrcore
+from cases import each
 
 ENDLESS = clrcore.triangular(0.001, 0.006, 10)
 
@@ -83,7 +84,7 @@ def test_a_run_that_blew_up_stops(metric):
     assert verdict.reason == f"after 1 cycle: the metric is {metric}"
 
 
-@pytest.mark.parametrize(
+@each(
     ("policy", "cycles"),
     [
         (clrcore.one_cycle(1.0, 100), 1),
@@ -114,7 +115,7 @@ def test_saving_and_loading_goes_on_the_same(before, after):
 STATE = clrcore.CycleMonitor(ENDLESS).state_dict()
 
 
-@pytest.mark.parametrize(
+@each(
     ("state", "message"),
     [
         (STATE | {"version": 9}, "state has version 9"),
@@ -139,7 +140,7 @@ def test_wrong_states_change_nothing(state, message):
     assert monitor.state_dict() == before
 
 
-@pytest.mark.parametrize(
+@each(
     ("options", "kind", "message"),
     [
         ({"policy": clrcore.constant(0.1)}, ValueError, "policy must be one with cycles"),
@@ -159,7 +160,7 @@ def test_bad_arguments_are_refused(options, kind, message):
         clrcore.CycleMonitor(**{"policy": ENDLESS} | options)
 
 
-@pytest.mark.parametrize("metric", ["0.5", None, True, [0.5]])
+@each("metric", ["0.5", None, True, [0.5]])
 def test_bad_metrics_are_refused_and_not_counted(metric):
     monitor = clrcore.CycleMonitor(ENDLESS)
 

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from cases import each
 from clrcore import Curve, NoBoundsError, suggest_bounds
 from clrcore.bounds import refusals
 from clrcore.bounds.features import Features
@@ -46,15 +47,15 @@ def features(linear=False, lost=False, **given):
     return SimpleNamespace(**usual | given)
 
 
-@pytest.mark.parametrize(
+@each(
     ("given", "least"),
     [
-        ({"lead": 100, "x": np.zeros(1000)}, 1.1),
-        ({"lead": 3, "x": np.zeros(30)}, 2.0 * math.sqrt(1.5 / 3 + 1.5 / 7)),
+        ({"lead": 100, "x": np.zeros(1000)}, 1.1),  # many points
+        ({"lead": 3, "x": np.zeros(30)}, 2.0 * math.sqrt(1.5 / 3 + 1.5 / 7)),  # few points
+        # few in the baseline
         ({"lead": 5, "x": np.zeros(500)}, 2.0 * math.sqrt(1.5 / 5 + 1.5 / 60)),
-        ({"lead": 25, "x": np.zeros(30), "risen": False}, 1.75 * 1.1),
+        ({"lead": 25, "x": np.zeros(30), "risen": False}, 1.75 * 1.1),  # no rise at the end
     ],
-    ids=["many points", "few points", "few in the baseline", "no rise at the end"],
 )
 def test_the_least_fall_in_units_of_the_noise(given, least):
     assert refusals.least_fall(features(noise=1.0, **given)) == pytest.approx(least)
@@ -71,7 +72,7 @@ def test_a_rise_of_three_times_the_noise_is_a_rise(above, risen):
     assert Features.risen.fget(found) is risen
 
 
-@pytest.mark.parametrize(
+@each(
     ("given", "refused"),
     [
         ({"start": 1.32}, False),  # half of the fall from 2.3 to 0.3 is 1.0
@@ -120,7 +121,7 @@ def test_more_updates_are_no_advice_for_a_long_sweep(updates, advised):
     assert ("take more updates" in str(caught.value)) == advised
 
 
-@pytest.mark.parametrize(
+@each(
     ("given", "warned"),
     [
         ({"fraction": np.full(100, 0.149)}, False),
@@ -140,9 +141,7 @@ def test_a_small_share_of_the_start(share, warned):
     assert ("slow_start" in kinds(slow)) == warned
 
 
-@pytest.mark.parametrize(
-    ("first", "at_zero"), [(0.0, True), (1.0, True), (1.005, True), (1.02, False), (2.0, False)]
-)
+@each(("first", "at_zero"), [(0.0, True), (1.0, True), (1.005, True), (1.02, False), (2.0, False)])
 def test_a_ramp_that_starts_at_most_a_step_above_zero_cannot_start_lower(first, at_zero):
     ramp = 0.01 * (first + np.arange(200))
     curve = Curve(ramp, 1.0 + 3.0 * ramp)

@@ -7,6 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import clrcore
+from cases import each
 
 
 def pytorch(step, max_lr, total, form, pct, anneal, div, final_div):
@@ -113,7 +114,7 @@ def test_past_the_end_the_last_rate_is_held():
         assert policy(4) == policy(3) == policy(10**12)
 
 
-@pytest.mark.parametrize(
+@each(
     ("total", "pct", "form", "first"),
     [
         (10, 0.1, "two_phase", 1.0),  # PyTorch: ZeroDivisionError

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import clrcore
+from cases import each
 from clrcore.planning import PEAKS, SCHEDULES
 
 BOUNDS = clrcore.Bounds(
@@ -18,7 +19,7 @@ BOUNDS = clrcore.Bounds(
 CYCLIC = ("triangular", "triangular2", "warm_restarts")
 
 
-@pytest.mark.parametrize("kind", SCHEDULES)
+@each("kind", SCHEDULES)
 @given(total_steps=st.integers(40, 3000))
 def test_the_peak_suits_the_kind_and_the_training_ends_low(kind, total_steps):
     policy = BOUNDS.policy(total_steps=total_steps, kind=kind)
@@ -30,8 +31,8 @@ def test_the_peak_suits_the_kind_and_the_training_ends_low(kind, total_steps):
     assert rates[-1] <= 0.5 * peak
 
 
-@pytest.mark.parametrize("kind", CYCLIC)
-@pytest.mark.parametrize(("cycles", "total_steps"), [(None, 1000), (None, 1003), (3, 1000), (1, 9)])
+@each("kind", CYCLIC)
+@each(("cycles", "total_steps"), [(None, 1000), (None, 1003), (3, 1000), (1, 9)])
 def test_whole_cycles_fill_the_training(kind, cycles, total_steps):
     more = {} if cycles is None else {"cycles": cycles}
     ends = BOUNDS.policy(total_steps=total_steps, kind=kind, **more).cycle_ends(total_steps)
@@ -70,7 +71,7 @@ def test_either_the_step_size_or_the_length_is_given():
             BOUNDS.policy(**arguments)
 
 
-@pytest.mark.parametrize(
+@each(
     ("arguments", "named"),
     [
         ({"total_steps": 0}, "total_steps"),

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import clrcore
+from cases import each
 from strategies import EXACT_WINDOWS, halving, policies, restarts, steps, undecayed
 
 OWN = [f"{name}" for name in ("triangular", "triangular2", "cyclic")]
@@ -85,7 +86,7 @@ def test_scalars_and_arrays_agree_everywhere(policy, step):
     assert scalar >= 0
 
 
-@pytest.mark.parametrize(
+@each(
     "policy",
     [
         clrcore.triangular(0.01, 0.026, 1),
@@ -97,11 +98,8 @@ def test_scalars_and_arrays_agree_everywhere(policy, step):
         clrcore.warm_restarts(0.01, 0.026, 900),
         clrcore.warm_restarts(0.01, 0.026, 3, multiplier=2),
     ],
-    ids=repr,
 )
-@pytest.mark.parametrize(
-    ("start", "length"), [(0, 0), (5, 3), (0, 7000), (123_457, 7001), (39_990, 90_000)]
-)
+@each(("start", "length"), [(0, 0), (5, 3), (0, 7000), (123_457, 7001), (39_990, 90_000)])
 def test_values_are_the_formula_bit_for_bit(policy, start, length):
     values = policy.values(start, start + length)
 
@@ -246,7 +244,7 @@ def test_the_general_form_equals_the_named_ones():
     assert bounds_decay.to_dict() == decaying.to_dict()
 
 
-@pytest.mark.parametrize(
+@each(
     ("policy", "ends"),
     [
         (clrcore.triangular(0.1, 1.0, 3, 4), [7, 14, 21]),
@@ -266,7 +264,6 @@ def test_the_general_form_equals_the_named_ones():
         (clrcore.decay(1.0, 0.1, 5), []),
         (clrcore.linear_sweep(0.1, 1.0, 20), []),
     ],
-    ids=repr,
 )
 def test_cycle_ends_are_known(policy, ends):
     assert policy.cycle_ends(21) == ends
@@ -356,7 +353,7 @@ def test_opposed_policies_do_not_depend_on_the_bounds():
     assert opposed.locate(7).rising is True
 
 
-@pytest.mark.parametrize(
+@each(
     "policy",
     [
         clrcore.one_cycle(1.0, 10),
@@ -364,7 +361,6 @@ def test_opposed_policies_do_not_depend_on_the_bounds():
         clrcore.chain([(clrcore.constant(0.1), None)]),
         clrcore.cooldown(clrcore.triangular(0.1, 1.0, 5), 20, 5),
     ],
-    ids=repr,
 )
 def test_policies_without_two_bounds_are_not_opposed(policy):
     with pytest.raises(ValueError, match="does not move between two bounds; for momentum"):
@@ -405,7 +401,7 @@ def test_lowered_keeps_windows_and_scales_of_the_users_own():
         policy.lowered(True)
 
 
-@pytest.mark.parametrize(
+@each(
     ("policy", "repeats"),
     [
         (clrcore.triangular2(0.1, 1.0, 3, 4), True),
@@ -421,13 +417,12 @@ def test_lowered_keeps_windows_and_scales_of_the_users_own():
         (clrcore.chain([(clrcore.triangular(0.1, 1.0, 3), None)]), False),
         (clrcore.cooldown(clrcore.triangular(0.1, 1.0, 3), 10, 5), False),
     ],
-    ids=repr,
 )
 def test_repeats_means_cycles_of_one_length_without_end(policy, repeats):
     assert policy.repeats is repeats
 
 
-@pytest.mark.parametrize(
+@each(
     ("shape", "formula"),
     [
         ("linear", lambda share: 1 - share),
@@ -435,7 +430,7 @@ def test_repeats_means_cycles_of_one_length_without_end(policy, repeats):
         ("1-sqrt", lambda share: 1 - math.sqrt(share)),
     ],
 )
-@pytest.mark.parametrize("at", [0, 1, 30, 33])
+@each("at", [0, 1, 30, 33])
 def test_cooldown_follows_the_policy_and_then_falls(shape, formula, at):
     before = clrcore.triangular(0.01, 0.026, 10)
     policy = clrcore.cooldown(before, at, 7, final_lr=0.003, shape=shape)
@@ -460,7 +455,7 @@ def test_rounding_does_not_keep_a_flat_cooldown_from_being_lowered():
     assert lowered(3) == lowered(9) == pytest.approx(before(3) * 0.1, rel=1e-15)
 
 
-@pytest.mark.parametrize(
+@each(
     ("arguments", "kind", "message"),
     [
         (

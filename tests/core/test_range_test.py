@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 import clrcore
+from cases import each
 from clrcore.rangetest import Divergence
 
 SWEEP = clrcore.exponential_sweep(1e-4, 1.0, 50)
@@ -129,8 +130,8 @@ def test_a_loop_may_be_left_and_taken_up_again():
     assert next(iter(test)) == SWEEP(7)
 
 
-@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, np.float32("inf"), 10**400])
-@pytest.mark.parametrize("metric", ["loss", "accuracy"])
+@each("bad", [math.nan, math.inf, -math.inf, np.float32("inf"), 10**400])
+@each("metric", ["loss", "accuracy"])
 def test_what_is_not_finite_ends_the_test(bad, metric):
     test = clrcore.RangeTest(SWEEP)
     for i, _ in enumerate(test):
@@ -148,8 +149,8 @@ def falls_and_blows_up(scale=1.0, shift=0.0):
     return [shift + scale * loss for loss in falling + rising]
 
 
-@pytest.mark.parametrize("scale", [1.0, 1e-6, 1e6])
-@pytest.mark.parametrize("shift", [0.0, -2.5, -1e3, 100.0])
+@each("scale", [1.0, 1e-6, 1e6])
+@each("shift", [0.0, -2.5, -1e3, 100.0])
 def test_a_divergence_ends_the_test_at_any_scale_and_shift(scale, shift):
     """A ratio to the best loss, as peers have it, ends at once for losses below zero."""
     test = run(falls_and_blows_up(scale, shift * scale))
@@ -287,7 +288,7 @@ def test_tensors_of_one_number_are_numbers():
     assert test.curve.loss.tolist() == [0.5, 0.5, 0.5, 1.0]
 
 
-@pytest.mark.parametrize("bad", ["0.5", True, [0.5], np.array([0.5]), 1j])
+@each("bad", ["0.5", True, [0.5], np.array([0.5]), 1j])
 def test_what_is_no_number_is_refused_and_not_recorded(bad):
     test = clrcore.RangeTest(SWEEP)
     next(test)
@@ -317,7 +318,7 @@ def test_objects_that_are_no_numbers_though_they_have_no_dimension():
             test.record(loss=bad)
 
 
-@pytest.mark.parametrize(
+@each(
     ("arguments", "kind", "message"),
     [
         ({"sweep": clrcore.constant(0.1)}, ValueError, "sweep must be a policy with an end"),
@@ -343,7 +344,7 @@ def recorded():
 GOOD = recorded().state_dict()
 
 
-@pytest.mark.parametrize(
+@each(
     ("change", "kind", "message"),
     [
         ({"version": 0}, ValueError, "state has version 0"),

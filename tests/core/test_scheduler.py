@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 import clrcore
+from cases import each
 from strategies import policies
 
 
@@ -101,7 +102,7 @@ def test_the_state_is_two_numbers_of_its_own():
     assert scheduler.state_dict() == {"version": 1, "step_count": 7}
 
 
-@pytest.mark.parametrize(
+@each(
     ("state", "kind", "message"),
     [
         ({"version": 2, "step_count": 1}, ValueError, "state has version 2"),

@@ -5,6 +5,7 @@ import warnings
 import pytest
 
 import clrcore
+from cases import each
 
 
 def quadratic(lr, step):
@@ -13,11 +14,11 @@ def quadratic(lr, step):
 
 def run(search, loss):
     seeds = []
-    for each in search:
+    for phase in search:
         seeds.append(search.seed)
         step = 0
-        while rates := each.next_rates(16):
-            each.record_block([loss(lr, step + i) for i, lr in enumerate(rates)])
+        while rates := phase.next_rates(16):
+            phase.record_block([loss(lr, step + i) for i, lr in enumerate(rates)])
             step += len(rates)
     return seeds
 
@@ -74,7 +75,7 @@ def test_seeds_are_for_the_range_tests_and_the_first_for_the_trials():
     assert search.updates <= 1500
 
 
-@pytest.mark.parametrize("max_updates", [70, 200, 399, 1000, 1500, 5000])
+@each("max_updates", [70, 200, 399, 1000, 1500, 5000])
 def test_any_budget_is_kept(max_updates):
     search = clrcore.BoundsSearch(default_lr=1e-3, max_updates=max_updates)
     run(search, trained)
@@ -99,10 +100,10 @@ def test_the_stage_and_the_curves_are_known():
     search = clrcore.BoundsSearch(default_lr=1e-3)
     assert (search.stage, search.seed) == ("range test", None)
     stages = set()
-    for each in search:
+    for phase in search:
         stages.add(search.stage.split(" at ")[0])
-        while rates := each.next_rates(16):
-            each.record_block([trained(lr, 0) for lr in rates])
+        while rates := phase.next_rates(16):
+            phase.record_block([trained(lr, 0) for lr in rates])
 
     assert stages == {"range test", "trial"}
     assert [len(curve) > 100 for curve in search.curves] == [True]
@@ -121,19 +122,17 @@ def test_runs_are_handed_out_one_after_the_other():
 
 def test_an_answer_asked_for_within_a_trial_changes_nothing():
     search = clrcore.BoundsSearch(default_lr=1e-3, max_updates=400)
-    for each in search:
-        while rates := each.next_rates(16):
-            each.record_block([trained(lr, 0) for lr in rates])
-            if each.reason is None:
+    for phase in search:
+        while rates := phase.next_rates(16):
+            phase.record_block([trained(lr, 0) for lr in rates])
+            if phase.reason is None:
                 with pytest.raises(RuntimeError, match="not over"):
                     search.bounds  # noqa: B018
 
     assert search.bounds.rule == "confirmation"
 
 
-@pytest.mark.parametrize(
-    ("total_steps", "length"), [(None, 200), (999, 200), (1000, 300), (2000, 300)]
-)
+@each(("total_steps", "length"), [(None, 200), (999, 200), (1000, 300), (2000, 300)])
 def test_trials_are_longer_for_long_trainings(total_steps, length):
     search = clrcore.BoundsSearch(default_lr=1e-3, total_steps=total_steps)
 
@@ -148,7 +147,7 @@ def test_a_small_budget_leaves_a_trial_beyond_an_edge(total_steps, length):
     assert search.most_updates == 150 + 5 * length
 
 
-@pytest.mark.parametrize(
+@each(
     ("total_steps", "steps_per_epoch", "warns"),
     [(20, 57, True), (57, 57, False), (120, 10_000, False), (20, None, False), (None, 57, False)],
 )

@@ -6,7 +6,7 @@ import sys
 import textwrap
 from pathlib import Path
 
-import pytest
+from cases import each
 
 SOURCES = sorted(Path(__file__, "../../../src").resolve().rglob("*.py"))
 
@@ -61,12 +61,12 @@ def is_allowed(module: str) -> bool:
     return module.split(".")[0] in (set(sys.stdlib_module_names) - REFUSED) | PACKAGES | OURS
 
 
-@pytest.mark.parametrize("source", SOURCES, ids=lambda path: "/".join(path.parts[-2:]))
+@each("source", SOURCES)
 def test_no_network_no_shell_no_code_from_text_no_pickle(source):
     assert names(source) == []
 
 
-@pytest.mark.parametrize(
+@each(
     "line",
     [
         "import socket",
