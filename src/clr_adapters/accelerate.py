@@ -16,7 +16,7 @@ except ImportError as error:
     ) from error
 
 import clrcore
-from clrcore.arguments import refuse
+from clrcore.arguments import check_type
 
 from .torch import PolicyLR
 
@@ -46,8 +46,8 @@ def policy_lr(
         TypeError: `accelerator` is not an Accelerator, or as `PolicyLR` raises.
         ValueError: As `PolicyLR` does.
     """
-    if not isinstance(accelerator, accelerate.Accelerator):
-        refuse(TypeError, "accelerator", "an accelerate.Accelerator", accelerator)
+    allowed = "an accelerate.Accelerator"
+    check_type("accelerator", accelerator, accelerate.Accelerator, allowed)
     scheduler = _SynchronizedPolicyLR(
         optimizer, policy, momentum=momentum, proportional=proportional
     )

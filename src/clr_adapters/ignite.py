@@ -18,7 +18,7 @@ except ImportError as error:
     raise ImportError(f"clr_adapters.ignite needs it: {install('ignite')} ({error})") from error
 
 import clrcore
-from clrcore.arguments import check_seeds, hint_at, refuse
+from clrcore.arguments import check_seeds, check_type, hint_at
 
 from .torch import PolicyLR
 from .torch._measures import as_scalar
@@ -60,7 +60,7 @@ def policy_lr(
         TypeError: `engine` is not an Engine, or as `PolicyLR` raises.
         ValueError: As `PolicyLR` does.
     """
-    _check_engine(engine)
+    check_type("engine", engine, Engine, "an ignite.engine.Engine")
     scheduler = PolicyLR(optimizer, policy, momentum=momentum, proportional=proportional)
     updates: list[None] = []  # those of the present iteration
 
@@ -152,11 +152,6 @@ def find_bounds(
     return run_find_bounds(train, **options)
 
 
-def _check_engine(engine: object) -> None:
-    if not isinstance(engine, Engine):
-        refuse(TypeError, "engine", "an ignite.engine.Engine", engine)
-
-
 def _training(
     engine: Engine,
     data: Any,
@@ -166,9 +161,8 @@ def _training(
     preserve: Sequence[object],
 ) -> Train:
     """What trains without a trace; refuses wrong arguments."""
-    _check_engine(engine)
-    if not isinstance(model, nn.Module):
-        refuse(TypeError, "model", "a torch.nn.Module", model)
+    check_type("engine", engine, Engine, "an ignite.engine.Engine")
+    check_type("model", model, nn.Module, "a torch.nn.Module")
     check_optimizer("optimizer", optimizer, model)
 
     def train(run: TrainerSweep) -> None:

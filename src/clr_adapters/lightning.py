@@ -28,7 +28,7 @@ except ImportError as error:
     ) from error
 
 import clrcore
-from clrcore.arguments import check_seeds, hint_at, refuse
+from clrcore.arguments import check_seeds, check_type, hint_at, refuse
 
 from .torch import PolicyLR
 from .torch._snapshot import Snapshot
@@ -130,8 +130,7 @@ class CycleEnds(lightning.Callback):  # type: ignore[misc,name-defined]
         average: bool = False,
     ) -> None:
         super().__init__()
-        if not isinstance(metric, str):
-            refuse(TypeError, "metric", "the name of a logged metric", metric)
+        check_type("metric", metric, str, "the name of a logged metric")
         self._judge, self._metric = CycleJudge(monitor, average, metric), metric
         self._snapshots = None if snapshots is None else os.fspath(snapshots)
         self._scheduler: Any = None

@@ -19,7 +19,7 @@ from skorch.callbacks import Callback, GradientNormClipping, ParamMapper
 from skorch.history import History
 
 import clrcore
-from clrcore.arguments import hint_at, refuse
+from clrcore.arguments import check_type, hint_at
 
 from .torch import PolicyLR
 from .torch._snapshot import Snapshot
@@ -172,8 +172,7 @@ def find_bounds(
 
 def _training(net: Any, X: Any, y: Any) -> Train:
     """What trains without a trace; refuses other things than a net."""
-    if not isinstance(net, skorch.NeuralNet):
-        refuse(TypeError, "net", "a skorch.NeuralNet", net)
+    check_type("net", net, skorch.NeuralNet, "a skorch.NeuralNet")
 
     def train(run: TrainerSweep) -> None:
         snapshot = Snapshot()

@@ -19,7 +19,7 @@ except ImportError as error:
     ) from error
 
 import clrcore
-from clrcore.arguments import check_bool, hint_at, refuse
+from clrcore.arguments import check_bool, check_type, hint_at, refuse
 
 from .torch import PolicyLR
 from .torch._snapshot import Snapshot
@@ -114,8 +114,7 @@ class CycleEnds(transformers.TrainerCallback):
         metric: str = "eval_loss",
         save: bool = False,
     ) -> None:
-        if not isinstance(metric, str):
-            refuse(TypeError, "metric", "the name of a metric of evaluate", metric)
+        check_type("metric", metric, str, "the name of a metric of evaluate")
         self._judge = CycleJudge(monitor, False, metric)
         self._metric, self._save = metric, check_bool("save", save)
         self.ends = self._judge.ends
@@ -210,8 +209,7 @@ def find_bounds(
 
 def _training(trainer: Any) -> Train:
     """What trains without a trace; refuses other things than a Trainer."""
-    if not isinstance(trainer, transformers.Trainer):
-        refuse(TypeError, "trainer", "a transformers.Trainer", trainer)
+    check_type("trainer", trainer, transformers.Trainer, "a transformers.Trainer")
 
     def train(run: TrainerSweep) -> None:
         with _no_trace(trainer):

@@ -32,7 +32,7 @@ from .policies import (
 from .policy import Policy
 from .rangetest import RangeTest
 from .scheduler import Scheduler
-from .search import BoundsSearch
+from .search import BoundsSearch, SeededRangeTests
 from .trials import Trial, TrialResult
 
 __version__ = "0.1.0"
@@ -51,6 +51,7 @@ __all__ = [
     "Position",
     "RangeTest",
     "Scheduler",
+    "SeededRangeTests",
     "TableError",
     "Trial",
     "TrialResult",

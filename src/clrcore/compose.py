@@ -6,15 +6,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, starmap
 from typing import Any, NamedTuple
 
 from . import windows
-from .arguments import check_choice, check_float, check_list, check_steps, refuse
+from .arguments import check_choice, check_float, check_list, check_optional, check_steps, refuse
 from .cycles import Cycles, EqualCycles, GrowingCycles, JoinedCycles, SingleCycle
-from .hints import hinting
 from .policies import left
-from .policy import Policy, blend, check_policy
+from .policy import Policy, blend, check_policy, constructor
 
 FORMS = ("two_phase", "three_phase")
 ANNEALS = {"cos": windows.hann, "linear": windows.triangular}
@@ -32,10 +31,9 @@ class Chain(Policy):
 
     def __post_init__(self) -> None:
         allowed = "a list of (policy, num_steps) pairs"
-        stages = check_list("stages", self.stages, allowed)
-        pairs = tuple(_stage(i, stage) for i, stage in enumerate(stages))
+        pairs = tuple(starmap(_stage, enumerate(check_list("stages", self.stages, allowed))))
         if not pairs:
-            refuse(ValueError, "stages", allowed + ", at least one", stages)
+            refuse(ValueError, "stages", allowed + ", at least one", pairs)
         lengths = [steps for _, steps in pairs]
         if None in lengths[:-1]:
             name = f"stages[{lengths.index(None)}] num_steps"
@@ -308,15 +306,11 @@ class WarmRestarts(Policy):
         return replace(self, base_lr=0.0, max_lr=1.0)
 
     def _arguments(self) -> dict[str, Any]:
-        return {
-            "base_lr": self.base_lr,
-            "max_lr": self.max_lr,
-            "period": self.first_period,
-            "multiplier": self.multiplier,
-        }
+        arguments = super()._arguments()
+        return {"period" if k == "first_period" else k: v for k, v in arguments.items()}
 
 
-@hinting
+@constructor
 def chain(stages: Sequence[tuple[Policy, int | None]]) -> Chain:
     """Policies one after another, each starting from its own step 0 (paper, Table 2).
 
@@ -343,7 +337,7 @@ def chain(stages: Sequence[tuple[Policy, int | None]]) -> Chain:
     return Chain(stages)  # type: ignore[arg-type]
 
 
-@hinting
+@constructor
 def cooldown(
     policy: Policy, at: int, num_steps: int, *, final_lr: float = 0.0, shape: str = "linear"
 ) -> Cooldown:
@@ -379,7 +373,7 @@ def cooldown(
     return Cooldown(policy, at, num_steps, final_lr, shape)
 
 
-@hinting
+@constructor
 def one_cycle(
     max_lr: float,
     total_steps: int,
@@ -423,7 +417,7 @@ def one_cycle(
     )
 
 
-@hinting
+@constructor
 def smith_one_cycle(base_lr: float, max_lr: float, step_size: int) -> SmithOneCycle:
     """1cycle as Smith ran it: up to max_lr, down towards 0, never below base_lr / 1000.
 
@@ -449,7 +443,7 @@ def smith_one_cycle(base_lr: float, max_lr: float, step_size: int) -> SmithOneCy
     return SmithOneCycle(base_lr, max_lr, step_size)
 
 
-@hinting
+@constructor
 def warm_restarts(
     base_lr: float, max_lr: float, period: int, *, multiplier: int = 1
 ) -> WarmRestarts:
@@ -487,7 +481,7 @@ def _stage(i: int, stage: Any) -> tuple[Policy, int | None]:
     except (TypeError, ValueError):
         refuse(TypeError, f"stages[{i}]", "a (policy, num_steps) pair", stage)
     policy = check_policy(f"stages[{i}] policy", policy)
-    return policy, None if steps is None else check_steps(f"stages[{i}] num_steps", steps)
+    return policy, check_optional(check_steps, f"stages[{i}] num_steps", steps)
 
 
 def _quotient(name: str, dividend: float, divisor: float) -> float:

@@ -6,6 +6,7 @@ short runs at rates around it find out. Nothing here knows a framework.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -14,10 +15,11 @@ from .arguments import (
     check_choice,
     check_float,
     check_int,
-    check_keys,
+    check_optional,
     check_seeds,
+    check_state,
     check_steps,
-    check_version,
+    check_type,
     float_from_number,
     hint_at,
     is_same,
@@ -127,7 +129,7 @@ class Confirmation:
         max_updates: int | None = None,
     ) -> None:
         self._suggested, self._rate = _suggestion(bounds_or_rate)
-        self._total_steps = None if total_steps is None else check_steps("total_steps", total_steps)
+        self._total_steps = check_optional(check_steps, "total_steps", total_steps)
         self._num_steps = check_steps("num_steps", num_steps, 2)
         if self._total_steps is not None:
             self._num_steps = max(2, min(self._num_steps, self._total_steps))
@@ -136,13 +138,12 @@ class Confirmation:
             self._policy(1.0)  # refuses a schedule that does not fit into num_steps
         except ArgumentValueError as error:
             whole = num_steps == self._num_steps
-            short = ("num_steps", num_steps) if whole else ("total_steps", total_steps)
-            refuse(ValueError, short[0], error.allowed, short[1])
+            name, short = ("num_steps", num_steps) if whole else ("total_steps", total_steps)
+            refuse(ValueError, name, error.allowed, short)
         self._seeds = check_seeds("seeds", seeds) or [0]
         per_rate = self._num_steps * len(self._seeds)
-        if max_updates is None:
-            max_updates = MOST_RATES * per_rate
-        max_updates = check_int("max_updates", max_updates, 1)
+        most_updates = MOST_RATES * per_rate
+        max_updates = check_optional(check_int, "max_updates", max_updates, 1) or most_updates
         if max_updates < LEAST_RATES * per_rate:
             allowed = f">= {LEAST_RATES * per_rate}, for trials of {self._num_steps} updates at "
             allowed += f"{LEAST_RATES} rates"
@@ -205,44 +206,38 @@ class Confirmation:
     def _policy(self, lr: float) -> Policy:
         if self._kind == "constant":
             return constant(lr)
-        peak = PEAKS[self._kind] * lr
-        return planned(self._kind, peak, self._num_steps)
+        return planned(self._kind, PEAKS[self._kind] * lr, self._num_steps)
 
     def _lr(self, distance: float) -> float:
         return self._rate * float(STEP**distance)
 
     def _next(self) -> tuple[float, int] | None:
         """Rate and seed of the next trial; None after the last. It follows from the results."""
-        done = len(self._results)
-        rate, seed = divmod(done, len(self._seeds))
+        rate, seed = divmod(len(self._results), len(self._seeds))
         if seed:
             return self._results[-1].lr, self._seeds[seed]
-        distances = self._distances()
-        if rate < min(len(FIRST_TRIALS), self._most_rates):
-            return self._lr(FIRST_TRIALS[rate]), self._seeds[0]
         if rate >= self._most_rates:
             return None
-        losses = dict(zip(distances, self._losses(), strict=True))
-        beyond = extension(losses, self._start(self._shown() or "losses"))
+        if rate < len(FIRST_TRIALS):
+            return self._lr(FIRST_TRIALS[rate]), self._seeds[0]
+        beyond = extension(self._losses(), self._start(self._shown() or "losses"))
         return None if beyond is None else (self._lr(beyond), self._seeds[0])
 
-    def _distances(self) -> list[int]:
-        """The rates tried so far with all seeds, as steps from the suggestion."""
-        rates = self._results[:: len(self._seeds)][: len(self._results) // len(self._seeds)]
-        return [round(math.log(result.lr / self._rate, STEP)) for result in rates]
-
-    def _losses(self) -> list[float]:
-        """The deciding loss of each rate tried with all seeds."""
+    def _tried(self) -> dict[int, list[TrialResult]]:
+        """The trials of each rate that was tried with all seeds, by steps from the suggestion."""
         many = len(self._seeds)
-        return [
-            mean([result.loss for result in self._results[i : i + many]])
-            for i in range(0, len(self._results) - many + 1, many)
-        ]
+        ends = range(many, len(self._results) + 1, many)
+        groups = [self._results[end - many : end] for end in ends]
+        return {round(math.log(group[0].lr / self._rate, STEP)): group for group in groups}
+
+    def _losses(self) -> dict[int, float]:
+        """The deciding loss of each rate that was tried with all seeds."""
+        return {k: mean([trial.loss for trial in group]) for k, group in self._tried().items()}
 
     def _start(self, kind: str) -> float:
         """The loss before any trial had moved: of the first few, unless all ends are higher."""
         few, *longer = (mean(early) for early, _ in self._early(kind))
-        lowest = min(self._end(k, kind) for k in self._distances())
+        lowest = min(self._end(group, kind) for group in self._tried().values())
         return few if few > lowest else max(few, *longer)
 
     def _early(self, kind: str) -> list[tuple[Sequence[float], float]]:
@@ -276,15 +271,12 @@ class Confirmation:
                 f"the confirmation is not over: {len(self._results)} trials were run; iterate "
                 "over it to its end"
             )
-        losses = dict(sorted(zip(self._distances(), self._losses(), strict=True)))
+        losses = dict(sorted(self._losses().items()))
         shown = self._shown()
         if shown is None:
-            raise NoBoundsError(
-                f"none of {len(losses)} rates from {self._lr(min(losses)):.3g} to "
-                f"{self._lr(max(losses)):.3g} trains within {self._num_steps} updates: "
-                + self._failure(losses),
-                "none_trains",
-            )
+            span = f"from {self._lr(min(losses)):.3g} to {self._lr(max(losses)):.3g}"
+            message = f"none of {len(losses)} rates {span} trains within {self._num_steps} updates"
+            raise NoBoundsError(f"{message}: {self._failure(losses)}", "none_trains")
         return self._answer(losses, shown)
 
     def _failure(self, losses: dict[int, float]) -> str:
@@ -302,11 +294,9 @@ class Confirmation:
                 f"the training loss is {self._results[0].losses[0]:.4g} at every update; check "
                 "that it depends on the parameters that the optimizer changes"
             )
-        lowest = min(self._end(k, "losses") for k in losses)
-        decides = self._decides()
-        held_out = (
-            "" if decides == "loss" else f"the lowest {decides} is {min(losses.values()):.4g}; "
-        )
+        lowest = min(self._end(group, "losses") for group in self._tried().values())
+        decides, best = self._decides(), min(losses.values())
+        held_out = f"the lowest {decides} is {best:.4g}; " if decides != "loss" else ""
         return (
             f"the training loss starts at {self._start('losses'):.4g} and ends at "
             f"{lowest:.4g} at best; {held_out}"
@@ -318,30 +308,25 @@ class Confirmation:
         """The loss that decides, in words."""
         return "held-out loss" if any(r.held_out_losses for r in self._results) else "loss"
 
-    def _runs(self, distance: int) -> list[TrialResult]:
-        """The trials at a rate."""
-        return [r for r in self._results if math.isclose(r.lr, self._lr(distance))]
-
-    def _end(self, distance: int, kind: str) -> float:
+    def _end(self, group: Sequence[TrialResult], kind: str) -> float:
         """The mean loss at the end of the trials at a rate; infinite where it is not known."""
-        series = [getattr(run, kind) for run in self._runs(distance)]
+        series = [getattr(trial, kind) for trial in group]
         known = min(map(len, series)) >= FEWEST[kind]
-        if not known or any(math.isinf(run.loss) for run in self._runs(distance)):
+        if not known or any(math.isinf(trial.loss) for trial in group):
             return math.inf
         return mean([mean(last(values)) for values in series])
 
     def _shown(self) -> str | None:
         """The kind of losses that show that a rate trains; None where no rate does."""
-        return next(
-            (kind for kind in FEWEST if any(self._fell(k, kind) for k in self._distances())), None
-        )
+        groups = self._tried().values()
+        return next((kind for kind in FEWEST if any(self._fell(g, kind) for g in groups)), None)
 
-    def _fell(self, distance: int, kind: str) -> bool:
+    def _fell(self, group: Sequence[TrialResult], kind: str) -> bool:
         """Whether the losses of a rate fell by more than their noise."""
-        end = self._end(distance, kind)
+        end = self._end(group, kind)
         if not math.isfinite(end):
             return False
-        noise = [standard_error(last(getattr(run, kind))) for run in self._runs(distance)]
+        noise = [standard_error(last(getattr(trial, kind))) for trial in group]
         return any(
             mean(early) - end > SURE * math.hypot(error, *noise)
             for early, error in self._early(kind)
@@ -358,12 +343,10 @@ class Confirmation:
         middle = self._lr(vertex(losses, chosen))
         carried = self._carried()
         lr = middle * carried
-        base, most = (
-            (self._rate / 4.0, 2.0 * self._rate)
-            if self._suggested is None
-            else (self._suggested.base_lr, self._suggested.max_lr)
-        )
-        ends = {k: self._end(k, shown) for k in losses}
+        base, most = self._rate / 4.0, 2.0 * self._rate
+        if self._suggested is not None:
+            base, most = self._suggested.base_lr, self._suggested.max_lr
+        ends = {k: self._end(group, shown) for k, group in self._tried().items()}
         enough = start - TRAINS * (start - min(ends.values()))
         top = max(k for k, end in ends.items() if end <= enough)
         highest = self._lr(top)
@@ -385,15 +368,15 @@ class Confirmation:
 
     def _carried(self) -> float:
         """The factor from the best rate of the trials to that of the planned training."""
-        if self._total_steps is None:
-            return float(UNKNOWN_LENGTH**-CARRY)
-        return float((self._total_steps / self._num_steps) ** -CARRY)
+        planned = self._total_steps
+        length = UNKNOWN_LENGTH if planned is None else planned / self._num_steps
+        return float(length**-CARRY)
 
     def _reasons(
         self, losses: dict[int, float], start: str, near: list[int], chosen: int, middle: float
     ) -> list[str]:
         ended = ", ".join(f"{loss:.4g} at lr={self._lr(k):.3g}" for k, loss in losses.items())
-        low, high = self._lr(near[0]), self._lr(near[-1])
+        low, high, carried = self._lr(near[0]), self._lr(near[-1]), f"{self._carried():.2f}"
         reasons = [
             f"trials of {self._num_steps} updates ended at a {self._decides()} of {ended}, "
             f"from {start}",
@@ -403,11 +386,11 @@ class Confirmation:
             else f"the trial at lr={low:.3g} is the best, and none ties with it",
             f"a parabola through the trial at lr={self._lr(chosen):.3g} and its neighbours is "
             f"lowest at lr={middle:.3g}",
-            f"a training of {self._total_steps} updates wants {self._carried():.2f} times the best "
-            f"rate of {self._num_steps} updates"
+            f"a training of {self._total_steps} updates wants {carried} times the best rate of "
+            f"{self._num_steps} updates"
             if self._total_steps is not None
-            else f"the length of the training is unknown, so {self._carried():.2f} times that rate "
-            "was taken; give total_steps to carry it to its length",
+            else f"the length of the training is unknown, so {carried} times that rate was taken; "
+            "give total_steps to carry it to its length",
         ]
         if self._suggested is not None:
             earlier = (*self._suggested.reasons, *self._suggested.warnings)
@@ -420,24 +403,15 @@ class Confirmation:
         from .bounds import BoundsWarning
 
         if len(near) == len(losses):
-            return [
-                BoundsWarning(
-                    f"all trials tie: any rate from {self._lr(near[0]):.3g} to "
-                    f"{self._lr(near[-1]):.3g} may be taken; longer trials (num_steps) may tell "
-                    "them apart",
-                    "trials_tie",
-                )
-            ]
+            message = f"all trials tie: any rate from {self._lr(near[0]):.3g} to "
+            message += f"{self._lr(near[-1]):.3g} may be taken; longer trials (num_steps) may tell "
+            return [BoundsWarning(message + "them apart", "trials_tie")]
         if min(losses) < chosen < max(losses):
             return []
         side = "largest" if chosen == max(losses) else "smallest"
-        return [
-            BoundsWarning(
-                f"the answer is at the {side} rate tried, lr={self._lr(chosen):.3g}; confirm again "
-                "from there, with clrcore.Confirmation(bounds), or with a larger max_updates",
-                "trials_at_edge",
-            )
-        ]
+        message = f"the answer is at the {side} rate tried, lr={self._lr(chosen):.3g}; confirm it "
+        message += "again, with clrcore.Confirmation(bounds), or with a larger max_updates"
+        return [BoundsWarning(message, "trials_at_edge")]
 
     def state_dict(self) -> dict[str, Any]:
         """The trials that are over as plain data, valid as JSON.
@@ -450,11 +424,8 @@ class Confirmation:
             raise RuntimeError(
                 f"a state is of whole trials, and the trial at lr={trial.lr:.3g} is not over"
             )
-        return {
-            "version": VERSION,
-            **self._identity(),
-            "trials": [result.to_dict() for result in self._results],
-        }
+        trials = [result.to_dict() for result in self._results]
+        return {"version": VERSION, **self._identity(), "trials": trials}
 
     def _identity(self) -> dict[str, Any]:
         """What a state must have in common with the confirmation that loads it."""
@@ -475,46 +446,30 @@ class Confirmation:
             ValueError: For another version, another confirmation, missing or unknown keys, and
                 trials that this confirmation would not have run.
         """
-        check_keys("state", state, ["version", *self._identity(), "trials"])
-        check_version("state", state["version"], VERSION)
+        check_state("state", state, VERSION, [*self._identity(), "trials"])
         for name, own in self._identity().items():
             if not is_same(state[name], own):
-                refuse(
-                    ValueError,
-                    f"state[{name!r}]",
-                    f"{own!r}, as in this Confirmation",
-                    state[name],
-                )
-        if not isinstance(state["trials"], list):
-            refuse(TypeError, "state['trials']", "a list", state["trials"])
+                allowed = f"{own!r}, as in this Confirmation"
+                refuse(ValueError, f"state[{name!r}]", allowed, state[name])
+        check_type("state['trials']", state["trials"], list, "a list")
         results = [TrialResult.from_dict(trial) for trial in state["trials"]]
-        twin = object.__new__(type(self))
-        twin.__dict__.update(self.__dict__, _earlier=[], _trial=None)
+        twin = copy.copy(self)
+        twin._earlier, twin._trial = [], None
         for i, result in enumerate(results):
-            expected = twin._next()
-            if (
-                expected is None
-                or not math.isclose(expected[0], result.lr)
-                or expected[1] != result.seed
-                or not 1 <= len(result.losses) <= self._num_steps
-            ):
-                refuse(
-                    ValueError,
-                    f"state['trials'][{i}]",
-                    "no further trial"
-                    if expected is None
-                    else f"a trial at lr={expected[0]!r} with seed {expected[1]} and 1 to "
-                    f"{self._num_steps} losses",
-                    state["trials"][i],
-                )
+            name, following = f"state['trials'][{i}]", twin._next()
+            if following is None:
+                refuse(ValueError, name, "no further trial", state["trials"][i])
+            lr, seed = following
+            fits = math.isclose(lr, result.lr) and seed == result.seed
+            if not fits or not 1 <= len(result.losses) <= self._num_steps:
+                allowed = f"a trial at lr={lr!r} with seed {seed} and 1 to {self._num_steps} losses"
+                refuse(ValueError, name, allowed, state["trials"][i])
             twin._earlier.append(result)
         self._earlier, self._trial = results, None
 
     def __repr__(self) -> str:
-        return (
-            f"Confirmation(lr={self._rate:.3g}, num_steps={self._num_steps}, kind={self._kind!r}) "
-            f"after {len(self._results)} trials"
-        )
+        given = f"lr={self._rate:.3g}, num_steps={self._num_steps}, kind={self._kind!r}"
+        return f"Confirmation({given}) after {len(self._results)} trials"
 
 
 def _suggestion(given: object) -> tuple[Bounds | None, float]:

@@ -2,42 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from inspect import signature
 from typing import Any
 
-from . import compose, policies
+from . import compose, policies  # noqa: F401 - they fill CONSTRUCTORS
 from .arguments import check_choice, check_keys, check_type, check_version, refuse
-from .policy import DEEPEST, VERSION, Policy, refuse_depth
+from .policy import CONSTRUCTORS, DEEPEST, VERSION, Policy, constructor, refuse_depth
 
 
+@constructor
 def opposed(policy: Policy, low: float, high: float) -> Policy:
     """The policy that moves against `policy`."""
     return policy.opposed(low, high)
-
-
-CONSTRUCTORS: dict[str, Callable[..., Policy]] = {
-    function.__name__: function
-    for function in (
-        policies.triangular,
-        policies.triangular2,
-        policies.exp_range,
-        policies.cyclic,
-        policies.constant,
-        policies.stepwise,
-        policies.exponential,
-        policies.decay,
-        policies.cosine,
-        policies.linear_sweep,
-        policies.exponential_sweep,
-        compose.chain,
-        compose.cooldown,
-        compose.one_cycle,
-        compose.smith_one_cycle,
-        compose.warm_restarts,
-        opposed,
-    )
-}
 
 
 def policy_from_dict(data: dict[str, Any]) -> Policy:

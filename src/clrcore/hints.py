@@ -11,91 +11,77 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 # Arguments of other libraries, and ours that mean the same; the first that a function has is named.
-SAME_ARGUMENTS = {
-    "step_size_up": ("step_size",),
-    "stepsize": ("step_size",),
-    "half_cycle": ("step_size",),
-    "initial_learning_rate": ("base_lr",),
-    "maximal_learning_rate": ("max_lr",),
+SAME_ARGUMENTS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("step_size_up", "stepsize", "half_cycle"), ("step_size",)),
+    **dict.fromkeys(("start_lr", "lr_min"), ("min_lr", "base_lr")),
+    **dict.fromkeys(("initial_learning_rate", "min_lr", "eta_min"), ("base_lr",)),
+    **dict.fromkeys(("maximal_learning_rate", "end_lr", "peak_lr"), ("max_lr",)),
+    **dict.fromkeys(("lr_max", "eta_max"), ("max_lr",)),
+    **dict.fromkeys(("num_iter", "num_it", "num_training"), ("num_steps", "total_steps")),
+    **dict.fromkeys(("T_max", "total_steps"), ("num_steps",)),
     "learning_rate": ("lr",),
-    "start_lr": ("min_lr", "base_lr"),
-    "end_lr": ("max_lr",),
-    "min_lr": ("base_lr",),
     "init_lr": ("min_lr", "base_lr", "max_lr", "lr"),
     "initial_lr": ("base_lr", "max_lr", "lr"),
-    "peak_lr": ("max_lr",),
-    "lr_max": ("max_lr",),
-    "lr_min": ("min_lr", "base_lr"),
-    "eta_max": ("max_lr",),
-    "eta_min": ("base_lr",),
-    "num_iter": ("num_steps", "total_steps"),
-    "num_it": ("num_steps", "total_steps"),
-    "num_training": ("num_steps", "total_steps"),
     "total_iters": ("num_steps", "total_steps", "step_size"),
-    "T_max": ("num_steps",),
     "T_0": ("period",),
     "T_mult": ("multiplier",),
     "gamma": ("factor",),
-    "total_steps": ("num_steps",),
     "num_steps": ("total_steps",),
 }
 _IN_STEPS = "lengths are in steps: epochs * steps_per_epoch"
+_SCALE = "use clrcore.cyclic(..., scale=function of (cycle, step))"
+_HALF = "use step_size, which is half a cycle"
+_MOMENTUM = "use clr_adapters.torch.PolicyLR(..., momentum=(low, high))"
 # Arguments of other libraries without a counterpart here, with advice.
 OTHER_ARGUMENTS = {
     "mode": "each mode is a function: triangular, triangular2, exp_range; window= is the shape",
-    "scale_fn": "use clrcore.cyclic(..., scale=function of (cycle, step))",
-    "scale_mode": "use clrcore.cyclic(..., scale=function of (cycle, step))",
-    "cycle_length": "use step_size, which is half a cycle",
-    "cycle_len": "use step_size, which is half a cycle",
+    **dict.fromkeys(("scale_fn", "scale_mode"), _SCALE),
+    **dict.fromkeys(("cycle_length", "cycle_len"), _HALF),
     "three_phase": 'use form="three_phase"',
-    "epochs": _IN_STEPS,
-    "num_epochs": _IN_STEPS,
-    "steps_per_epoch": _IN_STEPS,
+    **dict.fromkeys(("epochs", "num_epochs", "steps_per_epoch"), _IN_STEPS),
     "last_epoch": "a policy has no state: clrcore.Scheduler(policy, start=...) counts",
     "optimizer": "a policy knows no optimizer: give both to clr_adapters.torch.PolicyLR",
     "criterion": "a policy has no loss: clr_adapters.torch.range_test takes loss_fn=",
-    "cycle_momentum": "use clr_adapters.torch.PolicyLR(..., momentum=(low, high))",
-    "base_momentum": "use clr_adapters.torch.PolicyLR(..., momentum=(low, high))",
-    "max_momentum": "use clr_adapters.torch.PolicyLR(..., momentum=(low, high))",
+    **dict.fromkeys(("cycle_momentum", "base_momentum", "max_momentum"), _MOMENTUM),
 }
 _RANGE_TEST = "use clr_adapters.torch.range_test, its twins in keras and jax, or clrcore.RangeTest"
+# PyTorch's schedulers, and the policies that do the same with `PolicyLR`.
+_SCHEDULERS = {
+    "CyclicLR": "triangular",
+    "OneCycleLR": "one_cycle",
+    "CosineAnnealingLR": "cosine",
+    "CosineAnnealingWarmRestarts": "warm_restarts",
+    "StepLR": "stepwise",
+    "MultiStepLR": "stepwise",
+    "ExponentialLR": "exponential",
+    "SequentialLR": "chain",
+}
+_ADAPTERS = ("torch", "keras", "jax", "plot", "accelerate", "ignite", "lightning", "logs", "skorch")
+_PLACES = {
+    "PolicyLR": "torch",
+    "PolicySchedule": "keras",
+    "CycleEnds": "keras",
+    "read_log": "logs",
+    "plot_policy": "plot",
+    "plot_range_test": "plot",
+}
 # Names that users expect in this package.
 OTHER_NAMES = {
     "CLR": "use clrcore.triangular",
-    "CyclicLR": "use clrcore.triangular with clr_adapters.torch.PolicyLR",
     "CyclicalLearningRate": "use clrcore.triangular with clr_adapters.keras.PolicySchedule",
-    "OneCycleLR": "use clrcore.one_cycle with clr_adapters.torch.PolicyLR",
-    "CosineAnnealingLR": "use clrcore.cosine with clr_adapters.torch.PolicyLR",
-    "CosineAnnealingWarmRestarts": "use clrcore.warm_restarts with clr_adapters.torch.PolicyLR",
     "SGDR": "use clrcore.warm_restarts",
     "LinearLR": "use clrcore.linear_sweep to rise, clrcore.decay to fall",
-    "StepLR": "use clrcore.stepwise",
-    "MultiStepLR": "use clrcore.stepwise",
-    "ExponentialLR": "use clrcore.exponential",
-    "SequentialLR": "use clrcore.chain",
     "WSD": "use clrcore.cooldown",
-    "PolicyLR": "it is in clr_adapters.torch",
-    "PolicySchedule": "it is in clr_adapters.keras",
-    "CycleEnds": "it is in clr_adapters.keras",
-    "torch": "import clr_adapters.torch",
-    "keras": "import clr_adapters.keras",
-    "jax": "import clr_adapters.jax",
-    "plot": "import clr_adapters.plot",
-    **{
-        name: f"import clr_adapters.{name}"
-        for name in ("accelerate", "ignite", "lightning", "logs", "skorch", "transformers")
-    },
     "read_csv": "use clrcore.Curve.from_csv, or clr_adapters.logs.read_log",
-    "read_log": "it is in clr_adapters.logs",
-    "plot_policy": "it is in clr_adapters.plot",
-    "plot_range_test": "it is in clr_adapters.plot",
     "find_bounds": "it is in clr_adapters.torch, clr_adapters.keras and clr_adapters.jax",
-    "range_test": _RANGE_TEST,
-    "LRFinder": _RANGE_TEST,
-    "lr_find": _RANGE_TEST,
-    "lr_finder": _RANGE_TEST,
-    "find_lr": _RANGE_TEST,
     "criterion": "clr_adapters.torch.range_test takes loss_fn=",
+    **dict.fromkeys(("range_test", "LRFinder", "lr_find", "lr_finder", "find_lr"), _RANGE_TEST),
+    **{
+        theirs: f"use clrcore.{ours} with clr_adapters.torch.PolicyLR"
+        for theirs, ours in _SCHEDULERS.items()
+    },
+    **{name: f"import clr_adapters.{name}" for name in (*_ADAPTERS, "transformers")},
+    **{name: f"it is in clr_adapters.{module}" for name, module in _PLACES.items()},
 }
 
 

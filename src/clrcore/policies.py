@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 from . import scales, windows
 from .arguments import check_float, check_list, check_steps, refuse
 from .cycles import Cycles, EqualCycles
-from .hints import hinting
-from .policy import Policy, above, blend
+from .policy import Policy, above, blend, constructor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -247,7 +246,7 @@ def left(step: Any, length: int, maths: Any) -> Any:
     return maths.share(maths.at_most(step, length), length, 0)
 
 
-@hinting
+@constructor
 def triangular(
     base_lr: float,
     max_lr: float,
@@ -281,7 +280,7 @@ def triangular(
     return _cyclic("triangular", base_lr, max_lr, step_size, step_size_down, window, None)
 
 
-@hinting
+@constructor
 def triangular2(
     base_lr: float,
     max_lr: float,
@@ -315,7 +314,7 @@ def triangular2(
     return _cyclic("triangular2", base_lr, max_lr, step_size, step_size_down, window, scale)
 
 
-@hinting
+@constructor
 def exp_range(
     base_lr: float,
     max_lr: float,
@@ -361,7 +360,7 @@ def exp_range(
     return _cyclic("exp_range", base_lr, max_lr, step_size, step_size_down, window, scale)
 
 
-@hinting
+@constructor
 def cyclic(
     base_lr: float,
     max_lr: float,
@@ -404,7 +403,7 @@ def cyclic(
     return _cyclic(name, base_lr, max_lr, step_size, step_size_down, window, scale)
 
 
-@hinting
+@constructor
 def constant(lr: float) -> Stepwise:
     """The same rate at every step.
 
@@ -423,7 +422,7 @@ def constant(lr: float) -> Stepwise:
     return Stepwise(lr)
 
 
-@hinting
+@constructor
 def stepwise(lr: float, milestones: Sequence[int], factor: float = 0.1) -> Stepwise:
     """The paper's "fixed": a rate multiplied by `factor` at every milestone.
 
@@ -445,7 +444,7 @@ def stepwise(lr: float, milestones: Sequence[int], factor: float = 0.1) -> Stepw
     return Stepwise(lr, milestones, factor)  # type: ignore[arg-type]
 
 
-@hinting
+@constructor
 def exponential(lr: float, gamma: float) -> ExponentialDecay:
     """The paper's "exp": lr gamma^t.
 
@@ -465,7 +464,7 @@ def exponential(lr: float, gamma: float) -> ExponentialDecay:
     return ExponentialDecay(lr, gamma)
 
 
-@hinting
+@constructor
 def decay(max_lr: float, base_lr: float, step_size: int) -> Decay:
     """The paper's control "decay": from max_lr linearly to base_lr, which is held.
 
@@ -487,7 +486,7 @@ def decay(max_lr: float, base_lr: float, step_size: int) -> Decay:
     return Decay(max_lr, base_lr, step_size)
 
 
-@hinting
+@constructor
 def cosine(max_lr: float, base_lr: float, num_steps: int) -> Cosine:
     """A cosine fall from max_lr to base_lr, which is held.
 
@@ -514,7 +513,7 @@ def cosine(max_lr: float, base_lr: float, num_steps: int) -> Cosine:
     return Cosine(max_lr, base_lr, num_steps)
 
 
-@hinting
+@constructor
 def linear_sweep(min_lr: float, max_lr: float, num_steps: int) -> LinearSweep:
     """The paper's range-test ramp (section 3.3): equal steps from min_lr to max_lr.
 
@@ -535,7 +534,7 @@ def linear_sweep(min_lr: float, max_lr: float, num_steps: int) -> LinearSweep:
     return LinearSweep(min_lr, max_lr, num_steps)
 
 
-@hinting
+@constructor
 def exponential_sweep(min_lr: float, max_lr: float, num_steps: int) -> ExponentialSweep:
     """A range-test ramp of equal ratios, for bounds decades apart.
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NoReturn, Self, overload
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, Self, TypeVar, overload
 
 from .arguments import check_float, check_int, check_order, policy_advice, refuse, shown
 from .arithmetic import PYTHON, numpy_arithmetic, read_steps, read_steps_for
 from .cycles import Cycles, Position, place
+from .hints import hinting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import numpy as np
     from numpy.typing import NDArray
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 VERSION = 1
 # Policies within policies: chains, cooldowns, opposed policies. Deeper nesting could not be
@@ -398,6 +401,16 @@ class Opposed(Policy):
 
     def _unit(self) -> Opposed:
         return Opposed(self.policy, 0.0, 1.0)
+
+
+CONSTRUCTORS: dict[str, Callable[..., Policy]] = {}
+"""The functions that make policies; `policy_from_dict` calls them by name."""
+
+
+def constructor(function: Callable[P, R]) -> Callable[P, R]:
+    """The constructor of a policy; it refuses arguments of other libraries with advice."""
+    CONSTRUCTORS[function.__name__] = hinted = hinting(function)  # type: ignore[assignment]
+    return hinted
 
 
 def blend(low: float, high: float, height: Any, maths: Any) -> Any:

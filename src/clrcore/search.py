@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NoReturn, Self
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Self
 
-from .arguments import check_choice, check_float, check_int, check_seeds, check_steps, refuse
+from .arguments import (
+    check_bool,
+    check_float,
+    check_int,
+    check_optional,
+    check_seeds,
+    check_steps,
+    refuse,
+)
 from .confirmation import FIRST_TRIALS, MOST_RATES, TRIAL_STEPS, Confirmation
 from .errors import NoBoundsError
-from .planning import SCHEDULES
 from .policies import exponential_sweep
 from .policy import Policy
 from .rangetest import DEFAULT_SWEEP, RangeTest
@@ -30,7 +38,118 @@ LEAST_STEPS = 10
 SWEEP_SHARE, LEAST_SWEEP = 4, 10
 
 
-class BoundsSearch:
+class SeededRangeTests:
+    """A range test for each seed, one after another, for a driver to run.
+
+    Iterate over it for the tests. Before each put the model and the optimizer back to the same
+    start, and seed with `seed` where it is not None.
+
+    Args:
+        sweep: As in `RangeTest`.
+        seeds: None for a single test without a seed, a number n for the seeds 0..n-1, or a
+            sequence of seeds.
+        validate_every: As in `RangeTest`.
+        steps_per_epoch: As in `RangeTest`.
+        held_out: As in `RangeTest`.
+        stop: As `stop_diverged` in `RangeTest`.
+
+    Raises:
+        TypeError: For an argument of the wrong type; the message names it.
+        ValueError: For a value that is not allowed.
+
+    Example:
+        >>> import clrcore
+        >>> sweep = clrcore.exponential_sweep(1e-3, 1e-1, 10)
+        >>> tests = clrcore.SeededRangeTests(sweep, seeds=2)
+        >>> for test in tests:
+        ...     for lr in test:
+        ...         test.record(loss=1.0 - lr - 0.01 * tests.seed)
+        >>> [float(curve.loss[0]) for curve in tests.curve_or_curves]
+        [0.999, 0.989]
+    """
+
+    def __init__(
+        self,
+        sweep: Policy | None = None,
+        *,
+        seeds: int | Sequence[int] | None = None,
+        validate_every: int | None = None,
+        steps_per_epoch: float | None = None,
+        held_out: bool | None = None,
+        stop: bool = True,
+    ) -> None:
+        checked = check_seeds("seeds", seeds)
+        self._is_single = checked is None
+        self._seeds: Sequence[int | None] = [None] if checked is None else checked
+        self._tests = [
+            RangeTest(
+                sweep,
+                validate_every=validate_every,
+                steps_per_epoch=steps_per_epoch,
+                held_out=held_out,
+                stop_diverged=check_bool("stop", stop),
+            )
+            for _ in self._seeds
+        ]
+        self._begun = 0
+
+    @property
+    def most_updates(self) -> int:
+        """The most updates that all runs together make."""
+        return sum(test.total_steps for test in self._tests)
+
+    @property
+    def updates(self) -> int:
+        """Updates recorded so far."""
+        return sum(test.step_count for test in self._tests)
+
+    @property
+    def seed(self) -> int | None:
+        """The seed of the current run; None without seeds."""
+        return self._seeds[max(self._begun - 1, 0)]
+
+    @property
+    def stage(self) -> str:
+        """The purpose of the current run in words, for progress displays."""
+        return "range test" if self._is_single else f"range test, seed {self.seed}"
+
+    @property
+    def tests(self) -> Sequence[RangeTest]:
+        """The range tests, for drivers that run them side by side."""
+        return self._tests
+
+    @property
+    def curves(self) -> list[Curve]:
+        """The curves of the range tests. Needs NumPy."""
+        return [test.curve for test in self._tests]
+
+    @property
+    def curve_or_curves(self) -> Curve | list[Curve]:
+        """The curve; with seeds a list with a curve for each. Needs NumPy."""
+        return self.curves[0] if self._is_single else self.curves
+
+    def __iter__(self) -> Self:
+        """Go on with the next run."""
+        return self
+
+    def __next__(self) -> RangeTest | Trial:
+        """The next run.
+
+        Raises:
+            RuntimeError: If the last run is not over.
+        """
+        self._check_over()
+        if self._begun == len(self._tests):
+            raise StopIteration
+        self._begun += 1
+        return self._tests[self._begun - 1]
+
+    def _check_over(self) -> None:
+        if self._begun and self._tests[self._begun - 1].reason is None:
+            raise RuntimeError("the range test is not over: iterate over it to its end")
+
+
+class BoundsSearch(SeededRangeTests):
     """A range test, its suggestion, and the trials that confirm it, for a driver to run.
 
     Iterate over it for runs: first a `RangeTest` for each seed, then the trials of a
@@ -83,90 +202,70 @@ class BoundsSearch:
     ) -> None:
         self._default_lr = check_float("default_lr", default_lr, 0.0, above=True)
         max_updates = check_int("max_updates", max_updates, 1)
-        self._total_steps = None if total_steps is None else check_steps("total_steps", total_steps)
-        checked = check_seeds("seeds", seeds)
-        self._seeds: list[int] | list[None] = [None] if checked is None else checked
+        total_steps = check_optional(check_steps, "total_steps", total_steps)
+        number = len(check_seeds("seeds", seeds) or [None])
         if sweep is None:
             low, high, longest = DEFAULT_SWEEP
-            share = max_updates // (SWEEP_SHARE * len(self._seeds))
+            share = max_updates // (SWEEP_SHARE * number)
             if share < LEAST_SWEEP:
-                _refuse_budget(max_updates, len(self._seeds), seeds)
+                allowed = f">= {SWEEP_SHARE * LEAST_SWEEP * number}"
+                allowed += f", as {number} seeds make {number} range tests" * (number > 1)
+                advice = f"for the seed {seeds} alone pass seeds=[{seeds}]" * (number == seeds)
+                refuse(ValueError, "max_updates", allowed, max_updates, advice=advice)
             sweep = exponential_sweep(low, high, min(longest, share))
-        self._tests = [
-            RangeTest(
-                sweep,
-                validate_every=validate_every,
-                steps_per_epoch=steps_per_epoch,
-                held_out=held_out,
-            )
-            for _ in self._seeds
-        ]
-        _warn_of_epochs(self._total_steps, steps_per_epoch)
-        self._sweep_updates = sum(test.total_steps for test in self._tests)
-        left = max_updates - self._sweep_updates
-        self._num_steps = trial_steps(self._total_steps, left)
-        if self._num_steps < LEAST_STEPS:
-            least = self._sweep_updates + (len(FIRST_TRIALS) + 1) * LEAST_STEPS
-            refuse(
-                ValueError,
-                "max_updates",
-                f">= {least}, as the range test makes {self._sweep_updates} updates",
-                max_updates,
-            )
-        self._trial_updates = min(left, MOST_RATES * self._num_steps)
-        self._kind = check_choice("kind", kind, ["constant", *SCHEDULES])
+        super().__init__(
+            sweep,
+            seeds=seeds,
+            validate_every=validate_every,
+            steps_per_epoch=steps_per_epoch,
+            held_out=held_out,
+        )
+        _warn_of_epochs(total_steps, steps_per_epoch)
+        spent = super().most_updates
+        num_steps = trial_steps(total_steps, max_updates - spent)
+        if num_steps < LEAST_STEPS:
+            least = spent + (len(FIRST_TRIALS) + 1) * LEAST_STEPS
+            allowed = f">= {least}, as the range test makes {spent} updates"
+            refuse(ValueError, "max_updates", allowed, max_updates)
+        self._trials: dict[str, Any] = {
+            "num_steps": num_steps,
+            "total_steps": total_steps,
+            "kind": kind,
+            "seeds": None if self._is_single else self._seeds[:1],
+            "max_updates": min(max_updates - spent, MOST_RATES * num_steps),
+        }
         # Refuses wrong arguments now, not after the range test.
-        self._confirmation = self._confirm(self._default_lr)
+        self._confirmation = Confirmation(self._default_lr, **self._trials)
         self._suggested = False
         self._refusal: NoBoundsError | None = None
-        self._run = 0
-
-    def _confirm(self, start: Bounds | float) -> Confirmation:
-        return Confirmation(
-            start,
-            self._num_steps,
-            total_steps=self._total_steps,
-            kind=self._kind,
-            seeds=None if self._seeds[0] is None else self._seeds[:1],
-            max_updates=self._trial_updates,
-        )
 
     @property
     def most_updates(self) -> int:
         """The most updates that all runs together make."""
-        return self._sweep_updates + self._confirmation.most_updates
+        return super().most_updates + self._confirmation.most_updates
 
     @property
     def updates(self) -> int:
         """Updates recorded so far, without those of a trial that is not over."""
-        return sum(test.step_count for test in self._tests) + self._confirmation.updates
+        return super().updates + self._confirmation.updates
 
     @property
     def seed(self) -> int | None:
         """The seed of the current run; None without seeds."""
-        return self._seeds[max(self._run - 1, 0) if self._run <= len(self._seeds) else 0]
+        return self._seeds[0] if self._suggested else super().seed
 
     @property
     def stage(self) -> str:
         """The purpose of the current run in words, for progress displays."""
-        if self._run <= len(self._tests):
-            return "range test"
+        if not self._suggested:
+            return super().stage
         trial = self._confirmation.current
         return "confirmation" if trial is None else f"trial at lr={trial.lr:.3g}"
-
-    @property
-    def curves(self) -> list[Curve]:
-        """The curves of the range tests. Needs NumPy."""
-        return [test.curve for test in self._tests]
 
     @property
     def confirmation(self) -> Confirmation:
         """The confirmation; its trials are known once the range tests are over."""
         return self._confirmation
-
-    def __iter__(self) -> Self:
-        """Go on with the next run."""
-        return self
 
     def __next__(self) -> RangeTest | Trial:
         """The next run.
@@ -174,25 +273,18 @@ class BoundsSearch:
         Raises:
             RuntimeError: If the last run is not over.
         """
-        if self._run < len(self._tests):
-            if self._run and self._tests[self._run - 1].reason is None:
-                raise RuntimeError("the range test is not over: iterate over it to its end")
-            self._run += 1
-            return self._tests[self._run - 1]
-        self._suggest()
-        self._run += 1
+        with suppress(StopIteration):
+            return super().__next__()
+        if not self._suggested:
+            self._suggest()
         return next(self._confirmation)
 
     def _suggest(self) -> None:
-        """Read the range tests, once."""
-        if self._suggested:
-            return
-        if self._tests[-1].reason is None:
-            raise RuntimeError("the range test is not over: iterate over it to its end")
+        """Read the range tests."""
         from .bounds import suggest_bounds
 
         try:
-            self._confirmation = self._confirm(suggest_bounds(self.curves))
+            self._confirmation = Confirmation(suggest_bounds(self.curves), **self._trials)
         except NoBoundsError as error:
             self._refusal = error
         self._suggested = True
@@ -218,8 +310,7 @@ class BoundsSearch:
         except NoBoundsError as error:
             raise NoBoundsError(f"{error}; {refused}", error.kind) from self._refusal
         fields = {name: getattr(bounds, name) for name in bounds.__slots__}
-        fields["reasons"] = [*bounds.reasons, refused]
-        return type(bounds)(**fields)
+        return type(bounds)(**fields | {"reasons": [*bounds.reasons, refused]})
 
 
 def trial_steps(total_steps: int | None, left: int) -> int:
@@ -245,12 +336,3 @@ def _warn_of_epochs(total_steps: int | None, steps_per_epoch: float | None) -> N
             UserWarning,
             stacklevel=4,
         )
-
-
-def _refuse_budget(max_updates: int, number: int, seeds: object) -> NoReturn:
-    """Refuse a budget whose range tests would have too few points."""
-    allowed = f">= {SWEEP_SHARE * LEAST_SWEEP * number}"
-    if number > 1:
-        allowed += f", as {number} seeds make {number} range tests"
-    advice = f"for the seed {seeds} alone pass seeds=[{seeds}]" if isinstance(seeds, int) else ""
-    refuse(ValueError, "max_updates", allowed, max_updates, advice=advice)

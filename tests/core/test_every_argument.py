@@ -70,6 +70,11 @@ GOOD = [
         | {"steps_per_epoch": 2.0, "held_out": True},
     ),
     (
+        clrcore.SeededRangeTests,
+        {"sweep": clrcore.linear_sweep(0.1, 1.0, 9), "seeds": 1, "validate_every": 1}
+        | {"steps_per_epoch": 2.0, "held_out": True, "stop": True},
+    ),
+    (
         clrcore.Curve,
         COLUMNS
         | {"accuracy": [0.1, 0.2], "sweep": "linear", "steps_per_epoch": 2.0, "held_out": True}

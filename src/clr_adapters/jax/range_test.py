@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar
 
 import jax
 
 import clrcore
-from clrcore.arguments import check_bool, check_seeds, hint_at, refuse
+from clrcore.arguments import check_bool, check_int, hint_at, refuse
 
 from ._driver import Driver
 
@@ -16,38 +16,6 @@ State = TypeVar("State")
 Batch = TypeVar("Batch")
 
 
-@overload
-def range_test(
-    update: Callable[[State, Batch, jax.Array], tuple[State, Mapping[str, Any]]],
-    state: State,
-    batches: Iterable[Batch],
-    *,
-    sweep: clrcore.Policy | None = ...,
-    validate: Callable[[State], Any] | None = ...,
-    validate_every: int | None = ...,
-    seeds: None = ...,
-    batch_per_seed: bool = ...,
-    block_size: int = ...,
-    steps_per_epoch: float | None = ...,
-    stop: bool = ...,
-    progress: bool = ...,
-) -> clrcore.Curve: ...
-@overload
-def range_test(
-    update: Callable[[State, Batch, jax.Array], tuple[State, Mapping[str, Any]]],
-    state: State,
-    batches: Iterable[Batch],
-    *,
-    sweep: clrcore.Policy | None = ...,
-    validate: Callable[[State], Any] | None = ...,
-    validate_every: int | None = ...,
-    seeds: int,
-    batch_per_seed: bool = ...,
-    block_size: int = ...,
-    steps_per_epoch: float | None = ...,
-    stop: bool = ...,
-    progress: bool = ...,
-) -> list[clrcore.Curve]: ...
 @hint_at(**clrcore.RangeTest.HINTS)
 def range_test(
     update: Callable[[State, Batch, jax.Array], tuple[State, Mapping[str, Any]]],
@@ -115,29 +83,21 @@ def range_test(
     driver = Driver(update, validate, number, batch_per_seed, block_size, progress)
     if steps_per_epoch is None:
         steps_per_epoch = clrcore.RangeTest.epoch_length(batches)
-    tests = [
-        clrcore.RangeTest(
-            sweep,
-            validate_every=validate_every,
-            steps_per_epoch=steps_per_epoch,
-            held_out=validate is not None,
-            stop_diverged=check_bool("stop", stop),
-        )
-        for _ in range(number or 1)
-    ]
-    driver.run(tests, state, batches)
-    curves = [test.curve for test in tests]
-    return curves[0] if number is None else curves
+    runs = clrcore.SeededRangeTests(
+        sweep,
+        seeds=number,
+        validate_every=validate_every,
+        steps_per_epoch=steps_per_epoch,
+        held_out=validate is not None,
+        stop=stop,
+    )
+    driver.run(runs.tests, state, batches)
+    return runs.curve_or_curves
 
 
 def check_states(seeds: object) -> int | None:
     """The number of states; None for None."""
-    try:
-        if isinstance(seeds, list | tuple | range) or getattr(seeds, "shape", ()) != ():
-            raise TypeError
-        listed = check_seeds("seeds", seeds)
-    except (TypeError, ValueError) as error:
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        allowed = "the number of stacked states, an integer >= 1, as randomness is in the state"
-        refuse(kind, "seeds", allowed, seeds)
-    return None if listed is None else len(listed)
+    allowed = "the number of stacked states, an integer >= 1, as randomness is in the state"
+    if getattr(seeds, "shape", None) == ():  # an array of no dimension is a number
+        seeds = seeds.item()  # type: ignore[attr-defined]
+    return None if seeds is None else check_int("seeds", seeds, 1, allowed=allowed)

@@ -8,7 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 
 import clrcore
-from clrcore.arguments import refuse
+from clrcore.arguments import check_type
 
 
 def policy_schedule(policy: clrcore.Policy) -> Callable[[Any], Any]:
@@ -36,8 +36,8 @@ def policy_schedule(policy: clrcore.Policy) -> Callable[[Any], Any]:
         >>> [round(float(schedule(count)), 4) for count in (50, 100, 300)]
         [0.005, 0.01, 0.1]
     """
-    if not isinstance(policy, clrcore.Policy):
-        refuse(TypeError, "policy", "a policy of clrcore, such as clrcore.triangular", policy)
+    allowed = "a policy of clrcore, such as clrcore.triangular"
+    check_type("policy", policy, clrcore.Policy, allowed)
 
     def schedule(count: Any) -> Any:
         if isinstance(count, int):  # may be larger than JAX's integers

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from clrcore.arguments import check_int, refuse
+from clrcore.arguments import check_int, check_type, refuse
 
 from . import _optimizers as optimizers
 from ._private import all_layers, was_called
@@ -17,8 +17,7 @@ SAVING = (keras.callbacks.BackupAndRestore, keras.callbacks.ModelCheckpoint)
 
 def check_model(model: Any) -> None:
     """Refuse a model that cannot be trained and put back, or whose rate is not free."""
-    if not isinstance(model, keras.Model):
-        refuse(TypeError, "model", "a keras.Model", model)
+    check_type("model", model, keras.Model, "a keras.Model")
     optimizer = optimizers.compiled_optimizer(model)
     # `model.build` alone may leave layers without weights. After a call they are not used.
     unbuilt = [layer.name for layer in all_layers(model)[1:] if not layer.built]

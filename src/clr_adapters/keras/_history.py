@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import clrcore
-from clrcore.arguments import check_ends, check_keys, check_version, refuse
+from clrcore.arguments import check_ends, check_keys, check_state, check_type, refuse
 
 from ._private import KerasSaveable
 
@@ -62,11 +62,9 @@ class History:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go to a state that `state_dict` described; a refused state changes nothing."""
-        check_keys("state", state, ["version", "ends", "history"])
-        check_version("state", state["version"], VERSION)
-        ends, states = check_ends("state['ends']", state["ends"]), state["history"]
-        if not isinstance(states, list):
-            refuse(TypeError, "state['history']", "a list", states)
+        check_state("state", state, VERSION, ["ends", "history"])
+        ends = check_ends("state['ends']", state["ends"])
+        states = check_type("state['history']", state["history"], list, "a list")
         if len(states) != len(ends) + 1:
             allowed = f"a list of {len(ends) + 1}, one more than the ends"
             refuse(ValueError, "state['history']", allowed, states)
@@ -92,8 +90,7 @@ class History:
                 f"{name}['monitor'] does not fit: make CycleEnds with a monitor if the state is "
                 "of a CycleEnds with a monitor, and without if not"
             )
-        if not isinstance(item["policies"], list | None):
-            refuse(TypeError, f"{name}['policies']", "a list or None", item["policies"])
+        check_type(f"{name}['policies']", item["policies"], list | None, "a list or None")
         for data in item["policies"] or []:
             if data is not None:
                 clrcore.policy_from_dict(data)

@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from clr_adapters import _files
-from clrcore.arguments import refuse
+from clrcore.arguments import check_type, refuse
 
 SUFFIXES = (".keras", ".weights.h5")
 
 
 def check_template(snapshots: str | os.PathLike[str]) -> str:
     """The path of snapshots, with its fields, as a string."""
-    if not isinstance(snapshots, str | os.PathLike):
-        refuse(TypeError, "snapshots", "a path", snapshots)
+    check_type("snapshots", snapshots, str | os.PathLike, "a path")
     path = os.fspath(snapshots)
     allowed = "a path ending in .keras or .weights.h5, with no fields but {cycle} and {updates}"
     if not path.endswith(SUFFIXES):

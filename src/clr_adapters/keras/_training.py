@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial, wraps
@@ -14,7 +14,15 @@ from typing import Any, ParamSpec, TypedDict, TypeVar
 import keras
 
 import clrcore
-from clrcore.arguments import check_bool, check_int, hint_at, refuse, shown
+from clrcore.arguments import (
+    check_bool,
+    check_int,
+    check_optional,
+    check_type,
+    hint_at,
+    refuse,
+    shown,
+)
 
 from .._interrupts import Interrupts
 from . import _optimizers as optimizers
@@ -82,14 +90,11 @@ class Training:
         if self.validation_data is not None:
             check_held_out(self.validation_data, labelled=self.y is not None)
             check_batched("validation_data", self.validation_data, self.model)
-        for name in ("batch_size", "validation_batch_size"):
-            if getattr(self, name) is not None:
-                check_int(name, getattr(self, name), 1)
-        if self.class_weight is not None and not isinstance(self.class_weight, dict):
-            allowed = "a dictionary of weights by class or None"
-            refuse(TypeError, "class_weight", allowed, self.class_weight)
-        if self.accuracy is not None and not isinstance(self.accuracy, str):
-            refuse(TypeError, "accuracy", "the name of a metric or None", self.accuracy)
+        check_optional(check_int, "batch_size", self.batch_size, 1)
+        check_optional(check_int, "validation_batch_size", self.validation_batch_size, 1)
+        allowed = "a dictionary of weights by class or None"
+        check_type("class_weight", self.class_weight, dict | None, allowed)
+        check_type("accuracy", self.accuracy, str | None, "the name of a metric or None")
         check_bool("shuffle", self.shuffle)
         self.verbose = check_verbose(self.verbose, check_bool("progress", self.progress))
         self._callbacks = check_callbacks(self.callbacks)
@@ -109,20 +114,15 @@ class Training:
         every = optimizers.batches_per_update(self.model.optimizer)
         return batches / every if batches else None
 
-    def run(self, runs: Iterable[tuple[Run, int | None]], most_updates: int) -> None:
-        """Make runs, each from the present state of the model, and restore it.
-
-        Args:
-            runs: Each with its seed, or None; taken after the run before is over.
-            most_updates: The most updates of all runs together, for the progress bar.
-        """
+    def run(self, runs: clrcore.SeededRangeTests) -> None:
+        """Make runs, each from the present state of the model, and restore it."""
         model, loaders = self.model, (self.x, self.validation_data)
         if not model.optimizer.built:
             strategy = getattr(model, "distribute_strategy", None)
             with strategy.scope() if strategy else nullcontext():
                 model.optimizer.build(model.trainable_variables)
         bar = keras.utils.Progbar(
-            most_updates,
+            runs.most_updates,
             verbose=self.verbose,
             stateful_metrics=["lr", "loss"],
             unit_name="update",
@@ -133,7 +133,7 @@ class Training:
                 # Otherwise the first run would have another order of batches than the others.
                 with restored(model, *loaders):
                     interrupts.let_through(self._prepare)
-            for run, seed in runs:
+            for run in runs:
                 driver = Driver(
                     run,
                     partial(self._measure, run),
@@ -141,8 +141,8 @@ class Training:
                     one_pass=isinstance(self.x, Iterator),
                 )
                 with restored(model, *loaders):
-                    if seed is not None:
-                        seed_all(model, seed, *loaders)
+                    if runs.seed is not None:
+                        seed_all(model, runs.seed, *loaders)
                     interrupts.let_through(self._fit, driver)
                 done += run.step_count
         bar.target = done

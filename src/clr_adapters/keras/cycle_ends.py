@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 import clrcore
-from clrcore.arguments import check_bool, check_int, refuse
+from clrcore.arguments import check_bool, check_int, check_optional, check_type, refuse
 
 from . import _optimizers as optimizers
 from ._data import check_held_out
@@ -72,8 +72,8 @@ class CycleEnds(keras.callbacks.Callback):  # type: ignore[misc]
         verbose: int = 0,
     ) -> None:
         super().__init__()
-        if monitor is not None and not isinstance(monitor, clrcore.CycleMonitor):
-            refuse(TypeError, "monitor", "a clrcore.CycleMonitor or None", monitor)
+        monitors = clrcore.CycleMonitor | None
+        check_type("monitor", monitor, monitors, "a clrcore.CycleMonitor or None")
         if monitor is not None and validation_data is None:
             raise ValueError(
                 "monitor needs validation_data=(x, y): at the end of a cycle the running means "
@@ -83,9 +83,8 @@ class CycleEnds(keras.callbacks.Callback):  # type: ignore[misc]
             raise ValueError("CycleEnds needs monitor, validation_data or snapshots; got none")
         if validation_data is not None:
             check_held_out(validation_data)
-        if metric is not None and not isinstance(metric, str):
-            refuse(TypeError, "metric", "the name of a metric or None", metric)
-        self._mode = None if monitor is None else monitor.state_dict()["mode"]
+        check_type("metric", metric, str | None, "the name of a metric or None")
+        self._mode = None if monitor is None else monitor.mode
         if metric == "loss" and self._mode == "max":
             raise ValueError("metric='loss' is better when lower; make the monitor with mode='min'")
         if check_bool("save_best_only", save_best_only) and (monitor is None or snapshots is None):
@@ -93,7 +92,7 @@ class CycleEnds(keras.callbacks.Callback):  # type: ignore[misc]
         self._monitor = monitor
         self._data = validation_data
         self._metric = metric
-        self._batch_size = None if batch_size is None else check_int("batch_size", batch_size, 1)
+        self._batch_size = check_optional(check_int, "batch_size", batch_size, 1)
         self._snapshots = None if snapshots is None else check_template(snapshots)
         self._save_best_only = save_best_only
         self._verbose = check_int("verbose", verbose, 0, 1)

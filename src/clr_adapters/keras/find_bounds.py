@@ -81,13 +81,9 @@ def find_bounds(
     """
     training = Training(model, x, y, validation_data, accuracy, batch_size, progress, **options)
     clrcore.RangeTest.check_data("x", x, [0, 1])
+    rate = float(optimizers.to_numpy(optimizers.rate_sources(model.optimizer)[0]))
     search = clrcore.BoundsSearch(
-        check_float(
-            "the optimizer's learning_rate",
-            float(optimizers.to_numpy(optimizers.rate_sources(model.optimizer)[0])),
-            0.0,
-            above=True,
-        ),
+        check_float("the optimizer's learning_rate", rate, 0.0, above=True),
         sweep=sweep,
         max_updates=max_updates,
         total_steps=total_steps,
@@ -97,5 +93,5 @@ def find_bounds(
         steps_per_epoch=training.steps_per_epoch if steps_per_epoch is None else steps_per_epoch,
         held_out=training.validation_data is not None,
     )
-    training.run(((run, search.seed) for run in search), search.most_updates)
+    training.run(search)
     return search.bounds

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Unpack
 
 import clrcore
-from clrcore.arguments import check_bool, check_seeds
+from clrcore.arguments import check_seeds
 
 from ._training import Options, Training, around_fit
 
@@ -89,20 +89,14 @@ def range_test(
         ('exponential', 4.0)
     """
     training = Training(model, x, y, validation_data, accuracy, batch_size, progress, **options)
-    seed_list = check_seeds("seeds", seeds)
-    each: list[int] | list[None] = [None] if seed_list is None else seed_list
-    clrcore.RangeTest.check_data("x", x, seed_list)
-    tests = [
-        clrcore.RangeTest(
-            sweep,
-            validate_every=validate_every,
-            steps_per_epoch=training.steps_per_epoch
-            if steps_per_epoch is None
-            else steps_per_epoch,
-            held_out=training.validation_data is not None,
-            stop_diverged=check_bool("stop", stop),
-        )
-        for _ in each
-    ]
-    training.run(zip(tests, each, strict=True), sum(test.total_steps for test in tests))
-    return tests[0].curve if seed_list is None else [test.curve for test in tests]
+    clrcore.RangeTest.check_data("x", x, check_seeds("seeds", seeds))
+    runs = clrcore.SeededRangeTests(
+        sweep,
+        seeds=seeds,
+        validate_every=validate_every,
+        steps_per_epoch=training.steps_per_epoch if steps_per_epoch is None else steps_per_epoch,
+        held_out=training.validation_data is not None,
+        stop=stop,
+    )
+    training.run(runs)
+    return runs.curve_or_curves

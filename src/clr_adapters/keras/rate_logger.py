@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from clrcore.arguments import check_bool, refuse
+from clrcore.arguments import check_bool, check_type, refuse
 
 from . import _optimizers as optimizers
 from ._private import unsynced_model
@@ -38,8 +38,7 @@ class RateLogger(keras.callbacks.Callback):  # type: ignore[misc]
 
     def __init__(self, name: str = "lr", *, per_batch: bool = True) -> None:
         super().__init__()
-        if not isinstance(name, str):
-            refuse(TypeError, "name", "a string", name)
+        check_type("name", name, str, "a string")
         if not name or name == "learning_rate":
             refuse(ValueError, "name", "a name other than 'learning_rate'", name)
         self._name = name

@@ -13,7 +13,7 @@ import numpy as np
 from keras import ops
 
 import clrcore
-from clrcore.arguments import check_float, check_int, check_keys, policy_advice, refuse
+from clrcore.arguments import check_float, check_int, check_keys, check_type, policy_advice, refuse
 
 
 @keras.saving.register_keras_serializable(package="clr_adapters")
@@ -65,8 +65,7 @@ class PolicySchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: 
             advice = "Keras compiles momentum into the training step on TensorFlow and JAX, so a "
             advice += "schedule for it would silently do nothing; give the optimizer a constant"
             refuse(ValueError, "momentum", "None", momentum, advice=advice)
-        if not isinstance(name, str):
-            refuse(TypeError, "name", "a string", name)
+        check_type("name", name, str, "a string")
         try:
             policy.to_dict()
         except ValueError as error:

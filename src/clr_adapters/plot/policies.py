@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 import clrcore
-from clrcore.arguments import check_steps, refuse
+from clrcore.arguments import check_steps, check_type, refuse
 
 from . import style
 
@@ -185,8 +185,6 @@ def _named(policies: object) -> dict[str, clrcore.Policy]:
     if not named:
         refuse(ValueError, "policies", f"{allowed}, at least one", policies)
     for label, policy in named.items():
-        if not isinstance(label, str):
-            refuse(TypeError, "policies", f"{allowed}; labels are strings", label)
-        if not isinstance(policy, clrcore.Policy):
-            refuse(TypeError, f"policies[{label!r}]", "a policy of clrcore", policy)
+        check_type("policies", label, str, f"{allowed}; labels are strings")
+        check_type(f"policies[{label!r}]", policy, clrcore.Policy, "a policy of clrcore")
     return named

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 import clrcore
-from clrcore.arguments import refuse
+from clrcore.arguments import check_type, refuse
 
 from . import style
 from .style import COLOURS, Floats
@@ -47,8 +47,7 @@ def plot_range_test(
         ValueError: For no curve, or a curve without points.
     """
     seeds = _checked(curves)
-    if bounds is not None and not isinstance(bounds, clrcore.Bounds):
-        refuse(TypeError, "bounds", "None or the result of suggest_bounds", bounds)
+    check_type("bounds", bounds, clrcore.Bounds | None, "None or the result of suggest_bounds")
     ax = style.axes(ax)
     if all(curve.sweep == "exponential" for curve in seeds):
         ax.set_xscale("log")
@@ -187,8 +186,7 @@ def _checked(curves: object) -> list[clrcore.Curve]:
     if not curves:
         refuse(ValueError, "curves", f"{allowed}, at least one", curves)
     for i, curve in enumerate(curves):
-        if not isinstance(curve, clrcore.Curve):
-            refuse(TypeError, f"curves[{i}]", "a Curve", curve)
+        check_type(f"curves[{i}]", curve, clrcore.Curve, "a Curve")
         if not len(curve):
             refuse(ValueError, f"curves[{i}]", "a Curve with at least one point", curve)
     return list(curves)

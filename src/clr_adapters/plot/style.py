@@ -17,7 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
-from clrcore.arguments import refuse
+from clrcore.arguments import check_type
 
 Floats = NDArray[np.float64]
 
@@ -68,8 +68,7 @@ def axes(ax: Axes | None) -> Axes:
     if ax is None:
         figure = Figure(figsize=SIZE, dpi=DPI, layout="constrained")
         ax = figure.add_subplot(axes_class=Picture)
-    elif not isinstance(ax, Axes):
-        refuse(TypeError, "ax", "None or a matplotlib Axes", ax)
+    check_type("ax", ax, Axes, "None or a matplotlib Axes")
     ax.grid(True, color="0.9", linewidth=0.7)
     ax.set_axisbelow(True)
     ax.spines[["top", "right"]].set_visible(False)

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 import clrcore
-from clrcore.arguments import refuse
+from clrcore.arguments import check_type, refuse
 
 from . import style
 
@@ -30,8 +30,7 @@ def plot_confirmation(bounds: clrcore.Bounds, *, ax: Axes | None = None) -> Axes
         TypeError: For anything but Bounds.
         ValueError: For bounds without trials.
     """
-    if not isinstance(bounds, clrcore.Bounds):
-        refuse(TypeError, "bounds", "the bounds of a Confirmation", bounds)
+    check_type("bounds", bounds, clrcore.Bounds, "the bounds of a Confirmation")
     if not bounds.trials:
         refuse(ValueError, "bounds", "bounds with trials, as Confirmation.bounds returns", bounds)
     ax = style.axes(ax)

@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from collections.abc import Callable
+from functools import partial
+from typing import TypeAlias
 
 import clrcore
 
-from ._agreement import Outcome, StoppedElsewhere
+from ._agreement import Outcome, Ranks, StoppedElsewhere
 from ._measures import Measured
-from ._progress import advance
-from ._run import NoMoreUpdates, Run
+from ._progress import advance, progress_bar
+from ._run import NoMoreUpdates, Run, started
+from ._training import Training
 
 Test: TypeAlias = clrcore.RangeTest | clrcore.Trial
 
 
-def record(test: Test, run: Run, bar: Any) -> None:
-    """Make the test's updates until it or the data end.
+def record_all(
+    runs: clrcore.SeededRangeTests, training: Training, ranks: Ranks, progress: bool
+) -> None:
+    """Make the updates of all runs, each from the present state; the first rank shows a bar."""
+    with progress_bar(runs, show=progress and ranks.rank == 0) as bar:
+        for test in runs:
+            is_trial = isinstance(test, clrcore.Trial)
+            with started(training, runs.seed, ranks, is_trial=is_trial) as run:
+                _record(test, run, partial(advance, bar, runs.stage))
 
-    Args:
-        test: Hands out the rates.
-        run: Makes the updates.
-        bar: Progress bar, or None.
-    """
+
+def _record(test: Test, run: Run, show: Callable[..., None]) -> None:
+    """Make the test's updates until it or the data end."""
     outcome = Outcome([])
     try:
         while rates := test.next_rates(run.block_size):
             outcome = run.ranks.combine(_make_block(test, run, rates))
             losses = [loss for loss, _ in outcome.points]
             count = test.record_block(losses, [accuracy for _, accuracy in outcome.points])
-            advance(bar, count, rates[max(0, count - 1)], test.smoothed_loss)
+            show(count, rates[max(0, count - 1)], test.smoothed_loss)
             # What fails after the end of the test, before it was seen, fails because of that end.
             over = test.reason is not None and isinstance(outcome.failure, Exception)
             if outcome.failure is not None and not over:

@@ -14,7 +14,14 @@ from torch.optim import Optimizer
 from torch.utils.data import Dataset, IterableDataset
 
 import clrcore
-from clrcore.arguments import check_choice, check_float, check_int, refuse
+from clrcore.arguments import (
+    check_choice,
+    check_float,
+    check_int,
+    check_optional,
+    check_type,
+    refuse,
+)
 
 from ._groups import check_groups, check_sharing, initial_rate, rate_scale
 
@@ -80,18 +87,15 @@ class Training:
     def __post_init__(self) -> None:
         self._check_model()
         _check_batches("train_loader", self.train_loader)
-        if self.val_loader is not None:
-            _check_batches("val_loader", self.val_loader)
+        check_optional(_check_batches, "val_loader", self.val_loader)
         self._check_functions()
-        for name in ("val_batches", "accumulate", "block_size"):
-            if name != "block_size" or self.block_size is not None:
-                check_int(name, getattr(self, name), 1)
-        if self.max_grad_norm is not None:
-            check_float("max_grad_norm", self.max_grad_norm, 0.0, above=True)
-        if self.scaler is not None and not isinstance(self.scaler, torch.amp.GradScaler):
-            refuse(TypeError, "scaler", "a torch.amp.GradScaler or None", self.scaler)
-        if not isinstance(self.preserve, list | tuple):
-            refuse(TypeError, "preserve", "a tuple or list of objects", self.preserve)
+        check_int("val_batches", self.val_batches, 1)
+        check_int("accumulate", self.accumulate, 1)
+        check_optional(check_int, "block_size", self.block_size, 1)
+        check_optional(check_float, "max_grad_norm", self.max_grad_norm, 0.0, above=True)
+        scalers = torch.amp.GradScaler | None
+        check_type("scaler", self.scaler, scalers, "a torch.amp.GradScaler or None")
+        check_type("preserve", self.preserve, list | tuple, "a tuple or list of objects")
         check_choice("snapshot", self.snapshot, ["device", "host"])
         _check_autocast(self.autocast)
         _check_device(self.device)
@@ -112,11 +116,8 @@ class Training:
 
     def _check_functions(self) -> None:
         if (self.loss_fn is None) == (self.train_step is None):
-            got = "neither" if self.loss_fn is None else "both"
-            message = (
-                "loss_fn must be given for batches (inputs..., targets), or train_step for others; "
-                f"got {got}"
-            )
+            message = "loss_fn must be given for batches (inputs..., targets), or train_step for "
+            message += f"others; got {'neither' if self.loss_fn is None else 'both'}"
             refuse(TypeError, "loss_fn", "given, or train_step", self.loss_fn, message=message)
         for name in ("loss_fn", "train_step", "metric", "val_step"):
             value = getattr(self, name)
@@ -148,9 +149,8 @@ class Training:
         """The model and its optimizer on their device."""
         if isinstance(self.model, nn.Module):
             return self.model, self.optimizer  # type: ignore[return-value]
-        model = self.model()
-        if not isinstance(model, nn.Module):
-            refuse(TypeError, "the result of model()", "a torch.nn.Module", model)
+        made = self.model()
+        model: nn.Module = check_type("the result of model()", made, nn.Module, "a torch.nn.Module")
         try:
             optimizer = self.optimizer(model)  # type: ignore[operator]
         except TypeError as error:
@@ -161,10 +161,7 @@ class Training:
             if not maker.__module__.startswith("torch.optim."):
                 advice = advice.replace("torch.optim.", "")
             allowed = "a function that makes the optimizer of a model"
-            try:
-                refuse(TypeError, "optimizer", allowed, self.optimizer, advice=advice)
-            except TypeError as refusal:
-                raise refusal from error
+            refuse(TypeError, "optimizer", allowed, self.optimizer, advice=advice, cause=error)
         check_optimizer("the result of optimizer(model)", optimizer, model)
         return model, optimizer
 
@@ -211,10 +208,9 @@ def group_ratios(optimizer: Optimizer) -> list[float]:
 
 def check_optimizer(name: str, optimizer: object, model: nn.Module) -> None:
     """Refuse anything but an optimizer that trains this model."""
-    if not isinstance(optimizer, Optimizer):
-        refuse(TypeError, name, "a torch.optim.Optimizer", optimizer)
-    closure = inspect.signature(type(optimizer).step).parameters.get("closure")
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    checked: Optimizer = check_type(name, optimizer, Optimizer, "a torch.optim.Optimizer")
+    closure = inspect.signature(type(checked).step).parameters.get("closure")
+    parameters = [p for group in checked.param_groups for p in group["params"]]
     own = {id(parameter) for parameter in model.parameters()}
     problem = ""
     if closure is not None and closure.default is closure.empty:
@@ -227,7 +223,7 @@ def check_optimizer(name: str, optimizer: object, model: nn.Module) -> None:
     if problem:
         allowed = "an optimizer of trainable parameters of this model, which needs no closure"
         refuse(ValueError, name, allowed, optimizer, message=f"{name} {problem}")
-    group_ratios(optimizer)
+    group_ratios(checked)
 
 
 def _check_autocast(value: Any) -> None:

@@ -13,8 +13,8 @@ import clrcore
 from clrcore.arguments import check_seeds, hint_at
 
 from ._agreement import agreement, raise_together
-from ._progress import check_progress, progress_bar
-from ._record import record
+from ._progress import check_progress
+from ._record import record_all
 from ._run import started
 from ._training import Options, Training
 from .range_test import HINTS, sweep_settings
@@ -91,7 +91,7 @@ def find_bounds(
             training = Training(model, optimizer, train_loader, loss_fn, **options)
             training.held_out_loss_decides = True
             clrcore.RangeTest.check_data("train_loader", train_loader, [0, 1])
-            show = check_progress(progress) and ranks.rank == 0
+            check_progress(progress)
         training.steps_per_epoch = ranks.of_first(training.steps_per_epoch)
         with started(training, None, ranks) as run:
             default_lr = run.default_lr
@@ -110,11 +110,5 @@ def find_bounds(
         ranks.check_same({**plan, **settings, **training.settings(), "default rate": default_lr})
         if sweep is not None:
             ranks.check_same(sweep_settings(sweep))
-        with progress_bar(search.most_updates, "find_bounds", show=show) as bar:
-            for test in search:
-                if bar is not None:
-                    bar.set_description(search.stage)
-                is_trial = isinstance(test, clrcore.Trial)
-                with started(training, search.seed, ranks, is_trial=is_trial) as run:
-                    record(test, run, bar)
-        return search.bounds
+        record_all(search, training, ranks, progress)
+    return search.bounds

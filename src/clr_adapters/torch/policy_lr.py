@@ -19,9 +19,10 @@ from clrcore.arguments import (
     check_bool,
     check_float,
     check_int,
-    check_keys,
+    check_optional,
+    check_state,
     check_steps,
-    check_version,
+    check_type,
     hint_at,
     refuse,
 )
@@ -90,8 +91,7 @@ class PolicyLR(BaseScheduler):
         proportional: bool = False,
         last_epoch: int = -1,
     ) -> None:
-        if not isinstance(optimizer, Optimizer):
-            refuse(TypeError, "optimizer", "a torch.optim.Optimizer", optimizer)
+        check_type("optimizer", optimizer, Optimizer, "a torch.optim.Optimizer")
         groups = optimizer.param_groups
         self._policy = read_policy(policy, len(groups))
         self._momentum = read_momentum(momentum, self._policy, len(groups))
@@ -212,18 +212,16 @@ class PolicyLR(BaseScheduler):
             TypeError: It is no such state. Nothing was changed then.
             ValueError: It is no such state. Nothing was changed then.
         """
-        keys = ["version", "last_epoch", "groups", "first_ratio", "applied"]
-        check_keys("state_dict", state_dict, keys)
-        check_version("state_dict", state_dict["version"], VERSION)
+        keys = ["last_epoch", "groups", "first_ratio", "applied"]
+        check_state("state_dict", state_dict, VERSION, keys)
         step = check_int("state_dict['last_epoch']", state_dict["last_epoch"], -1, LARGEST_COUNT)
         count = len(self.optimizer.param_groups)
         saved = check_int("state_dict['groups']", state_dict["groups"], 0, LARGEST_COUNT)
         if saved != count:
             message = f"state_dict is of {saved} parameter groups, but the optimizer has {count}"
             refuse(ValueError, "state_dict['groups']", str(count), saved, message=message)
-        ratio = state_dict["first_ratio"]
-        if ratio is not None:
-            ratio = check_float("state_dict['first_ratio']", ratio, 0.0)
+        name = "state_dict['first_ratio']"
+        ratio = check_optional(check_float, name, state_dict["first_ratio"], 0.0)
         values = self._values_for(self.optimizer.param_groups, ratio)
         if check_bool("state_dict['applied']", state_dict["applied"]):
             self._set(step, values)
@@ -305,15 +303,6 @@ class PolicyLR(BaseScheduler):
 
 def _checked_epoch(epoch: object) -> int:
     """The argument of `step()`; Ignite's event handlers pass their engine."""
-    try:
-        return check_steps("epoch", epoch, 0)
-    except (TypeError, ValueError) as error:
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        advice = "call step() without arguments after each update, as in lambda _: scheduler.step()"
-        refuse(
-            kind,
-            "epoch",
-            f"None or an integer from 0 to {LARGEST_COUNT}",
-            epoch,
-            advice=advice,
-        )
+    allowed = f"None or an integer from 0 to {LARGEST_COUNT}"
+    advice = "call step() without arguments after each update, as in lambda _: scheduler.step()"
+    return check_int("epoch", epoch, 0, LARGEST_COUNT, allowed=allowed, advice=advice)

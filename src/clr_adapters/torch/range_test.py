@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Unpack
 
@@ -11,12 +10,11 @@ from torch import nn
 from torch.optim import Optimizer
 
 import clrcore
-from clrcore.arguments import check_bool, check_seeds, hint_at
+from clrcore.arguments import check_seeds, hint_at
 
 from ._agreement import agreement, raise_together
-from ._progress import check_progress, progress_bar
-from ._record import record
-from ._run import started
+from ._progress import check_progress
+from ._record import record_all
 from ._training import Options, Training
 
 
@@ -137,26 +135,18 @@ def range_test(
             training = Training(model, optimizer, train_loader, loss_fn, **options)
         training.steps_per_epoch = ranks.of_first(training.steps_per_epoch)
         with raise_together(ranks):
-            template = clrcore.RangeTest(
+            runs = clrcore.SeededRangeTests(
                 sweep,
+                seeds=seeds,
                 validate_every=validate_every,
                 steps_per_epoch=training.steps_per_epoch,
                 held_out=training.val_loader is not None,
-                stop_diverged=check_bool("stop", stop),
+                stop=stop,
             )
             seed_list = check_seeds("seeds", seeds)
-            template.check_data("train_loader", train_loader, seed_list)
-            show = check_progress(progress) and ranks.rank == 0
+            clrcore.RangeTest.check_data("train_loader", train_loader, seed_list)
+            check_progress(progress)
         settings = {"validate_every": validate_every, "stop": stop, "seeds": seed_list}
-        ranks.check_same({**settings, **training.settings(), **sweep_settings(template.sweep)})
-        curves = []
-        for seed in seed_list or [None]:  # type: ignore[list-item]
-            test = copy.deepcopy(template)
-            name = "range test" if seed is None else f"range test, seed {seed}"
-            with (
-                started(training, seed, ranks) as run,
-                progress_bar(test.total_steps, name, show=show) as bar,
-            ):
-                record(test, run, bar)
-            curves.append(test.curve)
-    return curves[0] if seed_list is None else curves
+        ranks.check_same({**settings, **training.settings(), **sweep_settings(runs.tests[0].sweep)})
+        record_all(runs, training, ranks, progress)
+    return runs.curve_or_curves

@@ -8,6 +8,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias, TypedDict
 
 import torch
@@ -15,15 +16,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 import clrcore
-from clrcore.arguments import (
-    check_bool,
-    check_ends,
-    check_float,
-    check_keys,
-    check_seeds,
-    check_version,
-    refuse,
-)
+from clrcore.arguments import check_bool, check_ends, check_float, check_state, check_type, refuse
 
 from ._generators import keep_global_states, seed_global
 from ._groups import initial_rate, set_rates
@@ -91,47 +84,49 @@ def run_range_test(
     seeds: int | Sequence[int] | None = None,
 ) -> clrcore.Curve | list[clrcore.Curve]:
     """The range test of a trainer; the arguments are those of its `range_test`."""
-    checked, show = check_seeds("seeds", seeds), check_progress(progress)
-    stop = check_bool("stop", stop)
-
-    def make(length: float | None) -> clrcore.RangeTest:
-        return clrcore.RangeTest(sweep, steps_per_epoch=length, stop_diverged=stop)
-
-    make(steps_per_epoch)  # raises before anything runs
-    facts = _facts(train)
-    curves = []
-    for seed in [None] if checked is None else checked:
-        test = make(facts.steps_per_epoch if steps_per_epoch is None else steps_per_epoch)
-        name = "range test" if seed is None else f"range test, seed {seed}"
-        shown = show and facts.rank == 0
-        with _seeded(seed, facts.rank), progress_bar(test.total_steps, name, show=shown) as bar:
-            train(TrainerSweep(test, bar))
-        curves.append(test.curve)
-    return curves[0] if checked is None else curves
+    show = check_progress(progress)
+    make = partial(clrcore.SeededRangeTests, sweep, seeds=seeds, stop=stop)
+    make(steps_per_epoch=steps_per_epoch)  # raises before anything runs
+    facts = _facts(train, steps_per_epoch)
+    runs = make(steps_per_epoch=facts.steps_per_epoch)
+    _train_all(train, runs, facts.rank, show)
+    return runs.curve_or_curves
 
 
 def run_find_bounds(
     train: Train, *, steps_per_epoch: float | None = None, progress: bool = True, **plan: Any
 ) -> clrcore.Bounds:
     """The search of a trainer for its bounds; the arguments are those of its `find_bounds`."""
-    show, facts = check_progress(progress), _facts(train)
-    length = facts.steps_per_epoch if steps_per_epoch is None else steps_per_epoch
-    search = clrcore.BoundsSearch(facts.default_lr, steps_per_epoch=length, **plan)
-    with progress_bar(search.most_updates, "find_bounds", show=show and facts.rank == 0) as bar:
-        for test in search:
-            if bar is not None:
-                bar.set_description(search.stage)
-            with _seeded(search.seed, facts.rank):
-                train(TrainerSweep(test, bar))
+    show, facts = check_progress(progress), _facts(train, steps_per_epoch)
+    search = clrcore.BoundsSearch(facts.default_lr, steps_per_epoch=facts.steps_per_epoch, **plan)
+    _train_all(train, search, facts.rank, show)
     return search.bounds
 
 
-def _facts(train: Train) -> Facts:
+def _facts(train: Train, steps_per_epoch: float | None) -> Facts:
     """The facts of a trainer, whose training ends before its first update."""
     run = TrainerSweep()
     with suppress(Enough):
         train(run)
-    return run.facts
+    return (
+        run.facts
+        if steps_per_epoch is None
+        else run.facts._replace(steps_per_epoch=steps_per_epoch)
+    )
+
+
+def _train_all(train: Train, runs: clrcore.SeededRangeTests, rank: int, show: bool) -> None:
+    """Make all the runs; global generators start from their seeds, and are as before at the end."""
+    with progress_bar(runs, show=show and rank == 0) as bar:
+        for test in runs:
+            states = keep_global_states()
+            try:
+                if runs.seed is not None:
+                    seed_global(runs.seed + rank)
+                train(TrainerSweep(test, partial(advance, bar, runs.stage)))
+            finally:
+                for put_back in states:
+                    put_back()
 
 
 @contextmanager
@@ -147,33 +142,20 @@ def no_trace(snapshot: Snapshot, owners: Iterable[object]) -> Iterator[None]:
         snapshot.restore()
 
 
-@contextmanager
-def _seeded(seed: int | None, rank: int) -> Iterator[None]:
-    """Global generators that start from a seed; at the end they are as they were."""
-    states = keep_global_states()
-    try:
-        if seed is not None:
-            seed_global(seed + rank)
-        yield
-    finally:
-        for put_back in states:
-            put_back()
-
-
 class TrainerSweep:
     """A range test or a trial whose updates come from a trainer.
 
     Args:
         test: Hands out the rates and takes the losses; None where only the facts are wanted.
-        bar: Progress bar, or None.
+        show: Shows the progress.
     """
 
     facts: Facts
 
     def __init__(
-        self, test: clrcore.RangeTest | clrcore.Trial | None = None, bar: Any = None
+        self, test: clrcore.RangeTest | clrcore.Trial | None = None, show: Any = None
     ) -> None:
-        self.test, self._bar = test, bar
+        self.test, self._show = test, show
         self._rates: deque[float] = deque()
         self._micro_batches: list[torch.Tensor] = []
         self._losses: list[torch.Tensor] = []
@@ -257,7 +239,7 @@ class TrainerSweep:
     def _record(self, lr: float) -> None:
         losses = self._mean(torch.stack(self._losses)).tolist()
         self._losses.clear()
-        advance(self._bar, self._test.record_block(losses), lr, self._test.smoothed_loss)
+        self._show(self._test.record_block(losses), lr, self._test.smoothed_loss)
 
 
 def innermost(optimizer: Optimizer) -> Optimizer:
@@ -288,8 +270,8 @@ class CycleJudge:
     def __init__(
         self, monitor: clrcore.CycleMonitor | None, average: bool, metric: str | None = None
     ) -> None:
-        if monitor is not None and not isinstance(monitor, clrcore.CycleMonitor):
-            refuse(TypeError, "monitor", "a clrcore.CycleMonitor or None", monitor)
+        monitors = clrcore.CycleMonitor | None
+        check_type("monitor", monitor, monitors, "a clrcore.CycleMonitor or None")
         _check_mode(monitor, metric)
         self.monitor, self._averages = monitor, check_bool("average", average)
         self.ends: list[dict[str, Any]] = []
@@ -360,13 +342,11 @@ class CycleJudge:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go to a state that `state_dict` returned; a refused state changes nothing."""
-        check_keys("state", state, ["version", "ends", "monitor", "factors", "average"])
-        check_version("state", state["version"], VERSION)
+        check_state("state", state, VERSION, self.state_dict())
         if (state["monitor"] is None) != (self.monitor is None):
             allowed = "the state of a CycleEnds with a monitor if this has one, else without"
             refuse(ValueError, "state['monitor']", allowed, state["monitor"])
-        if not isinstance(state["factors"], list):
-            refuse(TypeError, "state['factors']", "a list of numbers in (0, 1]", state["factors"])
+        check_type("state['factors']", state["factors"], list, "a list of numbers in (0, 1]")
         factors = [
             check_float(f"state['factors'][{i}]", factor, 0.0, 1.0, above=True)
             for i, factor in enumerate(state["factors"])
