@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import Any
 
 from torch import distributed
+from torch.compiler import is_compiling
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader
@@ -96,18 +97,37 @@ def step_was_called(optimizer: Optimizer) -> bool:
 
 def call_after_load(optimizer: Optimizer, method: Callable[[], None]) -> None:
     """Call a bound method, while its object lives, after the optimizer has loaded a state."""
-    # Wrappers such as Accelerate's are optimizers without hooks; the optimizer inside has them.
+    if (inner := _with_hooks(optimizer)) is not None:
+        call = _while_it_lives(method)
+        inner.register_load_state_dict_post_hook(lambda _: call())
+
+
+def call_after_update(optimizer: Optimizer, method: Callable[[], None]) -> None:
+    """Call a bound method, while its object lives, after each update that is not compiled."""
+    if (inner := _with_hooks(optimizer)) is not None:
+        call = _while_it_lives(method)
+        # A compiled step would be compiled anew for each number of a count.
+        inner.register_step_post_hook(lambda *_: None if is_compiling() else call())
+
+
+def _with_hooks(optimizer: Optimizer) -> Optimizer | None:
+    """The optimizer inside wrappers such as Accelerate's, which are optimizers without hooks."""
     while not hasattr(optimizer, "_optimizer_load_state_dict_post_hooks"):
         if not isinstance(inner := getattr(optimizer, "optimizer", None), Optimizer):
-            return
+            return None
         optimizer = inner
+    return optimizer
+
+
+def _while_it_lives(method: Callable[[], None]) -> Callable[[], None]:
+    """What calls a bound method while its object lives, and does not keep it alive."""
     found = weakref.WeakMethod(method)
 
-    def call(_: Optimizer) -> None:
+    def call() -> None:
         if (alive := found()) is not None:
             alive()
 
-    optimizer.register_load_state_dict_post_hook(call)
+    return call
 
 
 def detach_iterator(loader: DataLoader[Any]) -> None:

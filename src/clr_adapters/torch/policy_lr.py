@@ -6,6 +6,7 @@ Nothing is accumulated: rates and momenta are functions of `last_epoch`, which o
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from html import escape
 from typing import Any
@@ -29,9 +30,12 @@ from clrcore.arguments import (
 
 from . import _groups
 from ._group_values import GroupValues, read_momentum, read_policy, spread
-from ._private import BaseScheduler, call_after_load, watch_step
+from ._private import BaseScheduler, call_after_load, call_after_update, watch_step
 
 VERSION = 1
+# Updates without a step of the scheduler before it warns. A prime number: at a multiple of the
+# period of another scheduler, the rates could be those of the start by chance.
+UNMOVED = 307
 
 # Arguments of PyTorch's own cyclic schedulers.
 _CYCLIC = ["base_lr", "max_lr", "step_size_up", "step_size_down", "mode", "gamma", "scale_fn"]
@@ -81,6 +85,8 @@ class PolicyLR(BaseScheduler):
         PolicyLR(triangular, step=3, lr=0.0035)
     """
 
+    _updates_at_start = 0
+
     @hint_at(**HINTS)
     def __init__(
         self,
@@ -111,6 +117,7 @@ class PolicyLR(BaseScheduler):
         # What was overwritten at which step; it may have been loaded a moment ago.
         self._overwritten: tuple[int, list[_groups.Values]] | None = (self.last_epoch, loaded)
         call_after_load(optimizer, self._set_again)
+        call_after_update(optimizer, self._notice_update)
 
     def get_lr(self) -> list[Any]:
         """The rates at `last_epoch`, of the types that the groups hold; changes nothing.
@@ -236,6 +243,7 @@ class PolicyLR(BaseScheduler):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         call_after_load(self.optimizer, self._set_again)
+        call_after_update(self.optimizer, self._notice_update)
 
     def __repr__(self) -> str:
         policies = self._policy if isinstance(self._policy, tuple) else (self._policy,)
@@ -274,6 +282,24 @@ class PolicyLR(BaseScheduler):
         loaded = _groups.get_values(groups, values.has_momenta)
         self._set(self.last_epoch, values)
         self._overwritten = (self.last_epoch, loaded)
+
+    def _notice_update(self) -> None:
+        """Warn once of an optimizer that is updated again and again at the rates of the start."""
+        if self.last_epoch == 0 and self._updates_at_start < UNMOVED:
+            self._updates_at_start += 1
+            values = self._values
+            if (
+                self._updates_at_start == UNMOVED
+                and self._is_applied()
+                and not _groups.hold_values(values.groups, values.at(UNMOVED))
+            ):
+                warnings.warn(
+                    f"the optimizer has made {UNMOVED} updates at the first rate of the policy, as "
+                    "scheduler.step() was not called: call it after each optimizer.step() (ignore "
+                    "this if your policy counts epochs)",
+                    UserWarning,
+                    stacklevel=6,
+                )
 
     def _values_for(
         self, groups: list[_groups.Group], first_ratio: float | None = None
