@@ -145,7 +145,8 @@ class CycleEnds(lightning.Callback):  # type: ignore[misc,name-defined]
             allowed = "moved after every update"
             refuse(ValueError, "the trainer's scheduler", allowed, found[0].interval, advice=how)
         scheduler = found[0].scheduler if found else None
-        self._scheduler = self._judge.start(scheduler, how, trainer.estimated_stepping_batches)
+        total, epochs = trainer.estimated_stepping_batches, trainer.max_epochs or 0
+        self._scheduler = self._judge.start(scheduler, how, total, epochs)
         if self._judge.monitor is not None and self._is_due():
             # Lightning writes checkpoints between an update and the validation after it, and
             # validates after the next update of a resumed run at the earliest.

@@ -124,7 +124,8 @@ class CycleEnds(transformers.TrainerCallback):
         if STATE in state.stateful_callbacks:
             self._judge.load_state_dict(state.stateful_callbacks[STATE])
         how = "use PolicyTrainer(..., policy=policy)"
-        scheduler = self._judge.start(others["lr_scheduler"], how, state.max_steps)
+        total, epochs = state.max_steps, state.num_train_epochs
+        scheduler = self._judge.start(others["lr_scheduler"], how, total, epochs)
         if innermost(scheduler.optimizer) is not innermost(others["optimizer"]):
             allowed = "a scheduler of the Trainer's own optimizer; use PolicyTrainer"
             refuse(ValueError, "optimizers", allowed, scheduler)

@@ -28,6 +28,8 @@ TAKES_ANY_NAME = 0x08
 # Longest value that a message shows, in characters, and most names that it lists.
 LONGEST_SHOWN = 200
 MOST_NAMES = 10
+# Half a cycle takes up to so many epochs (paper, section 3.2).
+MOST_EPOCHS = 10
 
 
 def refuse(
@@ -246,6 +248,31 @@ def policy_advice(value: object) -> str:
     if hasattr(getattr(value, "__self__", None), "max_lr_interval"):
         return "call it: bounds.policy(step_size=...) or bounds.policy(total_steps=...)"
     return ""
+
+
+def warn_of_cycles(policy: Any, total_steps: float, steps_per_epoch: float) -> None:
+    """Warn of cycles that are longer than a training, or whose length seems to be in epochs.
+
+    Args:
+        policy: A policy with cycles.
+        total_steps: Updates of the training; infinity, or at most 0, where they are not known.
+        steps_per_epoch: Updates of an epoch, infinity where they are not known.
+    """
+    import warnings
+
+    if 0 < total_steps < math.inf and not policy.cycle_ends(int(total_steps)):
+        message = (
+            f"no cycle will end: the training makes {int(total_steps)} updates, and the first "
+            "cycle is longer; lower step_size or train longer"
+        )
+        warnings.warn(message, UserWarning, stacklevel=4)
+    half = (policy.period or math.inf) / 2
+    if half <= MOST_EPOCHS and 20 * half <= steps_per_epoch < math.inf:
+        message = (
+            f"half a cycle takes {half:g} updates, and an epoch {steps_per_epoch:g}: step_size "
+            f"counts updates; for {half:g} epochs pass step_size={half * steps_per_epoch:g}"
+        )
+        warnings.warn(message, UserWarning, stacklevel=4)
 
 
 def check_bool(name: str, value: object) -> bool:

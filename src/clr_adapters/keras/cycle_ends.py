@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
 from typing import Any
@@ -9,7 +10,14 @@ from typing import Any
 import keras
 
 import clrcore
-from clrcore.arguments import check_bool, check_int, check_optional, check_type, refuse
+from clrcore.arguments import (
+    check_bool,
+    check_int,
+    check_optional,
+    check_type,
+    refuse,
+    warn_of_cycles,
+)
 
 from . import _optimizers as optimizers
 from ._data import check_held_out
@@ -193,6 +201,10 @@ class CycleEnds(keras.callbacks.Callback):  # type: ignore[misc]
         install(self.model, self._history.go_back(made, dictionaries(optimizer)))
         self._policy = counted_policy(optimizer)
         optimizers.warn_of_traps(optimizer, epoch)
+        batches = self.params.get("steps") or math.inf  # None where the data have no length
+        updates = batches / self._accumulated
+        total = made + updates * (self.params["epochs"] - epoch)
+        warn_of_cycles(self._policy, total, updates)
         done = self._policy.locate(made).cycle
         judged = len(self.ends) if self._monitor is None else self._monitor.state_dict()["cycles"]
         if self._policy.completes(made) is not None and judged == done - 1:

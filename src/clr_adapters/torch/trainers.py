@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -16,7 +15,15 @@ from torch import nn
 from torch.optim import Optimizer
 
 import clrcore
-from clrcore.arguments import check_bool, check_ends, check_float, check_state, check_type, refuse
+from clrcore.arguments import (
+    check_bool,
+    check_ends,
+    check_float,
+    check_state,
+    check_type,
+    refuse,
+    warn_of_cycles,
+)
 
 from ._generators import keep_global_states, seed_global
 from ._groups import initial_rate, set_rates
@@ -280,7 +287,9 @@ class CycleJudge:
         self.factors: list[float] = []
         self._fresh = self.state_dict()
 
-    def start(self, scheduler: object, how: str, total_steps: float | None = None) -> PolicyLR:
+    def start(
+        self, scheduler: object, how: str, total_steps: float = math.inf, epochs: float = 0.0
+    ) -> PolicyLR:
         """Lower the rates of a new scheduler as in a loaded state; refuse others.
 
         A training that starts at its first update is judged from its start.
@@ -288,21 +297,14 @@ class CycleJudge:
         Args:
             scheduler: The trainer's scheduler.
             how: How the trainer gets a PolicyLR, for the refusal.
-            total_steps: Updates of the training, where they are known: a training without a
-                whole cycle is warned about.
+            total_steps: Updates of the training, infinity where they are not known.
+            epochs: Epochs of the training, 0 or less where they are not known.
         """
         if not isinstance(scheduler, PolicyLR) or not scheduler.policies[0].has_cycles:
             allowed = "a PolicyLR with a policy that has cycles"
             refuse(TypeError, "the trainer's scheduler", allowed, scheduler, advice=how)
-        if total_steps is not None and 0 < total_steps < math.inf:
-            ends = scheduler.policies[0].cycle_ends(int(total_steps))
-            if not len(ends):
-                warnings.warn(
-                    f"no cycle will end: the training makes {int(total_steps)} updates, and the "
-                    "first cycle is longer; lower step_size or train longer",
-                    UserWarning,
-                    stacklevel=3,
-                )
+        steps_per_epoch = total_steps / epochs if epochs > 0 else math.inf
+        warn_of_cycles(scheduler.policies[0], total_steps, steps_per_epoch)
         if scheduler.last_epoch == 0:
             self.load_state_dict(self._fresh)
         for factor in self.factors:
