@@ -149,6 +149,15 @@ def test_lowered_bounds_are_used_from_the_next_update_on(every):
     assert used == pytest.approx(exact, abs=5e-7 * 0.006)
 
 
+def test_a_step_size_in_epochs_is_warned_of():
+    short = clrcore.triangular(0.01, 0.1, 2)
+    ends = CycleEnds(validation_data=(X[:1], Y[:1]))
+    advice = r"half a cycle takes 2 updates, and an epoch 60: .*; for 2 epochs pass step_size=120"
+    with pytest.warns(UserWarning, match=advice):
+        train(classifier(sgd(short)), [ends], batch_size=2, epochs=1)
+    assert len(ends.ends) == 15  # cycles may be shorter than an epoch
+
+
 def test_a_verdict_of_stop_ends_fit_within_the_epoch():
     model = classifier(sgd())
     monitor = Scripted(POLICY, [0.5, float("nan")])

@@ -425,6 +425,13 @@ def test_a_training_without_a_whole_cycle_is_warned_of(tmp_path):
         trainer.fit(Net(), loader())
 
 
+def test_a_step_size_in_epochs_is_warned_of(tmp_path):
+    single = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(X, Y))
+    trainer = make_trainer(tmp_path, callbacks=[adapter.CycleEnds()])
+    with pytest.warns(UserWarning, match="half a cycle takes 2 updates, and an epoch 64"):
+        trainer.fit(Net(clrcore.triangular(0.01, 0.1, 2)), single)
+
+
 def test_a_cycle_that_ends_without_validation_is_warned_of(tmp_path):
     ends = adapter.CycleEnds(clrcore.CycleMonitor(POLICY, "min"))
     trainer = make_trainer(tmp_path, callbacks=[ends], max_epochs=1)

@@ -282,6 +282,13 @@ def test_ends_are_noted_without_a_monitor(tmp_path):
     assert ends.ends == [{"cycle": i, "updates": 10 * i + 10} for i in range(3)]
 
 
+def test_a_step_size_in_epochs_is_warned_of(tmp_path):
+    options = {"policy": clrcore.triangular(0.01, 0.1, 2), "per_device_train_batch_size": 1}
+    trainer = make(tmp_path, adapter.CycleEnds(), **options)
+    with pytest.warns(UserWarning, match="half a cycle takes 2 updates, and an epoch 64"):
+        trainer.train()
+
+
 @pytest.mark.parametrize(
     ("arguments", "policy", "kind", "message"),
     [

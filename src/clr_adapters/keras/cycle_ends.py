@@ -202,9 +202,8 @@ class CycleEnds(keras.callbacks.Callback):  # type: ignore[misc]
         self._policy = counted_policy(optimizer)
         optimizers.warn_of_traps(optimizer, epoch)
         batches = self.params.get("steps") or math.inf  # None where the data have no length
-        updates = batches / self._accumulated
-        total = made + updates * (self.params["epochs"] - epoch)
-        warn_of_cycles(self._policy, total, updates)
+        # A training may be many calls of `fit`, so its length is not known.
+        warn_of_cycles(self._policy, math.inf, batches / self._accumulated)
         done = self._policy.locate(made).cycle
         judged = len(self.ends) if self._monitor is None else self._monitor.state_dict()["cycles"]
         if self._policy.completes(made) is not None and judged == done - 1:
