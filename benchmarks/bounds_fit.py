@@ -187,9 +187,10 @@ def _residuals(cases: list[Case]) -> dict[str, list[tuple[str, float]]]:
         unsure = bool({"few_points", "slow_start", "start_not_seen"} & warnings.keys())
         open_top = "end_not_reached" in warnings
         end, trains = case.features.end, case.trains
+        lag = 0.0 if unsure else NUMBERS["lag_updates"].value * case.features.speed
         seen = case.features.end_seen
         for name, distance in (
-            ("lr_below_unsure" if unsure else "lr_below", lr - case.best),
+            ("lr_below_unsure" if unsure else "lr_below", lr - lag - case.best),
             ("lr_above_open" if open_top else "lr_above", case.best - lr),
             ("trains_below", end - trains),
             ("trains_above" if seen else "trains_above_open", trains - end),

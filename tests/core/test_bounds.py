@@ -128,6 +128,15 @@ class TestLossRule:
         assert linear.max_lr == pytest.approx(2.0 * linear.lr)
         assert "a linear sweep reads" in linear.reasons[1]
 
+    def test_the_interval_of_a_fast_sweep_reaches_farther_down(self):
+        quick, slow = suggest_bounds(exponential(100)), suggest_bounds(exponential(1000))
+        assert not quick.warnings
+        assert quick.lr / quick.lr_interval[0] > 1.5 * slow.lr / slow.lr_interval[0]
+        assert quick.lr_interval[1] / quick.lr == pytest.approx(slow.lr_interval[1] / slow.lr)
+        # Never as far as with a warning that the answer is unsure.
+        few = suggest_bounds(exponential(40))
+        assert few.lr / few.lr_interval[0] > quick.lr / quick.lr_interval[0]
+
     def test_a_plateau_that_goes_on_for_decades_does_not_carry_the_rate_along(self):
         # A network that has learned all there is does not mind how large the rate becomes.
         found = {}

@@ -31,7 +31,7 @@ def features(linear=False, lost=False, **given):
         "lead": 10,
         "lead_end": -3.6,
         "num_updates": 100,
-        "decades_per_update": 0.04,
+        "speed": 0.04,
         "head": 2.3,
         "start": 2.3,
         "smoothed": np.linspace(2.3, 0.3, 100),

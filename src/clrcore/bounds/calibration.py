@@ -86,7 +86,11 @@ NUMBERS = {
         0.15, "decades by which accuracy falls late on a linear ramp", (0.0, 0.6), 0.7, 0.2
     ),
     "lr_below": Number(
-        0.6, "decades from lr down to the best constant rate, in 19 of 20", (0.2, 1.5), 7.4, -2.6
+        0.5,
+        "decades from lr less the lag down to the best constant rate, in 19 of 20",
+        (0.2, 1.5),
+        5.1,
+        -2.1,
     ),
     "lr_above": Number(0.65, "decades from lr up to it, in 19 of 20", (0.2, 1.5), 16.7, -7.1),
     "lr_below_unsure": Number(

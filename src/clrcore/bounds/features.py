@@ -60,6 +60,7 @@ class Features:
         fraction: How much of the fall is reached at x: 0 at the start, 1 at the bottom.
         bottom: Index of the lowest place.
         lead: Number of points in the baseline.
+        speed: Decades per update of an exponential sweep; 0 for a linear one.
     """
 
     def __init__(self, points: Points) -> None:
@@ -68,7 +69,8 @@ class Features:
         rates = smoothing.log_rates(points.lr)
         self.edges = float(rates[0]), float(rates[-1])
         self.num_updates = int(points.updates[-1] - points.updates[0]) + 1
-        self.decades_per_update = (self.edges[1] - self.edges[0]) / (self.num_updates - 1)
+        exponential = 0.0 if points.linear else self.edges[1] - self.edges[0]
+        self.speed = exponential / (self.num_updates - 1)
         self.lead, longer = self._baselines()
         y = points.y
         self.head = float(np.median(y[: min(FIRST, self.lead)]))

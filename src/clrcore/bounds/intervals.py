@@ -23,7 +23,10 @@ def rate_interval(
     features: Features, lr: float, warnings: Mapping[str, str]
 ) -> tuple[float, float]:
     """Where the best constant rate is expected; log10 rates, `lr` included."""
-    below = fitted("lr_below_unsure" if UNSURE & warnings.keys() else "lr_below")
+    below = fitted("lr_below_unsure")
+    if not UNSURE & warnings.keys():
+        # The lag of a fast sweep is less sure, so that the interval is wider by the lag.
+        below = min(below, fitted("lr_below") + fitted("lag_updates") * features.speed)
     above = fitted("lr_above_open" if "end_not_reached" in warnings else "lr_above")
     return _inside(features, lr - below, lr + above, lr)
 

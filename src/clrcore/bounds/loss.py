@@ -71,7 +71,7 @@ def constant_rate(fall: Features) -> float:
 
 def top_rate(fall: Features, lr: float) -> float:
     """Log10 of max_lr: twice the constant rate, at most half of where the loss rises again."""
-    return max(lr, min(lr + TWICE - _speed(fall), fall.end - TWICE))
+    return max(lr, min(lr + TWICE - fall.speed, fall.end - TWICE))
 
 
 def rate_reasons(fall: Features) -> list[str]:
@@ -103,7 +103,7 @@ def lag(fall: Features) -> float:
     """By how many decades the sweep reads too high."""
     if fall.points.linear:
         return fitted("trained_linear")
-    return fitted("trained") + fitted("lag_updates") * _speed(fall)
+    return fitted("trained") + fitted("lag_updates") * fall.speed
 
 
 def _marks(fall: Features) -> tuple[float, float]:
@@ -118,12 +118,7 @@ def _marks(fall: Features) -> tuple[float, float]:
 
 def _end_weight(fall: Features) -> float:
     """The weight in `constant_rate` of the rate at which the loss rises again."""
-    return min(1.0, fitted("end_weight") * _speed(fall) ** 3)
-
-
-def _speed(fall: Features) -> float:
-    """Decades per update of an exponential sweep; 0 for a linear one."""
-    return 0.0 if fall.points.linear else fall.decades_per_update
+    return min(1.0, fitted("end_weight") * fall.speed**3)
 
 
 def _top_reason(fall: Features, lr: float, top: float) -> str:

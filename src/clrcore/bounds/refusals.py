@@ -287,7 +287,6 @@ def diagnose(features: Features) -> dict[str, str]:
             f"the {metric} was changing from the first rates on: lower the sweep's start below "
             f"{10.0 ** features.edges[0]:.3g} to see where that begins"
         )
-    step = 0.0 if points.linear else features.decades_per_update
     if points.y.size < FEW_POINTS:
         number, updates = points.y.size, features.num_updates
         found["few_points"] = (
@@ -296,9 +295,10 @@ def diagnose(features: Features) -> dict[str, str]:
             else f"only {number} usable points were recorded in {updates} updates: 100 or more "
             "give a surer answer"
         )
-    elif step > WIDE_STEP:
+    elif features.speed > WIDE_STEP:
         found["few_points"] = (
-            f"the rate rises by a factor of {10.0**step:.3g} per update, which shows the curve "
-            f"roughly: take at most {10.0**WIDE_STEP:.3g}, with more updates or a narrower sweep"
+            f"the rate rises by a factor of {10.0**features.speed:.3g} per update, which shows the "
+            f"curve roughly: take at most {10.0**WIDE_STEP:.3g}, with more updates or a narrower "
+            "sweep"
         )
     return found
