@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, settings
 
 from clrcore.errors import ArgumentError
 
-settings.register_profile("dev", max_examples=100, deadline=None)
+settings.register_profile("dev", max_examples=30, deadline=None)
 settings.register_profile(
     "ci",
     max_examples=500,

@@ -74,14 +74,17 @@ values = st.one_of(
 )
 
 
-def places(data, most=200):
-    """The containers and keys of everything within lists and dictionaries, the outer first."""
+def places(data, most=200, of_a_list=None):
+    """The containers and keys of everything within lists and dictionaries, the outer first.
+
+    of_a_list: the number of entries that are visited of each list, by default all.
+    """
     found, waiting = [], [[data]]
     root = waiting[0]
     while waiting and len(found) < most:
         container = waiting.pop(0)
         keys = list(container) if isinstance(container, dict) else range(len(container))
-        for key in keys:
+        for key in keys if isinstance(container, dict) else keys[:of_a_list]:
             found.append((container, key))
             if isinstance(container[key], dict | list):
                 waiting.append(container[key])
@@ -89,15 +92,14 @@ def places(data, most=200):
 
 
 def with_odd_values(data):
-    """The data with each odd value in turn at each place; of a list, only at its first."""
-    root, found = places(copy.deepcopy(data))
+    """The data with each odd value in turn at each place; of a list, only in its first two."""
+    root, found = places(copy.deepcopy(data), of_a_list=2)
     for container, key in found:
-        if isinstance(container, dict) or key == 0:
-            whole = container[key]
-            for value in ODD:
-                container[key] = value
-                yield root[0]
-            container[key] = whole
+        whole = container[key]
+        for value in ODD:
+            container[key] = value
+            yield root[0]
+        container[key] = whole
 
 
 def _changed(draw, value):

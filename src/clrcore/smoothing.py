@@ -44,9 +44,9 @@ def log_rates(lr: Floats) -> Floats:
     with np.errstate(divide="ignore"):
         x: Floats = np.minimum(np.log10(lr), LARGEST)
     if positive.size < lr.size:
-        distinct = np.unique(positive)[:2]
-        step = np.log10(distinct[-1] / distinct[0]) if distinct.size > 1 else 1.0
-        x[lr == 0.0] = np.log10(distinct[0]) - step
+        distinct = np.log10(np.unique(positive)[:2])  # a quotient of rates might overflow
+        step = distinct[-1] - distinct[0] if distinct.size > 1 else 1.0
+        x[lr == 0.0] = distinct[0] - step
     return x
 
 

@@ -14,6 +14,7 @@ def test_log_rates_put_zero_one_step_below_the_smallest():
     assert log_rates(np.array([0.0, 0.1])).tolist() == [-2.0, -1.0]
     assert log_rates(np.array([0.0, 0.0])).tolist() == [0.0, 0.0]
     assert log_rates(np.array([1.0, 100.0])).tolist() == [0.0, 2.0]
+    assert np.isfinite(log_rates(np.array([0.0, 5e-324, 1.7e308]))).all()
 
 
 @given(
@@ -112,7 +113,7 @@ def test_a_million_points_are_smoothed():
     lr = np.linspace(1e-6, 1, 10**6)
     values = np.random.default_rng(4).normal(size=10**6) + np.log10(lr)
     smoothed = smooth(lr, values)
-    assert smoothed[10**5 :] == pytest.approx(np.log10(lr)[10**5 :], abs=0.2)
+    assert np.abs(smoothed - np.log10(lr))[10**5 :].max() < 0.2  # approx would take seconds
 
 
 def test_lines_stay_within_what_was_recorded():

@@ -205,7 +205,7 @@ def kept(
 
 def single_rate(lr: Floats, rate: float, why: str) -> Answer:
     """The answer of a rule that gives a single rate, from the rates that it sees."""
-    chosen = math.log10(rate)
+    chosen = math.log10(max(rate, math.ulp(0.0)))  # a tenth of the smallest float is 0
     warnings = {"no_interval": "this rule gives a single rate and does not know how sure it is"}
     edges = (float(lr[0]), float(lr[-1]))
     if not edges[0] < rate < edges[1]:
