@@ -12,7 +12,8 @@ import io
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -26,7 +27,12 @@ Records: TypeAlias = list[dict[str, Any]]
 """The lines of a log: a dictionary of columns for each."""
 
 # Columns of a log with a line per metric and step, as MLflow exports it.
-METRIC_NAMES = ("metric", "key", "tag")
+METRIC_NAMES = ("metric", "key", "tag", "metricname")
+VALUE_NAMES = ("value", "metricvalue")
+# A line of a metric in MLflow's own folders: time, value, step.
+MLFLOW_LINE = re.compile(rb"\d{13} \S+ \d+\s*")
+# Deepest dictionary in a record that is opened.
+DEEPEST = 10
 # Weight that the running averages of Lightning and fastai give to the past.
 PAST_WEIGHT = 0.98
 # Digits that a recorded average needs: undoing it multiplies rounding by 50.
@@ -40,8 +46,10 @@ def read_log(source: Any, **arguments: Any) -> clrcore.Curve:
         source: A path or the object itself. A table with commas, semicolons, tabs or spaces
             (Lightning's metrics.csv, Keras's CSVLogger, exports of W&B and MLflow); JSON: a list
             of records, a dictionary of lists, Hugging Face's trainer_state.json, pandas'
-            `to_json`, `Curve.to_dict`; JSON lines; a folder or file of TensorBoard events; a list
-            of records, a dictionary of lists, a pandas DataFrame, a Keras `History`.
+            `to_json`, `Curve.to_dict`; JSON lines, also among other lines of text; a folder or
+            file of TensorBoard events; the folder of a run of MLflow; a list of records,
+            a dictionary of lists, a pandas DataFrame, a Keras `History`. Dictionaries inside
+            records are opened: {"train": {"lr": 0.1}} has the column "train/lr".
         arguments: Arguments of `Curve.from_csv`: the columns lr, loss and accuracy, where they
             are not found or several fit, updates, held_out, and the others.
 
@@ -65,7 +73,7 @@ def read_log(source: Any, **arguments: Any) -> clrcore.Curve:
     if isinstance(source, str | os.PathLike):
         path = Path(source)
         if path.is_dir() and not any(path.glob("*.tfevents.*")):
-            raise ValueError("the folder has no TensorBoard events: give it a file of the log")
+            return clrcore.Curve.from_records(_mlflow(path), **arguments)
         if path.is_dir() or ".tfevents." in path.name:
             return clrcore.Curve.from_records(_tensorboard(path), **arguments)
         return read_text(path.read_bytes(), **arguments)
@@ -90,6 +98,12 @@ def read_text(content: bytes, **arguments: Any) -> clrcore.Curve:
         ValueError: For content that cannot be read.
     """
     if content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] not in (b"{", b"["):
+        if MLFLOW_LINE.fullmatch(content.partition(b"\n")[0]):
+            raise ValueError(
+                "a file of MLflow holds one metric: pass its folder, which also holds the rate"
+            )
+        if printed := _printed(content):
+            return _from_data(printed, **arguments)
         if _names_metrics(content.partition(b"\n")[0].decode(errors="replace").split(",")):
             return clrcore.Curve.from_records(_by_metric(_read_lines(content)), **arguments)
         return clrcore.Curve.from_csv(io.BytesIO(content), **arguments)
@@ -157,6 +171,17 @@ def _record_of(line: str) -> Any:
         with suppress(SyntaxError, ValueError, MemoryError, RecursionError):
             return ast.literal_eval(line.strip())
         raise
+
+
+def _printed(content: bytes) -> Records:
+    """The dictionaries at the ends of lines among other text, as Hugging Face prints them."""
+    lines = map(str.rstrip, content.decode("utf-8-sig", errors="replace").splitlines())
+    texts = [line[line.index("{") :] for line in lines if line.endswith("}") and "{" in line]
+    records = []
+    for text in texts:
+        with suppress(ValueError):
+            records.append(_record_of(text))
+    return [record for record in records if isinstance(record, dict)]
 
 
 def from_lightning(results: Mapping[str, Sequence[float]]) -> clrcore.Curve:
@@ -290,23 +315,38 @@ def _digits(value: float) -> int:
 
 def _from_data(data: Any, **arguments: Any) -> clrcore.Curve:
     """The curve in JSON data: a list of records, or a dictionary of columns."""
-    if isinstance(data, Mapping) and isinstance(data.get("log_history"), list):  # Hugging Face
-        data = data["log_history"]
-    elif isinstance(data, Mapping) and {"columns", "data"} <= set(data):  # pandas, orient="split"
+    if isinstance(data, Mapping) and {"columns", "data"} <= set(data):  # pandas, orient="split"
         data = _from_split(data["columns"], data["data"])
-    elif isinstance(data, Mapping) and {"schema", "data"} <= set(data):  # pandas, orient="table"
-        data = data["data"]
     elif isinstance(data, Mapping) and "version" in data:  # Curve.to_dict
         names = ("lr", "loss", "accuracy")
         facts = {key: value for key, value in arguments.items() if key not in names}
         return clrcore.Curve.from_dict({**data, **facts})
     elif isinstance(data, Mapping):
-        data = _rows(data)
+        # The list of Hugging Face's trainer_state.json, of pandas' orient="table", of MLflow.
+        data = _only_records(data) or _rows(data)
     elif data and isinstance(data, list | tuple) and all(isinstance(row, list) for row in data):
         data = _pairs(data)  # pandas, orient="values"
     elif _has_batches(data):  # skorch
         data = [batch for epoch in data for batch in epoch["batches"]]
+    if isinstance(data, list | tuple):
+        data = [dict(_flat(row)) if isinstance(row, dict) else row for row in data]
     return clrcore.Curve.from_records(_by_metric(data), **arguments)
+
+
+def _only_records(data: Mapping[str, Any]) -> list[Any]:
+    """The list of records among other things, empty where there is none or other lists."""
+    lists = [value for value in data.values() if isinstance(value, list) and value]
+    found = lists[0] if len(lists) == 1 else []
+    return found if any(isinstance(record, Mapping) for record in found) else []
+
+
+def _flat(record: Mapping[Any, Any], groups: tuple[str, ...] = ()) -> Iterator[tuple[Any, Any]]:
+    """The items of a dictionary and those inside: {"train": {"lr": 1}} has "train/lr"."""
+    for name, value in record.items():
+        if isinstance(value, Mapping) and isinstance(name, str) and len(groups) < DEEPEST:
+            yield from _flat(value, (*groups, name))
+        else:
+            yield "/".join((*groups, name)) if isinstance(name, str) else name, value
 
 
 def _from_split(columns: Any, rows: Any) -> Records:
@@ -326,6 +366,11 @@ def _rows(data: Mapping[str, Any]) -> Records:
     """Records from a dictionary of columns, lists or pandas' dictionaries by index."""
     if data and all(str(key).isdigit() and isinstance(row, Mapping) for key, row in data.items()):
         return list(data.values())  # pandas, orient="index"
+    inner = [
+        each for column in data.values() if isinstance(column, Mapping) for each in column.values()
+    ]
+    if any(isinstance(each, Mapping | list | tuple) for each in inner):
+        data = dict(_flat(data))  # {"history": {"lr": [...], ...}}
     columns = {
         name: list(column.values() if isinstance(column, Mapping) else column)
         for name, column in data.items()
@@ -365,7 +410,7 @@ def _has_batches(data: Any) -> bool:
 def _names_metrics(header: Iterable[object]) -> bool:
     """Whether a log has a line per metric and step, as MLflow exports it."""
     names = {name.strip().lower() for name in header if isinstance(name, str)}
-    return {"step", "value"} <= names and bool(names & set(METRIC_NAMES))
+    return "step" in names and bool(names & set(METRIC_NAMES)) and bool(names & set(VALUE_NAMES))
 
 
 def _by_metric(records: Any) -> Any:
@@ -376,11 +421,30 @@ def _by_metric(records: Any) -> Any:
         return records
     lower = {name.strip().lower(): name for name in records[0] if isinstance(name, str)}
     metric = next(lower[name] for name in METRIC_NAMES if name in lower)
+    value = next(lower[name] for name in VALUE_NAMES if name in lower)
     return [
-        {"step": record.get(lower["step"]), record[metric]: record.get(lower["value"])}
+        {"step": record.get(lower["step"]), record[metric]: record.get(value)}
         for record in records
         if isinstance(record, Mapping) and isinstance(record.get(metric), str)
     ]
+
+
+def _mlflow(folder: Path) -> Records:
+    """A record per metric and step of the folder of a run of MLflow, or its folder "metrics"."""
+    records: Records = []
+    metrics = folder if folder.resolve().name == "metrics" else folder / "metrics"
+    for path in sorted(metrics.rglob("*")):
+        lines = path.read_bytes().splitlines() if path.is_file() else []
+        if lines and all(map(MLFLOW_LINE.fullmatch, lines)):
+            name = path.relative_to(metrics).as_posix()
+            cells = (line.decode().split() for line in lines)
+            records += [{"step": int(step), name: value} for _, value, step in cells]
+    if not records:
+        raise ValueError(
+            "the folder has neither TensorBoard events nor metrics of MLflow: give it a file of "
+            "the log"
+        )
+    return records
 
 
 def _tensorboard(path: Path) -> Records:

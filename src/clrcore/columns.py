@@ -10,11 +10,15 @@ HELD_OUT_GROUPS = ("val", "valid", "validation", "eval", "test")
 BESIDE_RATE = ("momentum", "weight_decay")
 # W&B also exports the spread of a metric.
 SPREAD = ("__min", "__max")
+# A unit behind a name: "Loss (nats)", "Learning Rate [1/step]".
+UNIT = re.compile(r"(\([^()]*\)|\[[^\[\]]*\])$")
+# Parameter groups: "lr/group_0", "lr/pg1".
+GROUP = re.compile(r"(param_)?(group|pg)_?\d+")
 
 
 def normal(name: str) -> str:
     """A column's name as the usual names are written: "Learning Rate" is learning_rate."""
-    return "_".join(re.split(r"[\s/-]+", name.strip().lower()))
+    return "_".join(re.split(r"[\s/-]+", UNIT.sub("", name.strip()).strip().lower()))
 
 
 def bare(name: str) -> str:
@@ -22,7 +26,7 @@ def bare(name: str) -> str:
 
     "run-7 - train/lr", "lr-SGD" and "lr-SGD/pg1" are lr, "val/loss" is val_loss.
     """
-    name = name.strip().lower().rpartition(" - ")[2]
+    name = UNIT.sub("", name.strip()).strip().lower().rpartition(" - ")[2]
     if name.startswith("lr-") and not name.endswith(BESIDE_RATE):
         return "lr"
     *groups, last = name.split("/")
@@ -31,6 +35,8 @@ def bare(name: str) -> str:
     last = normal(last)
     if last.startswith("lr_") and not last.endswith(BESIDE_RATE):
         return "lr"
+    if groups and GROUP.fullmatch(last):
+        return bare(groups[-1])
     if groups and groups[-1] in HELD_OUT_GROUPS and not last.startswith(HELD_OUT_GROUPS):
         return f"{groups[-1]}_{last}"
     return last

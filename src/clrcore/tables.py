@@ -51,6 +51,8 @@ USUAL = {
 }
 # The metrics of a curve. A point needs a rate and at least one of them.
 METRICS = ("loss", "accuracy")
+# Most rates of parameter groups in a cell.
+MOST_GROUPS = 1000
 # Cells that hold nothing.
 MISSING = {"", "na", "n/a", "none", "null", "-"}
 
@@ -97,10 +99,11 @@ def read(
     """
     (first_line, header), *rows = _split(text, file)
     if all(_parsed(name) is not None for name in header):
-        if len(header) != 2:
+        rows, names_above = [(first_line, header), *rows], _names_above(text, first_line)
+        if len(names_above) != len(header) != 2:
             problem = f"no header: the first line must name the columns, got {listed(header)}"
             raise TableError.at(file, first_line, None, problem)
-        rows, header = [(first_line, header), *rows], ["lr", "loss"]
+        header = names_above if len(names_above) == len(header) else ["lr", "loss"]
     for line, row in rows:
         if len(row) != len(header):
             problem = f"{len(row)} cells, but the header has {len(header)}"
@@ -192,6 +195,15 @@ def _split(text: str, file: str | None) -> list[tuple[int, list[str]]]:
     return rows
 
 
+def _names_above(text: str, line: int) -> list[str]:
+    """The names in a comment just above a line, where NumPy writes a header."""
+    above = text.splitlines()[line - 2].strip() if line > 1 else ""
+    if not above.startswith("#"):
+        return []
+    names = re.split("[,;\t]" if re.search("[,;\t]", above) else r"\s+", above.strip("# \t"))
+    return [] if any(_parsed(name) is not None for name in names) else names
+
+
 def _find(
     header: Sequence[str], names: Mapping[str, str | None], file: str | None, line: int | None
 ) -> dict[str, str]:
@@ -211,15 +223,14 @@ def _find(
             problem = f"no column {shown(asked)} for {key}; the columns are {listed(header)}"
             raise TableError.at(file, line, asked, problem)
     if "lr" not in found:
-        problem = (
-            f"no column of rates ({', '.join(USUAL['lr'])}) among {listed(header)}; name it "
-            "with lr=..."
-        )
+        problem = f"no column of rates ({', '.join(USUAL['lr'])}) among {listed(header)}; "
         if {"wall_time", "value"} <= set(map(normal, header)):
             problem += (
-                "; TensorBoard exports one file per scalar: join those of the rate and of the loss "
+                "TensorBoard exports one file per scalar: join those of the rate and of the loss "
                 "by Step into one table with the columns lr and loss"
             )
+        else:
+            problem += "name it with lr=..., or add it where the log has none"
         raise TableError.at(file, line, "lr", problem)
     if not any(key in found for key in METRICS):
         problem = (
@@ -318,6 +329,12 @@ def _number(
 
 def _parsed(cell: object) -> float | None:
     """The number that a cell holds, None where it holds none."""
+    if isinstance(cell, str) and cell.startswith("["):
+        cell = cell.strip("[] ").split(",")
+    if isinstance(cell, list | tuple):  # the rates of groups, as `scheduler.get_last_lr()` has them
+        items = [item for item in cell[:MOST_GROUPS] if not isinstance(item, list | tuple)]
+        rates = {_parsed(item) for item in items}
+        return rates.pop() if len(rates) == 1 and len(items) == len(cell) else None
     if isinstance(cell, str):
         with suppress(ValueError):
             return None if "_" in cell else float(cell)  # float() takes 1_000, no table means it
@@ -338,14 +355,19 @@ def _advice(cell: object, unit: str) -> str:
             f"; rate and loss must be in the same {unit}: join the lines of each step, and leave "
             "out lines without a rate"
         )
-    if isinstance(cell, list):
+    text = cell.strip() if isinstance(cell, str) else ""
+    if isinstance(cell, list | tuple) or text.startswith("["):
         return "; keep the rate of a single parameter group"
-    if isinstance(cell, str) and re.fullmatch(r"[+-]?\d*,\d+", cell.strip()):
+    if re.fullmatch(r"[+-]?\d*,\d+(e[+-]?\d+)?", text, re.IGNORECASE):
         return "; write decimals with a point"
+    if text.endswith("%"):
+        return "; write it without the sign"
+    if any(bare(text) in usual for usual in USUAL.values()):
+        return "; a second header: give each run a file of its own"
     return ""
 
 
 def _counts(line: str) -> bool:
-    """Whether a line is more than white space, separators or a comment."""
+    """Whether a line is more than white space, separators, a comment or a note for Excel."""
     bare = line.strip(" \t\r\n,;")
-    return bool(bare) and not bare.startswith("#")
+    return bool(bare) and not bare.startswith("#") and bare.lower() != "sep="

@@ -146,7 +146,10 @@ class TestFiles:
     def test_a_folder_of_tensorboard_events(self):
         result = invoke(".")
         assert result.exit_code == 1
-        assert "Error: .: the folder has no TensorBoard events" in result.stderr
+        assert (
+            "Error: .: the folder has neither TensorBoard events nor metrics of MLflow"
+            in result.stderr
+        )
         pytest.importorskip("tensorboard")
         folder = Path(__file__).parents[1] / "logs" / "tensorboard"
         (file,) = folder.iterdir()

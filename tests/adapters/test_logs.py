@@ -85,6 +85,52 @@ FORMS = {
     "MLflow": long_table(["lr", "loss"]),
     "rates and losses on different lines": "step,lr,loss\n"
     + "".join(f"{c},{a},\n{c},,{b}\n" for a, b, c in ROWS),
+    "dictionaries in records": "\n".join(
+        json.dumps({"step": c, "optim": {"lr": a}, "metrics": {"train": {"loss": b}}, "val": {}})
+        for a, b, c in ROWS
+    ),
+    "held-out losses in a dictionary": json.dumps(
+        [{"step": c, "train": {"lr": a, "loss": b}, "val": {"loss": 9.0}} for a, b, c in ROWS]
+    ),
+    "a history in a dictionary": json.dumps(
+        {"history": {"lr": LR, "loss": LOSS, "step": STEPS}, "best_loss": 1.2}
+    ),
+    "records under a name": json.dumps(
+        {"run": "a", "metrics": [{"lr": a, "loss": b, "step": c} for a, b, c in ROWS]}
+    ),
+    "metrics of MLflow's server": json.dumps(
+        {
+            "metrics": [
+                {"key": name, "value": value, "timestamp": 17, "step": step}
+                for name, column in (("lr", LR), ("loss", LOSS))
+                for value, step in zip(column, STEPS, strict=True)
+            ]
+        }
+    ),
+    "metrics of Comet": json.dumps(
+        [
+            {"metricName": name, "metricValue": str(value), "step": step, "epoch": None}
+            for name, column in (("lr", LR), ("loss", LOSS))
+            for value, step in zip(column, STEPS, strict=True)
+        ]
+    ),
+    "printed dictionaries among other text": "***** Running training *****\n"
+    + "".join(
+        f"  5%| | 1/9{{'loss': {b}, 'learning_rate': {a}, 'step': {c}}}\n" for a, b, c in ROWS
+    )
+    + "{'train_runtime': 3.0, 'train_loss': 1.7}\n",
+    "a header in a comment": "# made by savetxt\n# loss lr step\n"
+    + "".join(f"{b} {a} {c}\n" for a, b, c in ROWS),
+    "a header in a comment, commas": "# Loss,Learning Rate,step\n"
+    + "".join(f"{b},{a},{c}\n" for a, b, c in ROWS),
+    "units, quotes and a mark of byte order": "\ufeff"
+    + table(['"Iteration"', '"Learning Rate [1/step]"', '"Train Loss (nats)"'], *(STEPS, LR, LOSS)),
+    "a note for Excel": "sep=;\n" + table(["step", "lr", "loss"], STEPS, LR, LOSS, delimiter=";"),
+    "lists of equal rates": "\n".join(
+        json.dumps({"step": c, "lr": [a, a], "loss": [b]}) for a, b, c in ROWS
+    ),
+    "printed lists of equal rates": "step;lr;loss\n"
+    + "".join(f"{c};[{a}, {a}];{b}\n" for a, b, c in ROWS),
 }
 
 
@@ -94,6 +140,46 @@ def test_every_form_of_a_log_gives_the_same_curve(form, tmp_path):
     path.write_text(FORMS[form])
     curve = read_log(path)
     assert curve == clrcore.Curve(LR, LOSS, updates=STEPS)
+
+
+def test_a_header_in_a_comment_names_two_columns_too():
+    curve = read_text(b"# loss lr\n2.4 0.1\n2.3 0.2\n")
+    assert (curve.lr.tolist(), curve.loss.tolist()) == ([0.1, 0.2], [2.4, 2.3])
+    curve = read_text(b"# two words above\n0.1 2.4\n0.2 2.3\n")
+    assert (curve.lr.tolist(), curve.loss.tolist()) == ([0.1, 0.2], [2.4, 2.3])
+
+
+def test_the_folder_of_a_run_of_mlflow_is_read(tmp_path):
+    metrics = tmp_path / "metrics"
+    (metrics / "train").mkdir(parents=True)
+    for name, column in (("lr", LR), ("train/loss", LOSS)):
+        lines = [
+            f"1700000000000 {value} {step}\n" for value, step in zip(column, STEPS, strict=True)
+        ]
+        (metrics / name).write_text("".join(lines))
+    (metrics / "notes.txt").write_text("of the run")
+    for folder in (metrics, tmp_path):
+        assert read_log(folder) == clrcore.Curve(LR, LOSS, updates=STEPS)
+    with pytest.raises(ValueError, match="one metric: pass its folder"):
+        read_log(metrics / "lr")
+
+
+@each(
+    ("content", "message"),
+    [
+        (b"step;lr;loss\n1;1,0E-05;2,3\n", "'1,0E-05'; write decimals with a point"),
+        (b"lr,loss\n[0.1, 0.01],2.3\n", "2 cells|3 cells"),
+        (b'lr,loss\n"[0.1, 0.01]",2.3\n', "keep the rate of a single parameter group"),
+        (b'[{"lr": [[0.1]], "loss": 2.3}]', "keep the rate of a single parameter group"),
+        (b"lr,acc\n0.1,12%\n", "got '12%'; write it without the sign"),
+        (b"lr,loss\n0.1,2.3\nlr,loss\n", "line 3: .* a second header: give each run a file"),
+        (b"epoch,train_loss\n1,2.3\n", "name it with lr=..., or add it where the log has none"),
+        (b"step,lr/group_0,lr/group_1,loss\n1,0.1,0.2,2.3\n", "more than one column for lr"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_with_what_to_do(content, message):
+    with pytest.raises(ValueError, match=message):
+        read_text(content)
 
 
 def test_a_table_of_two_columns_needs_no_header():

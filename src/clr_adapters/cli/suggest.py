@@ -14,6 +14,8 @@ import clrcore
 
 from . import _curves, _io, _text
 
+UNDO = "; the options --lightning, --fastai and --torch-lr-finder do so"
+
 
 @click.command(short_help="Read learning rates off recorded range tests.")
 @click.argument(
@@ -110,8 +112,8 @@ def suggest(
             _io.save(plotting.plot_range_test(curves, bounds), picture)
         except clrcore.ArgumentError as error:  # a curve without points
             raise click.ClickException(str(error)) from error
-    if bounds is None:
-        raise _io.NoAnswer(str(answer))
+    if isinstance(answer, clrcore.NoBoundsError):
+        raise _io.NoAnswer(f"{answer}{UNDO if answer.kind == 'running_average' else ''}")
 
 
 def _suggest(curves: Sequence[clrcore.Curve], rule: str) -> clrcore.Bounds | clrcore.NoBoundsError:
