@@ -12,6 +12,7 @@ import re
 import tempfile
 from importlib.util import find_spec
 
+import pytest
 from sybil import Sybil
 from sybil.evaluators.python import PythonEvaluator
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser, SkipParser
@@ -57,6 +58,15 @@ if "KERAS_BACKEND" not in os.environ and find_spec("tensorflow") is None:
     missing.add("keras")
 collect_ignore_glob = [path for framework in sorted(missing) for path in NEEDS[framework]]
 collect_ignore_glob += ["docs/conf.py", "docs/_ext/*"]  # Sphinx's, and needs it
+SLOW = ("method.md", "start.md")  # they train networks
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark the slow pages, before pytest leaves slow tests out."""
+    for item in items:
+        if item.path.name in SLOW:
+            item.add_marker("slow")
 
 
 def set_up(namespace):

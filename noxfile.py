@@ -52,9 +52,16 @@ def pytest(session: nox.Session, *arguments: str) -> None:
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """All tests, on every Python there is."""
+    """All tests but the slow ones, on every Python there is."""
     session.install("-e", ".[test,demo]")
     pytest(session)
+
+
+@nox.session(python="3.11")
+def slow(session: nox.Session) -> None:
+    """The slow tests: the demo a second time, and the pages that train networks in NumPy."""
+    session.install("-e", ".[test,demo]")
+    pytest(session, "-m", "slow")
 
 
 @nox.session(python="3.11", venv_backend="uv")

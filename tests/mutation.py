@@ -73,7 +73,7 @@ SLOWER, GRACE = 5, 30
 MEMORY = 12 * 2**30  # the most that the tests of a mutant may use, in bytes
 # Tests of so many seconds together are run a second time with many generated cases.
 FAST = 10.0
-PYTEST = ["-q", "-x", "-p", "no:randomly", "-p", "no:cacheprovider"]
+PYTEST = ["-q", "-x", "-m", "", "-p", "no:randomly", "-p", "no:cacheprovider"]
 # The server has imported what pytest would rewrite.
 PYTEST += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
 

@@ -100,6 +100,7 @@ def test_the_numbers_are_all_there(first_look):
     assert triangular.max_lr == data["bounds"]["max_lr"]
 
 
+@pytest.mark.slow
 def test_a_seed_gives_the_same_numbers_again(first_look, second_look):
     texts = [(out / "results.json").read_text() for out, _ in (first_look, second_look)]
     assert texts[0] == texts[1]
@@ -108,6 +109,7 @@ def test_a_seed_gives_the_same_numbers_again(first_look, second_look):
         assert files[0] == files[1]
 
 
+@pytest.mark.slow
 def test_a_dumb_terminal_gets_plain_whole_text(second_look):
     out, done = second_look
     assert done.returncode == 0, done.stderr

@@ -10,22 +10,26 @@ import pytest
 
 pytest.importorskip("numpy")
 image = pytest.importorskip("matplotlib.image")
-pytest.importorskip("click")
+click_testing = pytest.importorskip("click.testing")
 
-from commands import run  # noqa: E402
+from clr_adapters.cli import main  # noqa: E402
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "command.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("page")
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
-def test_the_commands_print_what_the_page_shows_and_draw_its_pictures(folder, monkeypatch):
-    monkeypatch.chdir(folder)
+def run(*arguments: str, stdin: str = ""):
+    return click_testing.CliRunner().invoke(main, arguments, input=stdin)
+
+
+def test_the_commands_print_what_the_page_shows_and_draw_its_pictures(folder):
     namespace: dict[str, object] = {}
     printed = ""
     shown = 0
@@ -40,8 +44,8 @@ def test_the_commands_print_what_the_page_shows_and_draw_its_pictures(folder, mo
                 name, command, *arguments = shlex.split(line)
                 assert name == "clrcore"
                 if command != "demo":  # which has tests of its own, and takes minutes
-                    done = run(command, *arguments, folder=folder)
-                    assert done.returncode == 0, done.stderr
+                    done = run(command, *arguments)
+                    assert done.exit_code == 0, done.stderr
                     printed = done.stdout
     assert shown == 2
     pictures = re.findall(r"\]\((pictures/command-[^)]+)\)", PAGE)
@@ -73,8 +77,8 @@ def test_files_end_it_as_the_page_says(folder, command, of_folder):
         (".", *of_folder),
         ("bad", *UNUSABLE),
     ):
-        done = run(*command, file, folder=folder)
-        assert done.returncode == code
+        done = run(*command, file)
+        assert done.exit_code == code
         assert file in done.stderr
         assert words in meaning(code)
 
@@ -85,9 +89,9 @@ def test_every_exit_code_is_on_the_page(folder):
         0: run("--version"),
         1: run("suggest", "-", stdin="nothing"),
         2: run("suggest"),
-        3: run("suggest", folder / "short.csv"),
+        3: run("suggest", "short.csv"),
     }
     for code, done in ends.items():
-        assert done.returncode == code
+        assert done.exit_code == code
         assert meaning(code)
     assert meaning(130)

