@@ -1,4 +1,4 @@
-"""Ignite: a policy that moves with the updates of an engine, and a range test."""
+"""Ignite: a policy that moves with the updates of an engine, ends of cycles, a range test."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ except ImportError as error:
     raise ImportError(f"clr_adapters.ignite needs it: {install('ignite')} ({error})") from error
 
 import clrcore
-from clrcore.arguments import check_seeds, check_type, hint_at
+from clrcore.arguments import check_seeds, check_type, hint_at, refuse
 
 from .torch import PolicyLR
 from .torch._measures import as_scalar
@@ -26,10 +26,12 @@ from .torch._snapshot import Snapshot
 from .torch._training import check_optimizer
 from .torch.range_test import HINTS
 from .torch.trainers import (
+    CycleJudge,
     FindBoundsOptions,
     RangeTestOptions,
     Train,
     TrainerSweep,
+    check_scheduler,
     no_trace,
     run_find_bounds,
     run_range_test,
@@ -72,6 +74,94 @@ def policy_lr(
     engine.add_event_handler(Events.ITERATION_STARTED, updates.clear)
     engine.add_event_handler(Events.ITERATION_COMPLETED, move)
     return scheduler
+
+
+class CycleEnds:
+    """Evaluates, judges, saves, lowers the rates or stops each time a cycle is complete.
+
+    Call `attach(engine)` after `policy_lr`, and give it to Ignite's `Checkpoint` beside the
+    scheduler, as its state holds the lowerings.
+
+    Args:
+        scheduler: What `policy_lr` returned.
+        monitor: Judges what `evaluate` returns: "lower" multiplies the rates from the next update
+            on, "stop" terminates the engine. None judges nothing.
+        evaluate: A function without arguments that returns the metric, such as a function that
+            runs an evaluator. A monitor needs it. All processes must return the same metric.
+        save: A handler that is called with the engine after each cycle, such as a `Checkpoint`.
+
+    Attributes:
+        ends: A dictionary per cycle: cycle (from 0), updates, and with a monitor metric, action,
+            factor and reason.
+
+    Raises:
+        TypeError: An argument has a wrong type.
+        ValueError: Of `monitor` and `evaluate`, a single argument is given.
+    """
+
+    def __init__(
+        self,
+        scheduler: PolicyLR,
+        monitor: clrcore.CycleMonitor | None = None,
+        *,
+        evaluate: Callable[[], float] | None = None,
+        save: Callable[[Engine], Any] | None = None,
+    ) -> None:
+        self._judge = CycleJudge(monitor, False)
+        self._scheduler = check_scheduler("scheduler", scheduler, "use policy_lr of this module")
+        if evaluate is not None and not callable(evaluate):
+            refuse(TypeError, "evaluate", "a function without arguments or None", evaluate)
+        if save is not None and not callable(save):
+            refuse(TypeError, "save", "a function of the engine or None", save)
+        if (monitor is None) != (evaluate is None):
+            allowed = "given with a monitor, and None without"
+            refuse(ValueError, "evaluate", allowed, evaluate)
+        self._evaluate, self._save = evaluate, save
+        self.ends = self._judge.ends
+        self._lowerings: list[float] = []  # those that the scheduler has
+
+    def attach(self, engine: Engine) -> None:
+        """Judge the cycles of this engine's trainings."""
+        check_type("engine", engine, Engine, "an ignite.engine.Engine")
+        engine.add_event_handler(Events.STARTED, self._start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._judge_end)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state as plain data."""
+        return self._judge.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go to a state that `state_dict` returned; the next `run` lowers the rates as it did.
+
+        Raises:
+            TypeError: It is no such state.
+            ValueError: It is no such state, or the scheduler has been lowered otherwise.
+        """
+        before = self._judge.state_dict()
+        self._judge.load_state_dict(state)
+        if self._judge.factors[: len(self._lowerings)] != self._lowerings:
+            self._judge.load_state_dict(before)
+            allowed = f"a list that begins with {self._lowerings}, as the rates are lowered already"
+            advice = "make a new scheduler and a new CycleEnds"
+            refuse(ValueError, "state['factors']", allowed, state["factors"], advice=advice)
+
+    def _start(self, engine: Engine) -> None:
+        """Lower the rates as in a loaded state, and judge an end that was saved before that."""
+        for factor in self._judge.factors[len(self._lowerings) :]:
+            self._scheduler.lower(factor)
+        self._lowerings = [*self._judge.factors]
+        self._judge_end(engine)
+
+    def _judge_end(self, engine: Engine) -> None:
+        if self._judge.ended(self._scheduler) is None:
+            return
+        metric = None if self._evaluate is None else self._evaluate()
+        end = self._judge.judge(self._scheduler, None, metric)
+        self._lowerings = [*self._judge.factors]
+        if self._save is not None:
+            self._save(engine)
+        if end.get("action") == "stop":
+            engine.terminate()
 
 
 @hint_at(*RangeTestOptions.__annotations__, "output_transform", "preserve", **HINTS)

@@ -150,6 +150,108 @@ def test_ignites_own_handler_of_schedulers_takes_a_policy():
     assert run.seen == expected(0, 16)
 
 
+# The ends of cycles.
+
+
+class Judged(Run):
+    """A run whose cycles, of 10 updates, are judged by metrics of ours."""
+
+    def __init__(self, metrics=(0.5,) * 99, save=None, accumulation=1):
+        super().__init__(accumulation)
+        self.monitor, self.metrics = clrcore.CycleMonitor(POLICY, factor=0.5), metrics
+        self.cycles = adapter.CycleEnds(
+            self.scheduler, self.monitor, evaluate=self.evaluate, save=save
+        )
+        self.cycles.attach(self.engine)
+
+    def evaluate(self):
+        return self.metrics[len(self.cycles.ends)]
+
+    def saved(self):
+        return super().saved() | {"cycles": self.cycles}
+
+
+def lowered(updates):
+    """The rates of a run whose metric never improves: halved after the third cycle."""
+    return [(POLICY if step < 30 else POLICY.lowered(0.5))(step) for step in range(updates)]
+
+
+@pytest.mark.parametrize("accumulation", [1, 3])
+def test_cycles_are_judged_lowered_and_stopped_where_they_end(accumulation):
+    saves = []
+    metrics = [0.5, 0.6, 0.6, 0.6, float("nan")]
+    run = Judged(metrics, lambda engine: saves.append(len(run.seen)), accumulation)
+    run.engine.run(run.loader, max_epochs=30)
+    ends = run.cycles.ends
+    assert [end["updates"] for end in ends] == saves == [10, 20, 30, 40, 50]
+    assert [end["action"] for end in ends] == ["continue"] * 2 + ["lower", "continue", "stop"]
+    assert [rate for rate, _ in run.seen] == lowered(50)
+
+
+def test_ends_are_noted_and_saved_without_a_monitor():
+    run, saves = Run(), []
+    cycles = adapter.CycleEnds(run.scheduler, save=saves.append)
+    cycles.attach(run.engine)
+    run.engine.run(run.loader, max_epochs=2)
+    assert cycles.ends == [{"cycle": i, "updates": 10 * i + 10} for i in range(3)]
+    assert saves == [run.engine] * 3
+    run.engine.run(run.loader, max_epochs=4)  # goes on
+    assert [end["updates"] for end in cycles.ends] == [10, 20, 30, 40, 50, 60]
+
+
+@pytest.mark.parametrize(("save", "kill"), [(35, 37), (30, 31), (27, 29)])
+def test_a_run_that_was_killed_judges_and_lowers_as_without_the_kill(tmp_path, save, kill):
+    """At update 30, the checkpoint is from before the judgement of the cycle that ends there."""
+    program = """
+        import sys
+        import test_ignite as t
+        run = t.Judged()
+        saving = t.Checkpoint(run.saved(), sys.argv[1])
+        once = t.Events.ITERATION_COMPLETED(once=int(sys.argv[2]))
+        run.engine.add_event_handler(once, saving)
+        handlers = run.engine._event_handlers[t.Events.ITERATION_COMPLETED]
+        handlers.insert(-1, handlers.pop())  # before the judgement
+        late = t.Events.ITERATION_STARTED(once=int(sys.argv[3]))
+        run.engine.add_event_handler(late, t.processes.kill)
+        run.engine.run(run.loader, max_epochs=3)
+    """
+    processes.run_killed(program, tmp_path, save, kill)
+    (file,) = tmp_path.iterdir()
+    run = Judged()
+    Checkpoint.load_objects(run.saved(), torch.load(file, weights_only=True))
+    assert len(run.cycles.ends) == (3 if save > 30 else 2)
+    run.engine.run(run.loader, max_epochs=3)
+    assert [end["updates"] for end in run.cycles.ends] == [10, 20, 30, 40]
+    assert [rate for rate, _ in run.seen[:5]] == lowered(save + 5)[save:]
+
+
+def test_a_state_with_other_lowerings_than_the_scheduler_has_is_refused():
+    run = Judged()
+    fresh = run.cycles.state_dict()
+    run.engine.run(run.loader, max_epochs=2)
+    before, rates = run.cycles.state_dict(), run.scheduler.get_last_lr()
+    assert before["factors"] == [0.5]
+    with pytest.raises(ValueError, match=r"begins with \[0\.5\].*make a new scheduler"):
+        run.cycles.load_state_dict(fresh)
+    assert (run.cycles.state_dict(), run.scheduler.get_last_lr()) == (before, rates)
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "message"),
+    [
+        ({"scheduler": 1}, TypeError, "scheduler must be a PolicyLR .*; use policy_lr"),
+        ({"monitor": 1}, TypeError, "monitor must be a clrcore.CycleMonitor or None"),
+        ({"evaluate": 1}, TypeError, "evaluate must be a function without arguments"),
+        ({"save": 1}, TypeError, "save must be a function of the engine"),
+        ({"evaluate": print}, ValueError, "evaluate must be given with a monitor, and None"),
+        ({"monitor": clrcore.CycleMonitor(POLICY)}, ValueError, "evaluate must be given with"),
+    ],
+)
+def test_wrong_arguments_of_cycle_ends_are_refused(change, kind, message):
+    with pytest.raises(kind, match=message):
+        adapter.CycleEnds(**({"scheduler": Run().scheduler} | change))
+
+
 # The range test.
 
 

@@ -264,6 +264,13 @@ def _check_mode(monitor: clrcore.CycleMonitor | None, metric: str | None) -> Non
         refuse(ValueError, "monitor", allowed, monitor, advice=advice)
 
 
+def check_scheduler(name: str, scheduler: object, how: str) -> PolicyLR:
+    """The scheduler, if it has cycles; `how` to get such a scheduler is the advice."""
+    if not isinstance(scheduler, PolicyLR) or not scheduler.policies[0].has_cycles:
+        refuse(TypeError, name, "a PolicyLR with a policy that has cycles", scheduler, advice=how)
+    return scheduler
+
+
 class CycleJudge:
     """What happens at the ends of cycles: it judges, lowers the rates and averages the weights.
 
@@ -300,9 +307,7 @@ class CycleJudge:
             total_steps: Updates of the training, infinity where they are not known.
             epochs: Epochs of the training, 0 or less where they are not known.
         """
-        if not isinstance(scheduler, PolicyLR) or not scheduler.policies[0].has_cycles:
-            allowed = "a PolicyLR with a policy that has cycles"
-            refuse(TypeError, "the trainer's scheduler", allowed, scheduler, advice=how)
+        scheduler = check_scheduler("the trainer's scheduler", scheduler, how)
         steps_per_epoch = total_steps / epochs if epochs > 0 else math.inf
         warn_of_cycles(scheduler.policies[0], total_steps, steps_per_epoch)
         if scheduler.last_epoch == 0:
@@ -317,11 +322,11 @@ class CycleJudge:
         judged = self.ends and self.ends[-1]["updates"] >= scheduler.last_epoch
         return None if judged else cycle
 
-    def judge(self, scheduler: PolicyLR, model: nn.Module, metric: Any) -> dict[str, Any]:
-        """Judge the end of a cycle, and note it in `ends`."""
+    def judge(self, scheduler: PolicyLR, model: nn.Module | None, metric: Any) -> dict[str, Any]:
+        """Judge the end of a cycle, and note it in `ends`; averages need the model."""
         cycle = self.ended(scheduler)
         end: dict[str, Any] = {"cycle": cycle, "updates": scheduler.last_epoch}
-        if self._averages:
+        if self._averages and model is not None:
             self._average_in(model.state_dict())
         if self.monitor is not None:
             verdict = self.monitor.update(metric)
