@@ -68,6 +68,8 @@ TARGETS = {
         "src/clr_adapters/keras", ["tests/adapters/test_keras_*.py"], ["keras", "hypothesis"]
     ),
 }
+# The trainers' own sessions test this file; the tests of PyTorch only import it.
+TRAINERS = "src/clr_adapters/torch/trainers.py"
 # A mutant may take so many times as long as the code, and so many seconds more.
 SLOWER, GRACE = 5, 30
 MEMORY = 12 * 2**30  # the most that the tests of a mutant may use, in bytes
@@ -400,7 +402,7 @@ def main() -> None:
     parser.add_argument("files", nargs="*", help="files to mutate; by default all of the target")
     options = parser.parse_args()
     target = TARGETS[options.target]
-    every = sorted((ROOT / target.source).rglob("*.py"))
+    every = sorted(set((ROOT / target.source).rglob("*.py")) - {ROOT / TRAINERS})
     files = options.files or [str(path.relative_to(ROOT)) for path in every]
     sample, total = drawn(files, options.size, options.seed)
     print(f"{len(sample)} of {total} mutants of {options.target}", flush=True)

@@ -698,6 +698,38 @@ def test_what_is_preserved_is_put_back():
     assert state() != before
 
 
+def test_a_state_that_only_its_methods_reach_is_put_back():
+    counts = {"batches": 3}
+
+    class Counter:
+        __slots__ = ()
+
+        def state_dict(self):
+            return counts
+
+        def load_state_dict(self, state):
+            counts.update(state)
+
+    def loss_fn(outputs, targets):
+        counts["batches"] += 1
+        return cross_entropy(outputs, targets)
+
+    swept(*linear(), loader(), loss_fn=loss_fn, preserve=(Counter(),))
+    assert counts == {"batches": 3}
+
+
+def test_a_sparse_buffer_stays_as_it_was():
+    model, optimizer = linear()
+    model.register_buffer("links", torch.eye(3).to_sparse())
+
+    def loss_fn(outputs, targets):
+        model.links.mul_(2.0)
+        return cross_entropy(outputs, targets)
+
+    swept(model, optimizer, loader(), loss_fn=loss_fn)
+    assert model.links.to_dense().tolist() == torch.eye(3).tolist()
+
+
 @pytest.mark.parametrize("wrong", [3, "ema", (3,), (len,), (nn.Linear,), nn.Linear(1, 1)])
 def test_what_cannot_be_preserved_is_refused(wrong):
     with pytest.raises(TypeError, match=r"^preserve"):

@@ -639,8 +639,9 @@ def test_groups_whose_rate_cannot_be_set_are_refused_and_nothing_changes(wrong, 
     opt.param_groups[1]["lr"] = wrong
     message = rf"param_groups\[1\]\['lr'\] must be {allowed}"
     for move in (scheduler.step, lambda: PolicyLR(opt, TRIANGULAR)):
-        with pytest.raises((TypeError, ValueError), match=message):
+        with pytest.raises((TypeError, ValueError), match=message) as caught:
             move()
+        assert caught.value.got is wrong
     del opt.param_groups[1]["lr"]
     with pytest.raises(ValueError, match=r"param_groups\[1\] must be a group with an 'lr'"):
         PolicyLR(opt, TRIANGULAR)

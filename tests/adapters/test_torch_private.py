@@ -113,7 +113,7 @@ def test_a_wrapper_is_followed_to_the_optimizer_that_loads_where_it_is_known(fou
     wrapper = Wrapper(optimizer())
     saved = copy.deepcopy(wrapper.inner.state_dict())
     if not found:
-        wrapper.optimizer = None
+        del wrapper.optimizer
     scheduler = PolicyLR(wrapper, TRIANGULAR)
     wrapper.load_state_dict(saved)
     assert scheduler.get_last_lr() == [expected]
