@@ -23,6 +23,7 @@ from cases import each  # noqa: E402
 from clr_adapters.cli import main  # noqa: E402
 from clr_adapters.cli.plot import ARGUMENTS, KINDS, NESTED, option  # noqa: E402
 from commands import run, without  # noqa: E402
+from constructors import ARGUMENTS as VALID  # noqa: E402
 
 TABLE2 = clrcore.chain(
     [
@@ -30,41 +31,7 @@ TABLE2 = clrcore.chain(
         (clrcore.triangular2(1e-4, 5e-4, 1000), 6_000),
     ]
 )
-BOUNDS = {"base_lr": 0.001, "max_lr": 0.006}
-# Per constructor, every argument that can be an option.
-EXAMPLES = {
-    "triangular": {**BOUNDS, "step_size": 20, "step_size_down": 10, "window": "welch"},
-    "triangular2": {**BOUNDS, "step_size": 20, "step_size_down": 10, "window": "hann"},
-    "exp_range": {
-        **BOUNDS,
-        "step_size": 20,
-        "step_size_down": 10,
-        "gamma": 0.99,
-        "decays": "bounds",
-        "window": "triangular",
-    },
-    "cyclic": {**BOUNDS, "step_size": 20, "step_size_down": 10, "window": "welch"},
-    "constant": {"lr": 0.1},
-    "stepwise": {"lr": 0.1, "milestones": [30, 60], "factor": 0.5},
-    "exponential": {"lr": 0.1, "gamma": 0.99},
-    "decay": {**BOUNDS, "step_size": 20},
-    "cosine": {**BOUNDS, "num_steps": 50},
-    "linear_sweep": {"min_lr": 0.0, "max_lr": 1.0, "num_steps": 50},
-    "exponential_sweep": {"min_lr": 1e-6, "max_lr": 1.0, "num_steps": 50},
-    "one_cycle": {
-        "max_lr": 0.1,
-        "total_steps": 100,
-        "form": "three_phase",
-        "pct_start": 0.4,
-        "anneal_strategy": "linear",
-        "div_factor": 10.0,
-        "final_div_factor": 100.0,
-    },
-    "smith_one_cycle": {**BOUNDS, "step_size": 20},
-    "warm_restarts": {**BOUNDS, "period": 20, "multiplier": 2},
-}
-
-
+EXAMPLES = {kind: VALID[kind] for kind in KINDS}
 TRIANGULAR = ["triangular", "--base-lr", 1, "--max-lr", 2, "--step-size", 5]
 SWEEP = ["linear_sweep", "--min-lr", 0, "--max-lr", 1, "--num-steps", 5]
 

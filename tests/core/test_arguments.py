@@ -11,37 +11,10 @@ import pytest
 import clrcore
 from cases import each
 from clrcore.arguments import check_ends, check_keys, check_seeds, hint_at
+from constructors import ARGUMENTS as GOOD
 from curves import exponential
 
 NAN, INF = math.nan, math.inf
-
-CYCLIC = {"base_lr": 0.1, "max_lr": 1.0, "step_size": 10}
-GOOD = {
-    "triangular": CYCLIC,
-    "triangular2": CYCLIC,
-    "exp_range": CYCLIC | {"gamma": 0.9, "decays": "bounds"},
-    "cyclic": CYCLIC,
-    "constant": {"lr": 0.1},
-    "stepwise": {"lr": 0.1, "milestones": [10, 20]},
-    "exponential": {"lr": 0.1, "gamma": 0.9},
-    "decay": {"max_lr": 1.0, "base_lr": 0.1, "step_size": 10},
-    "cosine": {"max_lr": 1.0, "base_lr": 0.1, "num_steps": 10},
-    "linear_sweep": {"min_lr": 0.1, "max_lr": 1.0, "num_steps": 10},
-    "exponential_sweep": {"min_lr": 0.1, "max_lr": 1.0, "num_steps": 10},
-    "one_cycle": {"max_lr": 1.0, "total_steps": 100},
-    "smith_one_cycle": CYCLIC,
-    "warm_restarts": {"base_lr": 0.1, "max_lr": 1.0, "period": 10},
-    "chain": {"stages": [(clrcore.constant(0.1), 10)]},
-    "cooldown": {"policy": clrcore.constant(0.1), "at": 20, "num_steps": 10},
-}
-
-OPTIONAL = {
-    "triangular": ["step_size_down"],
-    "cyclic": ["step_size_down"],
-    "stepwise": ["factor"],
-    "one_cycle": ["div_factor", "final_div_factor", "pct_start"],
-    "warm_restarts": ["multiplier"],
-}
 
 NOT_NUMBERS = [True, np.True_, "0.1", None, 1j, Fraction(1, 10), [0.1], np.array([0.1]), object()]
 NOT_RATES = [NAN, INF, -INF, -0.1, np.float32("nan"), 10**400]
@@ -55,8 +28,7 @@ FACTORS = {"gamma", "factor"}
 
 def cases():
     for constructor, arguments in GOOD.items():
-        names = {*arguments, *OPTIONAL.get(constructor, ())}
-        for name in sorted(names):
+        for name in arguments:
             bad = []
             if name in RATES:
                 bad = [(TypeError, x) for x in NOT_NUMBERS] + [(ValueError, x) for x in NOT_RATES]

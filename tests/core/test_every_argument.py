@@ -8,42 +8,20 @@ import pytest
 import clrcore
 from cases import each
 from clrcore.arguments import check_int
+from constructors import ARGUMENTS
 from curves import exponential
 
 POLICY = clrcore.triangular(0.01, 0.1, 5)
 BOUNDS = clrcore.suggest_bounds(exponential())
 RUN = next(clrcore.Confirmation(0.1, 5))
 TEST = clrcore.RangeTest()
-CYCLIC = {"base_lr": 0.1, "max_lr": 1.0, "step_size": 10, "step_size_down": 5}
-SWEEP = {"min_lr": 0.1, "max_lr": 1.0, "num_steps": 10}
 COLUMNS = {"lr": [0.1, 0.2], "loss": [2.0, 1.0]}
 TOTAL = {"total_steps": 100}
 
 # Callables with valid arguments.
 GOOD = [
-    (clrcore.triangular, CYCLIC | {"window": "hann"}),
-    (clrcore.triangular2, CYCLIC | {"window": "hann"}),
-    (clrcore.exp_range, CYCLIC | {"window": "hann", "gamma": 0.9, "decays": "bounds"}),
-    (clrcore.cyclic, CYCLIC | {"window": "hann", "scale": None}),
-    (clrcore.constant, {"lr": 0.1}),
-    (clrcore.stepwise, {"lr": 0.1, "milestones": [10, 20], "factor": 0.1}),
-    (clrcore.exponential, {"lr": 0.1, "gamma": 0.9}),
-    (clrcore.decay, {"max_lr": 1.0, "base_lr": 0.1, "step_size": 10}),
-    (clrcore.cosine, {"max_lr": 1.0, "base_lr": 0.1, "num_steps": 10}),
-    (clrcore.linear_sweep, SWEEP),
-    (clrcore.exponential_sweep, SWEEP),
-    (
-        clrcore.one_cycle,
-        {"max_lr": 1.0, "total_steps": 100, "form": "two_phase", "pct_start": 0.3}
-        | {"anneal_strategy": "cos", "div_factor": 25.0, "final_div_factor": 1e4},
-    ),
-    (clrcore.smith_one_cycle, {"base_lr": 0.1, "max_lr": 1.0, "step_size": 10}),
-    (clrcore.warm_restarts, {"base_lr": 0.1, "max_lr": 1.0, "period": 10, "multiplier": 2}),
-    (clrcore.chain, {"stages": [(POLICY, 10)]}),
-    (
-        clrcore.cooldown,
-        {"policy": POLICY, "at": 20, "num_steps": 10, "final_lr": 0.0, "shape": "linear"},
-    ),
+    *((getattr(clrcore, name), arguments) for name, arguments in ARGUMENTS.items()),
+    (clrcore.cyclic, {**ARGUMENTS["cyclic"], "scale": None}),
     (clrcore.Scheduler, {"policy": POLICY, "start": 3}),
     (clrcore.Scheduler(POLICY).jump, {"step": 3}),
     (
