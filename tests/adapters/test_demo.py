@@ -384,8 +384,8 @@ class TestReport:
         findings.differences[experiment.STAGED, report.MEAN] = Estimate(0.0, 1.0)
         assert report.in_short(findings, self.SETTINGS) == (
             "In short: cycles (staged triangular2) between the bounds of the range test, 10 epochs "
-            "long, beat stepwise of 10 epochs and the best of 6 constant rates (0.03), tie with "
-            "the mean of 6 constant rates, lose to stepwise of 28 epochs."
+            "long, beat stepwise of 10 epochs and the best of 6 constant rates (0.03); they tie "
+            "with the mean of 6 constant rates; they lose to stepwise of 28 epochs."
         )
         assert report.message(findings) == "Cycles reach less than the longer baseline"
 

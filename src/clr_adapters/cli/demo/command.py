@@ -79,13 +79,13 @@ def _demo(out: Path, seeds: tuple[int, ...], quick: bool) -> None:
         curves = training.range_test(experiment.SWEEP, few_splits, few, tick=tick)
     try:
         suggested = clrcore.suggest_bounds(curves)
-        report.write(files["range_test.png"], plot_range_test(curves, suggested).figure.figure)
         click.echo(f"The range test suggests lr={suggested.lr:.3g}. Trials at rates around it:")
         check = clrcore.Confirmation(suggested, num_steps=experiment.TRIAL)
         with _progress("trials", check.most_updates) as tick:
             bounds = training.confirm(check, few_splits, few, tick=tick)
     except clrcore.NoBoundsError as error:
         raise _io.NoAnswer(str(error)) from error
+    report.write(files["range_test.png"], plot_range_test(curves, bounds).figure.figure)
     report.write(files["confirmation.png"], plot_confirmation(bounds).figure.figure)
     click.echo(_text.table(report.trials_table(bounds)) + "\n")
     for line in str(bounds).splitlines():

@@ -123,7 +123,7 @@ def in_short(findings: Findings, settings: Settings) -> str:
             clauses.append(f"{verb} {' and '.join([', '.join(more), last] if more else [last])}")
     return (
         f"In short: cycles ({STAGED}) between the bounds of the range test, "
-        f"{settings.short / EPOCH:g} epochs long, {', '.join(clauses)}."
+        f"{settings.short / EPOCH:g} epochs long, {'; they '.join(clauses)}."
     )
 
 
