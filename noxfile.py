@@ -6,6 +6,7 @@
 import json
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import nox
@@ -125,6 +126,7 @@ def recipes(session: nox.Session, trainer: str) -> None:
 def engines(session: nox.Session) -> None:
     """`range_tests` on loky, dask, submitit and Ray, in processes of this machine."""
     session.install("-e", ".[test]", "loky", "dask[distributed]", "submitit", "ray")
+    session.env["RAY_TMPDIR"] = tempfile.gettempdir()  # Ray refuses nox's, inside the environment
     # Ray and the processes of pages warn of their own use of files.
     pytest(session, "-W", "default", "tests/engines", "docs/engines.md")
 
