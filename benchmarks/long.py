@@ -2,14 +2,17 @@
 
     python benchmarks/long.py --measure [NAME ...]   train what the results lack, then score
     python benchmarks/long.py                        score on the results
+    python benchmarks/long.py --check                score single curves on further settings
 
 Results lie in `data/long/`, a JSON file for each setting; an interrupted measurement goes on
-where it stopped. A run is a training at a constant rate, along a schedule to its peak rate, or
-along a sweep. It is recorded as mean losses of a few updates each, until a loss is not finite or
-far above its start. `end` is the mean training loss of the last fifth, for schedules of the last
-twentieth; `fixed` is the loss of fixed training examples in eval mode after the last update.
+where it stopped. Those of further settings, which no number is fitted on, lie in `data/check/`;
+`--check --measure` trains them. A run is a training at a constant rate, along a schedule to its
+peak rate, or along a sweep. It is recorded as mean losses of a few updates each, until a loss is
+not finite or far above its start. `end` is the mean training loss of the last fifth, for schedules
+of the last twentieth; `fixed` is the loss of fixed training examples in eval mode after the last
+update.
 
-The truth uses seeds 0, 1, 2. Trials, which stand for what a user does, use seeds from 1000 on.
+The truth uses seeds 0 and 1. Trials, which stand for what a user does, use seeds from 1000 on.
 """
 
 import argparse
@@ -20,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from long_results import (
+    CHECK_FOLDER,
     FOLDER,
     LONG,
     PEAKS,
@@ -34,12 +38,13 @@ from long_results import (
     Job,
     Results,
     all_results,
+    check_results,
     confirmed,
     grid,
     rate,
     suggestion,
 )
-from long_scores import fit, score, score_budgets, score_plans
+from long_scores import fit, score, score_budgets, score_check, score_plans
 
 import clrcore
 from clrcore import planning
@@ -123,12 +128,12 @@ PHASES = ("constants", "trials", "planned", *PEAKS)
 def measure(folder: Path, names: list[str], phases: list[str]) -> None:
     """Train what the results lack, phase by phase."""
     import torch
-    from long_settings import LONG_SETTINGS, LongRun
+    from long_settings import CHECK_SETTINGS, LONG_SETTINGS, LongRun
 
     torch.set_num_threads(1)
     folder.mkdir(parents=True, exist_ok=True)
     for phase in phases:
-        for setting in LONG_SETTINGS:
+        for setting in CHECK_SETTINGS if folder == CHECK_FOLDER else LONG_SETTINGS:
             if names and setting.name not in names:
                 continue
             results = Results(setting.name, setting.optimizer, folder)
@@ -179,11 +184,16 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help="names of settings, instead of all")
     parser.add_argument("--measure", action="store_true", help="train what the results lack")
     parser.add_argument("--fit", action="store_true", help="fit what is carried to the length")
+    parser.add_argument("--check", action="store_true", help="the further settings")
     parser.add_argument("--json", type=Path, help="write the scores to this file, too")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where the results are")
     parser.add_argument("--phases", nargs="*", default=list(PHASES), choices=PHASES)
     arguments = parser.parse_args()
-    if arguments.measure:
+    if arguments.check:
+        if arguments.measure:
+            measure(CHECK_FOLDER, arguments.names, ["constants"])
+        score_check(check_results())
+    elif arguments.measure:
         measure(arguments.folder, arguments.names, arguments.phases)
     elif arguments.fit:
         fit(all_results(arguments.folder))

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from clrcore.confirmation import MOST_RATES
 from clrcore.search import trial_steps
 
 FOLDER = Path(__file__).parent / "data" / "long"
+# Sweeps and constants of further settings, which no number is fitted on.
+CHECK_FOLDER = FOLDER.with_name("check")
 SHORT, LONG = 200, 2000
 TRUTH_SEEDS = (0, 1)
 SWEEP_SEEDS = (0, 1, 2)
@@ -192,11 +195,20 @@ def confirmed(
         return error, check.updates
 
 
+def check_results() -> list[Results]:
+    """The results of the settings that no number is fitted on."""
+    return list(_read(CHECK_FOLDER))
+
+
+def _read(folder: Path) -> Iterator[Results]:
+    for path in sorted(folder.glob("*.json")):
+        yield Results(path.stem, json.loads(path.read_text())["optimizer"], folder)
+
+
 def all_results(folder: Path = FOLDER) -> list[Results]:
     """The results of all settings whose trials are measured."""
     found = []
-    for path in sorted(folder.glob("*.json")):
-        results = Results(path.stem, json.loads(path.read_text())["optimizer"], folder)
+    for results in _read(folder):
         trials = [
             ("constant", lr, TRIAL_STEPS, s)
             for lr in grid(results.optimizer, 1)

@@ -45,11 +45,10 @@ def score(settings: list[Results]) -> dict[str, Any]:
           "  covers  width  or refused  most updates  max_lr dead")  # fmt: skip
     for sweep, (_, _, sweep_steps) in SWEEPS.items():
         for steps in (SHORT, LONG):
-            alone, after = Tally(), Tally()
+            alone, after = single_curves(settings, sweep, steps), Tally()
             for results in settings:
                 for seed in SWEEP_SEEDS:
                     suggested = suggestion(results, sweep, seed)
-                    alone.add(results, suggested, steps, sweep_steps)
                     for trial_seed in TRIAL_SEEDS:
                         bounds, updates = confirmed(results, suggested, steps, trial_seed)
                         after.add(results, bounds, steps, sweep_steps + updates)
@@ -63,6 +62,24 @@ def score(settings: list[Results]) -> dict[str, Any]:
                 }
             )
     return table
+
+
+def single_curves(settings: list[Results], sweep: str, steps: int) -> "Tally":
+    """How good the answers to single curves are."""
+    tally = Tally()
+    for results in settings:
+        for seed in SWEEP_SEEDS:
+            tally.add(results, suggestion(results, sweep, seed), steps, SWEEPS[sweep][2])
+    return tally
+
+
+def score_check(settings: list[Results]) -> None:
+    """Print how good single curves are, without trials."""
+    print(f"{len(settings)} settings that no number is fitted on, {len(SWEEP_SEEDS)} curves each")
+    print("sweep  updates |  good  lr/best  covers  width  or refused  updates  max_lr dead")
+    for sweep in SWEEPS:
+        for steps in (SHORT, LONG):
+            print(f"{sweep} {steps:7} | {single_curves(settings, sweep, steps).line()}")
 
 
 def score_budgets(settings: list[Results]) -> list[dict[str, Any]]:

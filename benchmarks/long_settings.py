@@ -55,6 +55,31 @@ LONG_SETTINGS = [
         ("friedman_mlp_sgdclip", "friedman", "mlp", "sgd", 32, 1.0),
     )
 ]
+# The same kinds of data and networks in other combinations. No number is fitted on them.
+CHECK_SETTINGS = [
+    LongSetting(*row)
+    for row in (
+        ("mnist_deep10_sgd", "mnist", "deeprelu10", "sgd", 32),
+        ("mnist_deep10_adam", "mnist", "deeprelu10", "adam", 32),
+        ("mnist_deepplain_adam", "mnist", "deeprelu", "adam", 32),
+        ("mnist_deeptanh_mom", "mnist", "deeptanh", "mom", 32),
+        ("mnist_autoencoder_mom", "mnistpixels", "autoencoder", "mom", 32),
+        ("mnist_resmlpln_momclip", "mnist", "resmlp_layer", "mom", 32, 0.5),
+        ("noisy_resmlpbn_mom", "mnistnoisy", "resmlp_batch", "mom", 32),
+        ("digits_resnetbn_adam", "digits", "resnet_batch", "adam", 32),
+        ("digits_resnetgn_sgd", "digits", "resnet_group", "sgd", 32),
+        ("digits_vit_sgd", "digits", "vit", "sgd", 32),
+        ("digits_vit_adam", "digits", "vit", "adam", 32),
+        ("digits_vit_rmsprop", "digits", "vit", "rmsprop", 32),
+        ("friedman_mlp_adam", "friedman", "mlp", "adam", 32),
+        ("text_transformer_momclip", "characters", "transformer", "mom", 8, 1.0),
+        ("text_postln_adamw", "characters", "postln", "adamw", 4),
+        ("text_lstm_rmsprop", "characters", "lstm", "rmsprop", 12, 1.0),
+        ("text_gru_adam", "characters", "gru", "adam", 12),
+        ("text_nplm_adam", "ngrams", "nplm", "adam", 64),
+        ("words_embedding_mom", "words", "cbow", "mom", 64),
+    )
+]
 
 
 @functools.cache
@@ -246,7 +271,8 @@ def network(kind: str, features: int) -> nn.Module:
             nn.Linear(196, 48), nn.ReLU(), nn.Linear(48, 8), nn.Linear(8, 48), nn.ReLU(),
             nn.Linear(48, 196),
         )  # fmt: skip
-    depth, last = {"deeprelu": (5, 10), "deeptanh": (8, 10), "mlp": (2, 1)}[kind]
+    depths = {"deeprelu": (5, 10), "deeprelu10": (10, 10), "deeptanh": (8, 10), "mlp": (2, 1)}
+    depth, last = depths[kind]
     sizes = [features, *[32] * depth]
     act = nn.Tanh if kind == "deeptanh" else nn.ReLU
     hidden = [m for a, b in itertools.pairwise(sizes) for m in (nn.Linear(a, b), act())]
