@@ -7,15 +7,17 @@ from hypothesis import HealthCheck, settings
 
 from clrcore.errors import ArgumentError
 
-settings.register_profile("dev", max_examples=30, deadline=None)
+# A check that fails by the clock fails on a busy machine.
+UNTIMED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+
+settings.register_profile("dev", max_examples=30, **UNTIMED)  # "ci" runs many more, once
 settings.register_profile(
     "ci",
     max_examples=500,
-    deadline=None,
     derandomize=True,
     database=None,
     print_blob=True,
-    suppress_health_check=[HealthCheck.too_slow],
+    **UNTIMED,
 )
 settings.register_profile(
     "mutant",
@@ -25,7 +27,7 @@ settings.register_profile(
     database=None,
     suppress_health_check=list(HealthCheck),  # mutants are slow
 )
-settings.register_profile("long", max_examples=20_000, deadline=None)
+settings.register_profile("long", max_examples=20_000, **UNTIMED)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "dev"))
 
 # Tests press Ctrl-C, which a process that a shell has put into the background ignores.

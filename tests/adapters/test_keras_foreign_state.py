@@ -29,7 +29,7 @@ def load(state):
 READERS = {"keras_cycle_ends": Reader(load, [STATE])}
 
 
-@settings(derandomize=True, deadline=None, database=None)
+@settings(max_examples=100, derandomize=True, deadline=None, database=None)
 @given(READERS["keras_cycle_ends"].data)
 def test_damaged_states_are_loaded_or_refused(state):
     load(state)

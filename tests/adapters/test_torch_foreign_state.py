@@ -75,7 +75,7 @@ READERS = {
 
 
 @pytest.mark.parametrize("name", READERS)
-@settings(derandomize=True, deadline=None, database=None)
+@settings(max_examples=100, derandomize=True, deadline=None, database=None)
 @given(generated=st.data())
 def test_damaged_states_are_loaded_or_refused(name, generated):
     READERS[name].law(generated.draw(READERS[name].data))
