@@ -391,7 +391,9 @@ def _rows(data: Mapping[str, Any]) -> Records:
 
 
 def _pairs(rows: Sequence[Sequence[Any]]) -> Records:
-    """Records from rows of a rate and a loss."""
+    """Records from rows of a rate and a loss, or below a row of names."""
+    if all(isinstance(name, str) for name in rows[0]) and len(rows) > 1:
+        return _from_split(rows[0], rows[1:])
     if any(len(row) != 2 for row in rows):
         raise ValueError(
             "the rows have no names, and only rows of two numbers are read as rate and loss; "

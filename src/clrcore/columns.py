@@ -6,6 +6,7 @@ import re
 
 # A group before a column's name that makes it held out: "val/loss" is val_loss.
 HELD_OUT_GROUPS = ("val", "valid", "validation", "eval", "test")
+SPLITS = (*HELD_OUT_GROUPS, "train", "training")
 # Lightning notes these beside "lr-SGD", as "lr-SGD-momentum".
 BESIDE_RATE = ("momentum", "weight_decay")
 # W&B also exports the spread of a metric.
@@ -18,25 +19,32 @@ GROUP = re.compile(r"(param_)?(group|pg)_?\d+")
 
 def normal(name: str) -> str:
     """A column's name as the usual names are written: "Learning Rate" is learning_rate."""
-    return "_".join(re.split(r"[\s/-]+", UNIT.sub("", name.strip()).strip().lower()))
+    name = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", UNIT.sub("", name.strip()))  # "learningRate"
+    return "_".join(re.split(r"[\s/.-]+", name.strip().lower()))
 
 
 def bare(name: str) -> str:
     """A column's name without the run, the group and the optimizer that tools add.
 
-    "run-7 - train/lr", "lr-SGD" and "lr-SGD/pg1" are lr, "val/loss" is val_loss.
+    "run-7 - train/lr", "lr-SGD" and "lr-SGD/pg1" are lr; "val/loss", "Loss/val" and "loss_val" are
+    val_loss.
     """
-    name = UNIT.sub("", name.strip()).strip().lower().rpartition(" - ")[2]
-    if name.startswith("lr-") and not name.endswith(BESIDE_RATE):
+    name = UNIT.sub("", name.strip()).strip().rpartition(" - ")[2]
+    if name.lower().startswith("lr-") and not name.lower().endswith(BESIDE_RATE):
         return "lr"
-    *groups, last = name.split("/")
-    if last.endswith(SPREAD):
-        return last
-    last = normal(last)
+    *groups, last = re.split("[/.]", name)
+    if last.lower().endswith(SPREAD):
+        return last.lower()
+    *groups, last = map(normal, (*groups, last))
+    if groups and GROUP.fullmatch(last):
+        *groups, last = groups
+    if groups and last in SPLITS:
+        groups, last = [last], groups[-1]
     if last.startswith("lr_") and not last.endswith(BESIDE_RATE):
         return "lr"
-    if groups and GROUP.fullmatch(last):
-        return bare(groups[-1])
+    metric, _, split = last.rpartition("_")
+    if metric and split in SPLITS:
+        groups, last = [split], metric
     if groups and groups[-1] in HELD_OUT_GROUPS and not last.startswith(HELD_OUT_GROUPS):
         return f"{groups[-1]}_{last}"
     return last

@@ -215,7 +215,9 @@ def _find(
             refuse(TypeError, key, "a column's name or None", asked)
         fitting = _fitting(header, usual if asked is None else (normal(asked),), asked)
         if len(fitting) > 1 and key != "updates":
-            problem = f"more than one column for {key}: {listed(fitting)}; name one with {key}=..."
+            same = len(set(fitting)) == 1
+            advice = "give each a name of its own" if same else f"name one with {key}=..."
+            problem = f"more than one column for {key}: {listed(fitting)}; {advice}"
             raise TableError.at(file, line, fitting[0], problem)
         if fitting:
             found[key] = fitting[0]
@@ -229,6 +231,8 @@ def _find(
                 "TensorBoard exports one file per scalar: join those of the rate and of the loss "
                 "by Step into one table with the columns lr and loss"
             )
+        elif any(re.search("[=:]", name) for name in header):
+            problem += "this is no table: write the numbers below a line with the names lr and loss"
         else:
             problem += "name it with lr=..., or add it where the log has none"
         raise TableError.at(file, line, "lr", problem)
@@ -359,7 +363,7 @@ def _advice(cell: object, unit: str) -> str:
     if isinstance(cell, list | tuple) or text.startswith("["):
         return "; keep the rate of a single parameter group"
     if re.fullmatch(r"[+-]?\d*,\d+(e[+-]?\d+)?", text, re.IGNORECASE):
-        return "; write decimals with a point"
+        return "; write decimals with a point, and numbers without separators"
     if text.endswith("%"):
         return "; write it without the sign"
     if any(bare(text) in usual for usual in USUAL.values()):

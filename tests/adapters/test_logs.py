@@ -126,6 +126,15 @@ FORMS = {
     "units, quotes and a mark of byte order": "\ufeff"
     + table(['"Iteration"', '"Learning Rate [1/step]"', '"Train Loss (nats)"'], *(STEPS, LR, LOSS)),
     "a note for Excel": "sep=;\n" + table(["step", "lr", "loss"], STEPS, LR, LOSS, delimiter=";"),
+    "tags of TensorBoard's tutorial": table(
+        ["step", "Learning Rate/train", "Loss/train", "Loss/val"], STEPS, LR, LOSS, STEPS
+    ),
+    "names with points": table(
+        ["step", "optim.lr", "train.loss", "val.loss"], STEPS, LR, LOSS, STEPS
+    ),
+    "camel case": table(["step", "learningRate", "trainLoss", "valLoss"], STEPS, LR, LOSS, STEPS),
+    "the split behind": table(["step", "lr", "loss_val", "loss_train"], STEPS, LR, STEPS, LOSS),
+    "rows below names": json.dumps([["step", "lr", "loss"], *zip(STEPS, LR, LOSS, strict=True)]),
     "lists of equal rates": "\n".join(
         json.dumps({"step": c, "lr": [a, a], "loss": [b]}) for a, b, c in ROWS
     ),
@@ -174,6 +183,8 @@ def test_the_folder_of_a_run_of_mlflow_is_read(tmp_path):
         (b"lr,acc\n0.1,12%\n", "got '12%'; write it without the sign"),
         (b"lr,loss\n0.1,2.3\nlr,loss\n", "line 3: .* a second header: give each run a file"),
         (b"epoch,train_loss\n1,2.3\n", "name it with lr=..., or add it where the log has none"),
+        (b"lr,lr,loss\n1,1,2\n", "'lr', 'lr'; give each a name of its own"),
+        (b"INFO lr=0.1 loss=2.3\n", "this is no table: write the numbers below a line with"),
         (b"step,lr/group_0,lr/group_1,loss\n1,0.1,0.2,2.3\n", "more than one column for lr"),
     ],
 )
