@@ -51,6 +51,9 @@ USUAL = {
 }
 # The metrics of a curve. A point needs a rate and at least one of them.
 METRICS = ("loss", "accuracy")
+# Numbers with decimals.
+COMMA = re.compile(r"[+-]?\d*,\d+(e[+-]?\d+)?", re.IGNORECASE)
+POINT = re.compile(r"[+-]?\d*\.\d+(e[+-]?\d+)?", re.IGNORECASE)
 # Most rates of parameter groups in a cell.
 MOST_GROUPS = 1000
 # Cells that hold nothing.
@@ -192,7 +195,18 @@ def _split(text: str, file: str | None) -> list[tuple[int, list[str]]]:
             raise TableError.at(file, reader.line_num, None, str(error)) from None
     if not rows:
         raise TableError.at(file, 1, None, "the file is empty; it needs a header line and numbers")
-    return rows
+    return rows if delimiter == "," else _with_points(rows)
+
+
+def _with_points(rows: list[tuple[int, list[str]]]) -> list[tuple[int, list[str]]]:
+    """The rows with a point for the decimal comma, unless any number has a point already."""
+    cells = [cell.strip() for _, row in rows for cell in row]
+    if not any(map(COMMA.fullmatch, cells)) or any(map(POINT.fullmatch, cells)):
+        return rows
+    return [
+        (line, [cell.replace(",", ".") if COMMA.fullmatch(cell.strip()) else cell for cell in row])
+        for line, row in rows
+    ]
 
 
 def _names_above(text: str, line: int) -> list[str]:
@@ -362,7 +376,7 @@ def _advice(cell: object, unit: str) -> str:
     text = cell.strip() if isinstance(cell, str) else ""
     if isinstance(cell, list | tuple) or text.startswith("["):
         return "; keep the rate of a single parameter group"
-    if re.fullmatch(r"[+-]?\d*,\d+(e[+-]?\d+)?", text, re.IGNORECASE):
+    if COMMA.fullmatch(text):
         return "; write decimals with a point, and numbers without separators"
     if text.endswith("%"):
         return "; write it without the sign"

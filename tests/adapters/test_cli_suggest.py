@@ -124,7 +124,7 @@ class TestFiles:
             ("{}", "no lists among the keys"),
             ('{"a": 1, "b": 2}', "no lists among the keys 'a', 'b'"),
             (json.dumps(dict.fromkeys("abcdefghijkl", 1)), "'j', ...; it must be"),
-            ("lr;loss\n0,1;2\n", "got '0,1'; write decimals with a point"),
+            ("lr;loss\n0,1;2.5\n", "got '0,1'; write decimals with a point"),
             ('{"lr": ["0,1"], "loss": [1]}', "got '0,1'; write decimals with a point"),
             ("lr,loss\n0,1,2,3\n", "the header has 2; if these are decimals with a comma"),
             ("[1, 2]", "records[0] must be a dictionary"),

@@ -135,6 +135,14 @@ FORMS = {
     "camel case": table(["step", "learningRate", "trainLoss", "valLoss"], STEPS, LR, LOSS, STEPS),
     "the split behind": table(["step", "lr", "loss_val", "loss_train"], STEPS, LR, STEPS, LOSS),
     "rows below names": json.dumps([["step", "lr", "loss"], *zip(STEPS, LR, LOSS, strict=True)]),
+    "decimal commas beside dates": "time;lr;loss;step\n"
+    + "".join(
+        f"28.11.2026;{a:.17e};{b};{c}\n".replace(".", ",").replace("28,11,", "28.11.")
+        for a, b, c in ROWS
+    ),
+    "decimal commas": table(["Step", "lr", "loss"], STEPS, LR, LOSS, delimiter=";").replace(
+        ".", ","
+    ),
     "lists of equal rates": "\n".join(
         json.dumps({"step": c, "lr": [a, a], "loss": [b]}) for a, b, c in ROWS
     ),
@@ -176,7 +184,8 @@ def test_the_folder_of_a_run_of_mlflow_is_read(tmp_path):
 @each(
     ("content", "message"),
     [
-        (b"step;lr;loss\n1;1,0E-05;2,3\n", "'1,0E-05'; write decimals with a point"),
+        (b"step;lr;loss\n1;1,0E-05;2.3\n", "'1,0E-05'; write decimals with a point"),
+        (b'step,lr,loss\n1,"1,0E-05","2,3"\n', "'1,0E-05'; write decimals with a point"),
         (b"lr,loss\n[0.1, 0.01],2.3\n", "2 cells|3 cells"),
         (b'lr,loss\n"[0.1, 0.01]",2.3\n', "keep the rate of a single parameter group"),
         (b'[{"lr": [[0.1]], "loss": 2.3}]', "keep the rate of a single parameter group"),

@@ -596,7 +596,7 @@ def test_records_that_cannot_be_read_are_named(records, kind, message):
         ("lr,loss\n0.1,1\n0.2,x\n", (3, "loss", "loss must be a number, got 'x'")),
         ("loss\n1\n", (1, "lr", None)),
         ("lr,loss\n0.1\n", (2, None, "1 cells, but the header has 2")),
-        ("lr;loss\n0,1;2\n", (2, "lr", None)),
+        ("lr;loss\n0,1;2.5\n", (2, "lr", None)),
     ],
 )
 def test_errors_carry_file_line_and_column(tmp_path, text, facts):
@@ -614,7 +614,7 @@ def test_errors_carry_file_line_and_column(tmp_path, text, facts):
 @each(
     ("text", "advice"),
     [
-        ("lr;loss\n0,1;2\n", "write decimals with a point"),
+        ("lr;loss\n0,1;2.5\n", "write decimals with a point"),
         ("lr,loss\n0,1,2\n", "if these are decimals with a comma, write them with a point"),
         ("lr,loss\n,2\n", "rate and loss must be in the same line"),
         ("Wall time,Step,Value\n1,2,3\n", "TensorBoard exports one file per scalar"),
