@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ._extras import install
+from ._extras import needed
 
-try:
+with needed("accelerate", "clr_adapters.accelerate needs it"):
     import accelerate
     from torch.optim import Optimizer
-except ImportError as error:
-    raise ImportError(
-        f"clr_adapters.accelerate needs it: {install('accelerate')} ({error})"
-    ) from error
 
 import clrcore
 from clrcore.arguments import check_type

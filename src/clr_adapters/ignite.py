@@ -6,16 +6,14 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Unpack
 
-from ._extras import install
+from ._extras import needed
 
-try:
+with needed("ignite", "clr_adapters.ignite needs it"):
     import torch
     from ignite import distributed as idist
     from ignite.engine import Engine, Events
     from torch import nn
     from torch.optim import Optimizer
-except ImportError as error:
-    raise ImportError(f"clr_adapters.ignite needs it: {install('ignite')} ({error})") from error
 
 import clrcore
 from clrcore.arguments import check_seeds, check_type, hint_at, refuse

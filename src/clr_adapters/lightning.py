@@ -16,16 +16,12 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, Unpack
 
-from ._extras import install
+from ._extras import needed
 
-try:
+with needed("lightning", "clr_adapters.lightning needs Lightning"):
     import torch
     from torch import nn
     from torch.optim import Optimizer
-except ImportError as error:
-    raise ImportError(
-        f"clr_adapters.lightning needs Lightning: {install('lightning')} ({error})"
-    ) from error
 
 import clrcore
 from clrcore.arguments import check_seeds, check_type, hint_at, refuse
@@ -46,21 +42,13 @@ from .torch.trainers import (
 )
 
 PACKAGES = ["lightning.pytorch", "pytorch_lightning"]
-
-
-def _import_lightning() -> Any:
-    """The package that is in use, else the package that is installed."""
-    for name in sorted(PACKAGES, key=lambda name: name not in sys.modules):
-        try:
-            return import_module(name)
-        except ImportError as error:
-            failure = error
-    raise ImportError(
-        f"clr_adapters.lightning needs Lightning: {install('lightning')}"
-    ) from failure
-
-
-lightning = _import_lightning()
+# The package that is in use, else the package that is installed.
+first, second = sorted(PACKAGES, key=lambda name: name not in sys.modules)
+try:
+    lightning: Any = import_module(first)
+except ImportError:
+    with needed("lightning", "clr_adapters.lightning needs Lightning"):
+        lightning = import_module(second)
 DummyLogger = import_module(f"{lightning.__name__}.loggers.logger").DummyLogger
 
 
@@ -93,7 +81,7 @@ def policy_lr(
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
 
-class CycleEnds(lightning.Callback):  # type: ignore[misc,name-defined]
+class CycleEnds(lightning.Callback):  # type: ignore[misc]
     """Judges, saves, lowers the rates, averages or stops each time a cycle is complete.
 
     The metric is judged after validation, so validation must come at the ends of cycles. For cycles
@@ -162,7 +150,6 @@ class CycleEnds(lightning.Callback):  # type: ignore[misc,name-defined]
                 "epochs use Trainer(check_val_every_n_epoch=epochs), else val_check_interval="
                 "policy.period * accumulate_grad_batches with check_val_every_n_epoch=None, and "
                 "validation data",
-                UserWarning,
                 stacklevel=2,
             )
 
@@ -300,7 +287,7 @@ def _training(trainer: Any, module: Any, data: Any, datamodule: Any) -> Train:
     return train
 
 
-class _Recorder(lightning.Callback):  # type: ignore[misc,name-defined]
+class _Recorder(lightning.Callback):  # type: ignore[misc]
     """The only callback during a range test: it sets the rates and takes the losses."""
 
     failure: BaseException | None = None

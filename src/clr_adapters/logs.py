@@ -21,7 +21,7 @@ from typing import Any, TypeAlias
 import clrcore
 from clrcore.arguments import check_float, check_list, float_from_scalar, listed, refuse
 
-from ._extras import install
+from ._extras import needed
 
 Records: TypeAlias = list[dict[str, Any]]
 """The lines of a log: a dictionary of columns for each."""
@@ -451,12 +451,8 @@ def _mlflow(folder: Path) -> Records:
 
 def _tensorboard(path: Path) -> Records:
     """A record per scalar and step of TensorBoard's event files."""
-    try:
+    with needed("tensorboard", "TensorBoard events need the package tensorboard"):
         from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-    except ImportError as error:
-        raise ImportError(
-            f"TensorBoard events need the package tensorboard: {install('tensorboard')} ({error})"
-        ) from error
     events = EventAccumulator(str(path), size_guidance={"scalars": 0, "tensors": 0})
     events.Reload()
     tags = events.Tags()

@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Unpack
 
-from ._extras import install
+from ._extras import needed
 
-try:
+with needed("skorch", "clr_adapters.skorch needs it"):
     import skorch
     import torch
-except ImportError as error:
-    raise ImportError(f"clr_adapters.skorch needs it: {install('skorch')} ({error})") from error
 
 from skorch.callbacks import Callback, GradientNormClipping, ParamMapper
 from skorch.history import History

@@ -7,16 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Unpack
 
-from ._extras import install
+from ._extras import needed
 
-try:
+with needed("transformers", "clr_adapters.transformers needs it"):
     import torch
     import transformers
     from torch.optim.lr_scheduler import LambdaLR
-except ImportError as error:
-    raise ImportError(
-        f"clr_adapters.transformers needs it: {install('transformers')} ({error})"
-    ) from error
 
 import clrcore
 from clrcore.arguments import check_bool, check_type, hint_at, refuse

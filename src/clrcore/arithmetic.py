@@ -266,15 +266,10 @@ def read_steps(step: Any) -> tuple[Any, Any]:
         xp = step.__array_namespace__()
         real = xp.asarray(0.0).dtype
         return _checked_array(step, xp), Arrays(xp, lambda x: xp.astype(x, real))
-    kind = type(step).__name__
-    refuse(
-        TypeError,
-        "step",
-        "an integer or an array with the Python array API",
-        step,
-        message=f"step is a {kind}, an array without the Python array API",
-        advice="use policy.evaluate(step, xp, cast) with its library as xp",
-    )
+    message = f"step is a {type(step).__name__}, an array without the Python array API"
+    allowed = "an integer or an array with the Python array API"
+    advice = "use policy.evaluate(step, xp, cast) with its library as xp"
+    refuse(TypeError, "step", allowed, step, message=message, advice=advice)
 
 
 def read_steps_for(step: Any, xp: Any, cast: Callable[[Any], Any]) -> tuple[Any, Any]:

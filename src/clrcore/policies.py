@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from . import scales, windows
-from .arguments import check_float, check_list, check_steps, refuse
+from .arguments import check_float, check_list, check_optional, check_steps, refuse
 from .cycles import Cycles, EqualCycles
 from .policy import Policy, above, blend, constructor
 
@@ -33,14 +33,14 @@ class Cyclic(Policy):
     base_lr: float
     max_lr: float
     step_size: int
-    step_size_down: int
+    step_size_down: Any  # an int; None, given for the same as step_size, does not stay
     window: Window
     scale: Any
 
     def __post_init__(self) -> None:
         self._set_bounds(self.base_lr, self.max_lr)
         up = check_steps("step_size", self.step_size)
-        down = check_steps("step_size_down", self.step_size_down)
+        down = check_optional(check_steps, "step_size_down", self.step_size_down) or up
         self._set(
             step_size=up,
             step_size_down=down,
@@ -51,7 +51,7 @@ class Cyclic(Policy):
     @cached_property
     def period(self) -> int:
         """Length of a cycle in steps."""
-        return self.step_size + self.step_size_down
+        return int(self.step_size + self.step_size_down)
 
     @cached_property
     def _cycles(self) -> Cycles:
@@ -277,7 +277,7 @@ def triangular(
         >>> policy(0), policy(1000), policy(2000), policy(4000)
         (0.001, 0.0035, 0.006, 0.001)
     """
-    return _cyclic("triangular", base_lr, max_lr, step_size, step_size_down, window, None)
+    return Cyclic("triangular", base_lr, max_lr, step_size, step_size_down, window, None)
 
 
 @constructor
@@ -311,7 +311,7 @@ def triangular2(
         [0.8, 0.4, 0.2]
     """
     scale = scales.Halving()
-    return _cyclic("triangular2", base_lr, max_lr, step_size, step_size_down, window, scale)
+    return Cyclic("triangular2", base_lr, max_lr, step_size, step_size_down, window, scale)
 
 
 @constructor
@@ -349,15 +349,15 @@ def exp_range(
         (0.1, 0.325)
     """
     if decays is None:
-        refuse(
-            TypeError,
-            "decays",
+        allowed = (
             'given: "amplitude" (only the distance from base_lr decays, as in PyTorch and the '
-            'Keras ports) or "bounds" (base_lr and max_lr both decay, as in the paper\'s text)',
-            decays,
         )
+        allowed += (
+            'Keras ports) or "bounds" (base_lr and max_lr both decay, as in the paper\'s text)'
+        )
+        refuse(TypeError, "decays", allowed, decays)
     scale = scales.Exponential(gamma, decays)
-    return _cyclic("exp_range", base_lr, max_lr, step_size, step_size_down, window, scale)
+    return Cyclic("exp_range", base_lr, max_lr, step_size, step_size_down, window, scale)
 
 
 @constructor
@@ -395,12 +395,9 @@ def cyclic(
         >>> [policy(5 + 10 * cycle) for cycle in range(3)]
         [1.0, 0.5, 0.3333333333333333]
     """
-    name = "cyclic"
-    if isinstance(scale, scales.Halving):
-        name = "triangular2"
-    elif isinstance(scale, scales.Exponential):
-        name = "exp_range"
-    return _cyclic(name, base_lr, max_lr, step_size, step_size_down, window, scale)
+    names = {scales.Halving: "triangular2", scales.Exponential: "exp_range"}
+    name = names.get(type(scale), "cyclic")
+    return Cyclic(name, base_lr, max_lr, step_size, step_size_down, window, scale)
 
 
 @constructor
@@ -554,17 +551,3 @@ def exponential_sweep(min_lr: float, max_lr: float, num_steps: int) -> Exponenti
         (1e-06, 1.0)
     """
     return ExponentialSweep(min_lr, max_lr, num_steps)
-
-
-def _cyclic(
-    constructor: str,
-    base_lr: float,
-    max_lr: float,
-    step_size: int,
-    step_size_down: int | None,
-    window: Window,
-    scale: Any,
-) -> Cyclic:
-    """A cyclic policy whose falling half is as long as the rising half by default."""
-    down = step_size if step_size_down is None else step_size_down
-    return Cyclic(constructor, base_lr, max_lr, step_size, down, window, scale)

@@ -300,14 +300,8 @@ class Policy:
         """The same policy between the bounds 0 and 1."""
         message = f"{self.constructor} does not move between two bounds"
         allowed = "a policy that moves between two bounds"
-        refuse(
-            ValueError,
-            "policy",
-            allowed,
-            self,
-            message=message,
-            advice="for momentum, pass a policy of its own",
-        )
+        advice = "for momentum, pass a policy of its own"
+        refuse(ValueError, "policy", allowed, self, message=message, advice=advice)
 
     def to_dict(self) -> dict[str, Any]:
         """The policy as plain JSON data, which `policy_from_dict` reads in any framework.
@@ -323,14 +317,9 @@ class Policy:
             if isinstance(value, Policy):
                 value = value.to_dict()
             elif callable(value):
-                refuse(
-                    ValueError,
-                    name,
-                    "plain data",
-                    value,
-                    message=f"{name} is the callable {shown(value)}, which plain data cannot hold",
-                    advice="pickle the policy, or store the constructor's arguments yourself",
-                )
+                message = f"{name} is the callable {shown(value)}, which plain data cannot hold"
+                advice = "pickle the policy, or store the constructor's arguments yourself"
+                refuse(ValueError, name, "plain data", value, message=message, advice=advice)
             data[name] = value
         return data
 
@@ -434,11 +423,7 @@ def check_policy(name: str, value: object, example: str = "triangular(...)") -> 
 
 def refuse_depth(name: str) -> NoReturn:
     """Refuse policies within policies that are nested too deep."""
-    refuse(
-        ValueError,
-        name,
-        f"nested at most {DEEPEST} levels deep",
-        name,
-        message=f"{name} nests policies more than {DEEPEST} levels deep",
-        advice="write the stages of inner chains into the outer chain",
-    )
+    message = f"{name} nests policies more than {DEEPEST} levels deep"
+    advice = "write the stages of inner chains into the outer chain"
+    allowed = f"nested at most {DEEPEST} levels deep"
+    refuse(ValueError, name, allowed, name, message=message, advice=advice)

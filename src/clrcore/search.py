@@ -333,6 +333,5 @@ def _warn_of_epochs(total_steps: int | None, steps_per_epoch: float | None) -> N
         warnings.warn(
             f"total_steps={total_steps} is less than an epoch of {steps_per_epoch:g} updates; it "
             "counts updates: for epochs pass epochs * steps_per_epoch",
-            UserWarning,
             stacklevel=4,
         )

@@ -12,40 +12,20 @@ import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from .arguments import float_from_scalar, listed, refuse, shown
+from .arguments import check_type, float_from_scalar, listed, refuse, shown
 from .columns import HELD_OUT_GROUPS, bare, normal
 from .errors import TableError
 
 # Names of the columns as tools write them, the likelier first; held-out accuracy before the
 # mini-batch's, as the paper reads it, and the mini-batch's loss before a held-out loss.
+_LOSSES = ("loss", "train_loss", "training_loss", "losses", "batch_loss", "train_loss_step")
 USUAL = {
     "lr": ("lr", "learning_rate", "lrs", "rate"),
-    "loss": (
-        "loss",
-        "train_loss",
-        "training_loss",
-        "losses",
-        "batch_loss",
-        "train_loss_step",
-        "val_loss",
-        "valid_loss",
-        "validation_loss",
-        "eval_loss",
-        "test_loss",
-    ),
-    "accuracy": (
-        "val_accuracy",
-        "val_acc",
-        "valid_accuracy",
-        "valid_acc",
-        "validation_accuracy",
-        "eval_accuracy",
-        "test_accuracy",
-        "test_acc",
-        "accuracy",
-        "acc",
-        "train_accuracy",
-        "train_acc",
+    "loss": (*_LOSSES, *(f"{group}_loss" for group in HELD_OUT_GROUPS)),
+    "accuracy": tuple(
+        f"{group}{name}"
+        for group in (*(f"{group}_" for group in HELD_OUT_GROUPS), "", "train_")
+        for name in ("accuracy", "acc")
     ),
     "updates": ("updates", "update", "global_step", "_step", "step", "iteration", "iter"),
 }
@@ -129,8 +109,7 @@ def read_records(
         TypeError: For anything but a list of dictionaries with names as keys.
         TableError: With the number of the record that cannot be read.
     """
-    if not isinstance(records, list | tuple):
-        refuse(TypeError, "records", "a list of dictionaries", records)
+    check_type("records", records, list | tuple, "a list of dictionaries")
     for i, record in enumerate(records):
         if not isinstance(record, dict) or not all(isinstance(key, str) for key in record):
             refuse(TypeError, f"records[{i}]", "a dictionary with names as keys", record)
@@ -225,8 +204,7 @@ def _find(
     found = {}
     for key, usual in USUAL.items():
         asked = names[key]
-        if not isinstance(asked, str | None):
-            refuse(TypeError, key, "a column's name or None", asked)
+        check_type(key, asked, str | None, "a column's name or None")
         fitting = _fitting(header, usual if asked is None else (normal(asked),), asked)
         if len(fitting) > 1 and key != "updates":
             same = len(set(fitting)) == 1
@@ -241,20 +219,16 @@ def _find(
     if "lr" not in found:
         problem = f"no column of rates ({', '.join(USUAL['lr'])}) among {listed(header)}; "
         if {"wall_time", "value"} <= set(map(normal, header)):
-            problem += (
-                "TensorBoard exports one file per scalar: join those of the rate and of the loss "
-                "by Step into one table with the columns lr and loss"
-            )
+            problem += "TensorBoard exports one file per scalar: join those of the rate and of the "
+            problem += "loss by Step into one table with the columns lr and loss"
         elif any(re.search("[=:]", name) for name in header):
             problem += "this is no table: write the numbers below a line with the names lr and loss"
         else:
             problem += "name it with lr=..., or add it where the log has none"
         raise TableError.at(file, line, "lr", problem)
     if not any(key in found for key in METRICS):
-        problem = (
-            f"no column of losses or accuracies among {listed(header)}; name one with "
-            "loss=... or accuracy=..."
-        )
+        problem = f"no column of losses or accuracies among {listed(header)}; "
+        problem += "name one with loss=... or accuracy=..."
         raise TableError.at(file, line, "loss", problem)
     return found
 
@@ -294,9 +268,7 @@ def _columns(
     if apart:
         rows = _joined(rows)
         if not rows:
-            problem = (
-                f"no step has a rate ({chosen['lr']}) and a metric; log both at the same steps"
-            )
+            problem = f"no step has a rate ({chosen['lr']}) and a metric; log both at each step"
             raise TableError.at(file, None, chosen["lr"], problem)
     columns = {key: [row[key] for row in rows] for key in chosen}
     if "updates" in columns and not _rising(columns["updates"]):
@@ -369,10 +341,8 @@ def _is_missing(cell: object) -> bool:
 def _advice(cell: object, unit: str) -> str:
     """What to do about a cell that is not a number."""
     if _is_missing(cell):
-        return (
-            f"; rate and loss must be in the same {unit}: join the lines of each step, and leave "
-            "out lines without a rate"
-        )
+        advice = f"; rate and loss must be in the same {unit}: join the lines of each step, and "
+        return advice + "leave out lines without a rate"
     text = cell.strip() if isinstance(cell, str) else ""
     if isinstance(cell, list | tuple) or text.startswith("["):
         return "; keep the rate of a single parameter group"

@@ -3,12 +3,10 @@
 A policy is an optax schedule and needs no adapter.
 """
 
-from .._extras import install as _install
+from .._extras import needed as _needed
 
-try:
+with _needed("jax", "clr_adapters.jax needs JAX"):
     import jax as _jax  # noqa: F401
-except ImportError as error:
-    raise ImportError(f"clr_adapters.jax needs JAX: {_install('jax')} ({error})") from error
 
 from .find_bounds import find_bounds as find_bounds
 from .range_test import range_test as range_test

@@ -1,14 +1,13 @@
 """Policies and range tests in Keras 3, on its TensorFlow, JAX and PyTorch backends."""
 
-from .._extras import install as _install
+from .._extras import needed as _needed
 
-try:
+with _needed(
+    "tensorflow",
+    "clr_adapters.keras needs Keras 3 and a backend",
+    ', or ".[keras]" beside jax or torch, with KERAS_BACKEND set to it',
+):
     import keras as _keras  # noqa: F401
-except ImportError as error:
-    raise ImportError(
-        f"clr_adapters.keras needs Keras 3 and a backend: {_install('tensorflow')}, or "
-        f'".[keras]" beside jax or torch, with KERAS_BACKEND set to it ({error})'
-    ) from error
 
 from .cycle_ends import CycleEnds as CycleEnds
 from .find_bounds import find_bounds as find_bounds

@@ -53,11 +53,9 @@ def hold_out(x: Any, y: Any, sample_weight: Any, validation_split: Any) -> tuple
     try:
         return split_off_validation((x, y, sample_weight), validation_split)
     except ValueError as error:
+        name, advice = "validation_split", "give other data as validation_data"
         allowed = "0, or a share of arrays that leaves samples on both sides"
-        advice = "give other data as validation_data"
-        refuse(
-            ValueError, "validation_split", allowed, validation_split, advice=advice, cause=error
-        )
+        refuse(ValueError, name, allowed, validation_split, advice=advice, cause=error)
 
 
 def is_data(data: Any) -> bool:

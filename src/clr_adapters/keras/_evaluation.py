@@ -41,10 +41,6 @@ def pick(metrics: dict[str, Any], name: str | None, default: str, argument: str)
     for key in metrics:
         if key == name if name else key.endswith(default):
             return key
-    refuse(
-        ValueError,
-        argument,
-        f"a metric of the compiled model: {', '.join(map(repr, metrics))}",
-        name,
-        advice=f"compile the model with metrics=[{name or default!r}]",
-    )
+    allowed = f"a metric of the compiled model: {', '.join(map(repr, metrics))}"
+    advice = f"compile the model with metrics=[{name or default!r}]"
+    refuse(ValueError, argument, allowed, name, advice=advice)

@@ -93,7 +93,6 @@ def warn_of_traps(optimizer: Any, epoch: int) -> None:
                 f"PolicySchedule expects {schedule.gradient_accumulation_steps}: the policy does "
                 f"not count updates; pass gradient_accumulation_steps={accumulated} to "
                 "PolicySchedule",
-                UserWarning,
                 stacklevel=2,
             )
         if epoch > 0 and updates_made(simple) == 0:
@@ -102,7 +101,6 @@ def warn_of_traps(optimizer: Any, epoch: int) -> None:
                 "policy starts from its beginning: to resume, call "
                 "model.optimizer.build(model.trainable_variables) before model.load_weights(...), "
                 "or load a whole model saved as .keras",
-                UserWarning,
                 stacklevel=2,
             )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import keras
@@ -125,16 +125,13 @@ def torch_restored(model: Any, *data: Any, tensors: bool = False) -> Iterator[No
         data: Data; the generators of loaders among them are restored, too.
         tensors: Also restore gradients, and the tensors of wrapped modules, unknown to Keras.
     """
-    generators = [(generator, generator.get_state()) for generator in _torch_generators(data)]
-    try:
-        if ON_TORCH:
-            with _modules_restored(model, tensors):
-                yield
-        else:
+    states = [(generator, generator.get_state()) for generator in _torch_generators(data)]
+    with _modules_restored(model, tensors) if ON_TORCH else nullcontext():
+        try:
             yield
-    finally:
-        for generator, state in generators:
-            generator.set_state(state)
+        finally:
+            for generator, state in states:
+                generator.set_state(state)
 
 
 def _torch_generators(data: Iterable[Any]) -> list[Any]:
@@ -160,8 +157,8 @@ def _modules_restored(model: Any, tensors: bool) -> Iterator[None]:
     # A Ctrl-C at the edge of a `no_grad`, such as Keras's in evaluation, leaves it off.
     grad = torch.is_grad_enabled()
     modes = {module: module.training for module in _modules(model)}
-    owned = _tensors(modes) if tensors else []
-    copies = [(tensor, tensor.detach().clone(), tensor.grad) for tensor in owned]
+    owned = {id(t): t for module in modes for t in _own_tensors(module)} if tensors else {}
+    copies = [(tensor, tensor.detach().clone(), tensor.grad) for tensor in owned.values()]
     try:
         yield
     finally:
@@ -180,11 +177,6 @@ def _modules(model: Any) -> list[Any]:
     return list({id(module): module for module in modules}.values())
 
 
-def _tensors(modules: Iterable[Any]) -> list[Any]:
-    """The parameters and buffers of these modules, each once."""
-    tensors = (
-        tensor
-        for module in modules
-        for tensor in (*module.parameters(recurse=False), *module.buffers(recurse=False))
-    )
-    return list({id(tensor): tensor for tensor in tensors}.values())
+def _own_tensors(module: Any) -> list[Any]:
+    """The parameters and buffers of a module itself."""
+    return [*module.parameters(recurse=False), *module.buffers(recurse=False)]

@@ -121,12 +121,8 @@ class Training:
             strategy = getattr(model, "distribute_strategy", None)
             with strategy.scope() if strategy else nullcontext():
                 model.optimizer.build(model.trainable_variables)
-        bar = keras.utils.Progbar(
-            runs.most_updates,
-            verbose=self.verbose,
-            stateful_metrics=["lr", "loss"],
-            unit_name="update",
-        )
+        shown = {"stateful_metrics": ["lr", "loss"], "unit_name": "update"}
+        bar = keras.utils.Progbar(runs.most_updates, verbose=self.verbose, **shown)
         done = 0
         with Interrupts() as interrupts:
             if reads_a_batch_first(model):

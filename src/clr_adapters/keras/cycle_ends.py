@@ -261,7 +261,6 @@ class CycleEnds(keras.callbacks.Callback):  # type: ignore[misc]
                 f"the monitor was made with {expected!r}, but the model trains with "
                 f"{self._policy!r}{', which has other cycles' * other}: make the monitor with the "
                 "model's policy",
-                UserWarning,
                 stacklevel=2,
             )
         if done and not state["cycles"]:
@@ -269,6 +268,5 @@ class CycleEnds(keras.callbacks.Callback):  # type: ignore[misc]
                 f"the optimizer has completed {done} cycles, none of which the monitor has "
                 "judged: to resume, save CycleEnds.state_dict() with the model and load it with "
                 "CycleEnds.load_state_dict(...)",
-                UserWarning,
                 stacklevel=2,
             )

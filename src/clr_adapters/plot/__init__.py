@@ -6,14 +6,10 @@ picture appears. Once this module is imported in a notebook, so do those of poli
 curves and confirmed bounds.
 """
 
-from .._extras import install as _install
+from .._extras import needed as _needed
 
-try:
+with _needed("plot", "clr_adapters.plot needs matplotlib"):
     import matplotlib  # noqa: F401
-except ImportError as error:
-    raise ImportError(
-        f"clr_adapters.plot needs matplotlib: {_install('plot')} ({error})"
-    ) from error
 
 from . import notebooks
 from .policies import plot_policy

@@ -157,13 +157,9 @@ def _default_stop(named: Mapping[str, clrcore.Policy]) -> int:
             if policy.period
         ]
     if not lengths:
-        refuse(
-            ValueError,
-            "total_steps",
-            "given where no policy has an end or cycles",
-            None,
-            advice=f"the policies are {', '.join(named)}",
-        )
+        allowed = "given where no policy has an end or cycles"
+        advice = f"the policies are {', '.join(named)}"
+        refuse(ValueError, "total_steps", allowed, None, advice=advice)
     return max(lengths)
 
 

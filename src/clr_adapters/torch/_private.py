@@ -39,7 +39,6 @@ class BaseScheduler(LRScheduler):
                 "scheduler.step() was called before optimizer.step(), so the policy's first rate "
                 "was never used; call optimizer.step() first. If you did, the scheduler holds "
                 "another optimizer than the optimizer that you train with",
-                UserWarning,
                 stacklevel=2,
             )
         self.advance(epoch)

@@ -8,7 +8,7 @@ from typing import Any
 import clrcore
 from clrcore.arguments import check_bool
 
-from .._extras import install
+from .._extras import needed
 
 
 def progress_bar(runs: clrcore.SeededRangeTests, *, show: bool) -> AbstractContextManager[Any]:
@@ -41,10 +41,6 @@ def check_progress(show: object) -> bool:
 
 
 def _tqdm_class() -> Any:
-    try:
+    with needed("torch", "the progress bar needs tqdm", ", or pass progress=False"):
         from tqdm.auto import tqdm
-    except ImportError as error:
-        raise ImportError(
-            f"the progress bar needs tqdm: {install('torch')}, or pass progress=False ({error})"
-        ) from error
     return tqdm

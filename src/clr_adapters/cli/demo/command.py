@@ -16,7 +16,7 @@ import click
 
 import clrcore
 
-from ..._extras import install
+from ..._extras import needed
 from .. import _io, _text
 
 BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
@@ -61,12 +61,12 @@ def demo(out: Path, seeds: int | None, seed: int, quick: bool) -> None:
 def _demo(out: Path, seeds: tuple[int, ...], quick: bool) -> None:
     """Run the demo and write its files."""
     try:
-        from clr_adapters.plot import plot_confirmation, plot_range_test
+        with needed("demo", "the demo needs more packages"):
+            from clr_adapters.plot import plot_confirmation, plot_range_test
 
-        from . import data, experiment, page, pictures, report, training
+            from . import data, experiment, page, pictures, report, training
     except ImportError as error:
-        message = f"the demo needs more packages: {install('demo')} ({error})"
-        raise click.ClickException(message) from error
+        raise click.ClickException(str(error)) from error
     files = {name: out / name for name in (*PICTURES, "results.json", "report.html")}
     _check_writable(out, files.values())
     settings = experiment.Settings(seeds, experiment.EPOCH // (5 if quick else 1))
