@@ -44,9 +44,8 @@ def policy_lr(
     """
     allowed = "an accelerate.Accelerator"
     check_type("accelerator", accelerator, accelerate.Accelerator, allowed)
-    scheduler = _SynchronizedPolicyLR(
-        optimizer, policy, momentum=momentum, proportional=proportional
-    )
+    options = {"momentum": momentum, "proportional": proportional}
+    scheduler = _SynchronizedPolicyLR(optimizer, policy, **options)
     scheduler.accelerator = accelerator
     accelerator.register_for_checkpointing(scheduler)
     return scheduler
@@ -58,8 +57,6 @@ class _SynchronizedPolicyLR(PolicyLR):
     accelerator: Any = None  # None during the first step, which the constructor makes
 
     def step(self, epoch: int | None = None) -> None:
-        accelerator = self.accelerator
-        if accelerator is None or (
-            accelerator.sync_gradients and not accelerator.optimizer_step_was_skipped
-        ):
+        its = self.accelerator
+        if its is None or (its.sync_gradients and not its.optimizer_step_was_skipped):
             super().step(epoch)

@@ -260,19 +260,14 @@ def _training(
             snapshot.take(value, "preserve")
         snapshot.take_loader(data)
         with no_trace(snapshot, []):
-            run.begin(
-                optimizer,
-                batches=clrcore.RangeTest.epoch_length(data),
-                rank=idist.get_rank(),
-                mean=_mean,
-            )
+            batches = clrcore.RangeTest.epoch_length(data)
+            run.begin(optimizer, batches=batches, rank=idist.get_rank(), mean=_mean)
             run.watch(optimizer)
             probe = Engine(engine._process_function)
 
             def end_batch() -> None:
-                if run.end_batch(
-                    as_scalar("output_transform", output_transform(probe.state.output))
-                ):
+                loss = output_transform(probe.state.output)
+                if run.end_batch(as_scalar("output_transform", loss)):
                     probe.terminate()
 
             def end_epoch() -> None:

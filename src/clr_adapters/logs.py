@@ -377,14 +377,11 @@ def _rows(data: Mapping[str, Any]) -> Records:
         if isinstance(column, Mapping | list | tuple)
     }
     if not columns:
-        raise ValueError(
-            f"no lists among the keys {listed(data)}; it must be a table, or JSON such as "
-            '{"lr": [...], "loss": [...]}'
-        )
+        example = 'it must be a table, or JSON such as {"lr": [...], "loss": [...]}'
+        raise ValueError(f"no lists among the keys {listed(data)}; {example}")
     if len(set(map(len, columns.values()))) > 1:
-        lengths = ", ".join(
-            f"{len(column)} in {name!r}" for name, column in [*columns.items()][:10]
-        )
+        first = [*columns.items()][:10]
+        lengths = ", ".join(f"{len(column)} in {name!r}" for name, column in first)
         raise ValueError(f"the lists must be equally long, got {lengths}")
     rows = zip(*columns.values(), strict=True)
     return [dict(zip(columns, row, strict=True)) for row in rows]
@@ -456,16 +453,13 @@ def _tensorboard(path: Path) -> Records:
     events = EventAccumulator(str(path), size_guidance={"scalars": 0, "tensors": 0})
     events.Reload()
     tags = events.Tags()
-    scalars = (
-        (tag, event.step, event.value) for tag in tags["scalars"] for event in events.Scalars(tag)
-    )
-    # TensorFlow 2 writes a scalar as a tensor of a single element.
-    tensors = (
-        (tag, event.step, _element(event.tensor_proto))
-        for tag in tags["tensors"]
-        for event in events.Tensors(tag)
-    )
-    return _scalars([*scalars, *tensors])
+    records: Records = []
+    for tag in tags["scalars"]:
+        records += [{"step": event.step, tag: event.value} for event in events.Scalars(tag)]
+    for tag in tags["tensors"]:  # TensorFlow 2 writes a scalar as a tensor of a single element
+        points = ((event.step, _element(event.tensor_proto)) for event in events.Tensors(tag))
+        records += [{"step": step, tag: value} for step, value in points]
+    return records
 
 
 def _element(tensor: Any) -> float:
@@ -474,7 +468,3 @@ def _element(tensor: Any) -> float:
 
     array = make_ndarray(tensor)
     return float(array) if array.size == 1 and array.dtype.kind == "f" else math.nan
-
-
-def _scalars(points: Iterable[tuple[str, int, float]]) -> Records:
-    return [{"step": step, tag: value} for tag, step, value in points]

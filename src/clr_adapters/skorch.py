@@ -80,12 +80,8 @@ class PolicySchedule(Callback):  # type: ignore[misc]
     def on_epoch_begin(self, net: Any, **_: Any) -> None:
         """Make the scheduler in the first epoch, when every callback has loaded its state."""
         if self.scheduler_ is None:
-            scheduler = self.scheduler_ = PolicyLR(
-                net.optimizer_,
-                self.policy,
-                momentum=self.momentum,
-                proportional=self.proportional,
-            )
+            options = {"momentum": self.momentum, "proportional": self.proportional}
+            scheduler = self.scheduler_ = PolicyLR(net.optimizer_, self.policy, **options)
             scheduler.jump(_updates(net.history))
             self.hook_ = net.optimizer_.register_step_post_hook(lambda *_: scheduler.step())
 

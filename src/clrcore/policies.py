@@ -349,12 +349,8 @@ def exp_range(
         (0.1, 0.325)
     """
     if decays is None:
-        allowed = (
-            'given: "amplitude" (only the distance from base_lr decays, as in PyTorch and the '
-        )
-        allowed += (
-            'Keras ports) or "bounds" (base_lr and max_lr both decay, as in the paper\'s text)'
-        )
+        allowed = 'given: "amplitude" (only the distance from base_lr decays, as in PyTorch and '
+        allowed += 'the Keras ports) or "bounds" (both bounds decay, as in the paper\'s text)'
         refuse(TypeError, "decays", allowed, decays)
     scale = scales.Exponential(gamma, decays)
     return Cyclic("exp_range", base_lr, max_lr, step_size, step_size_down, window, scale)

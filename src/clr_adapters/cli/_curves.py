@@ -52,8 +52,7 @@ def read(file: str, given: Mapping[str, Any], *, finder: str | None = None) -> c
         raise click.ClickException(f"{name}: {error}") from error
     if "held_out" in given and curve.accuracy is None:
         flag = "--held-out" if given["held_out"] else "--training"
-        raise click.UsageError(
-            f"{flag} describes an accuracy, but {name} has none; name its column with "
-            "--accuracy, or leave the option out"
-        )
+        problem = f"{flag} describes an accuracy, but {name} has none"
+        advice = "name its column with --accuracy, or leave the option out"
+        raise click.UsageError(f"{problem}; {advice}")
     return curve

@@ -74,9 +74,8 @@ def save(ax: Axes, path: Path) -> None:
         with matplotlib.rc_context({"svg.hashsalt": "clrcore"}):
             _files.write(path, lambda file: figure.savefig(file, format=kind, metadata=metadata))
     except OSError as error:
-        raise click.ClickException(
-            f"{click.format_filename(path)} cannot be written: {error}"
-        ) from error
+        message = f"{click.format_filename(path)} cannot be written: {error}"
+        raise click.ClickException(message) from error
     click.echo(f"Written: {click.format_filename(path)}", err=True)
 
 

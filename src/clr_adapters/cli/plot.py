@@ -28,11 +28,11 @@ def integers(text: str) -> list[int]:
     try:
         return [int(part) for part in text.split(",")]
     except ValueError:
-        raise click.BadParameter(
-            f"{text!r} must be integers with commas between them, such as 60000,65000"
-        ) from None
+        problem = f"{text!r} must be integers with commas between them, such as 60000,65000"
+        raise click.BadParameter(problem) from None
 
 
+STEPS = click.IntRange(1, LARGEST_COUNT)
 # What an option can hold; a chain's stages and a custom scale cannot be options.
 ARGUMENTS: dict[str, tuple[Any, str]] = {
     "lr": (float, "First rate, >= 0."),
@@ -54,10 +54,7 @@ ARGUMENTS: dict[str, tuple[Any, str]] = {
     "anneal_strategy": (str, "cos (the default) or linear."),
     "div_factor": (float, "max_lr / first rate. [default: 25]"),
     "final_div_factor": (float, "First rate / last rate. [default: 10000]"),
-    "total_steps": (
-        click.IntRange(1, LARGEST_COUNT),
-        "The last step to draw; for one_cycle, its length.",
-    ),
+    "total_steps": (STEPS, "The last step to draw; for one_cycle, its length."),
 }
 
 
@@ -89,15 +86,13 @@ def usage(kind: str) -> str:
     )
 
 
+IN_STEPS = "lengths are in steps: epochs times steps per epoch"
 # Options that people bring from other libraries.
 HINTS = {
     "--mode": "the mode is the kind, as in clrcore plot triangular2",
     "--step-size-up": "use --step-size",
     "--stepsize": "use --step-size",
-    **dict.fromkeys(
-        ("--epochs", "--num-epochs", "--steps-per-epoch"),
-        "lengths are in steps: epochs times steps per epoch",
-    ),
+    **dict.fromkeys(("--epochs", "--num-epochs", "--steps-per-epoch"), IN_STEPS),
 }
 
 
@@ -210,9 +205,8 @@ def _policy(kind: str, given: Mapping[str, Any]) -> clrcore.Policy:
     if problem:
         raise click.UsageError(f"{kind} {problem}; it takes {usage(kind)}")
     try:
-        policy: clrcore.Policy = getattr(clrcore, kind)(
-            **{name: given[name] for name in given if name in arguments}
-        )
+        fitting = {name: given[name] for name in given if name in arguments}
+        policy: clrcore.Policy = getattr(clrcore, kind)(**fitting)
         return policy
     except (TypeError, ValueError) as error:
         raise click.UsageError(f"{kind}: {explained(error, ARGUMENTS)}") from error

@@ -132,9 +132,8 @@ def _check_different(files: Sequence[str]) -> None:
     for file in files:
         path = os.path.realpath(file) if file != "-" else file
         if path in seen:
-            raise click.UsageError(
-                f"{click.format_filename(file)} is given twice; give the file of another seed"
-            )
+            name = click.format_filename(file)
+            raise click.UsageError(f"{name} is given twice; give the file of another seed")
         seen.add(path)
 
 

@@ -23,35 +23,28 @@ def check_model(model: Any) -> None:
     unbuilt = [layer.name for layer in all_layers(model)[1:] if not layer.built]
     if not model.built or (unbuilt and not was_called(model)):
         which = f", but not built are {', '.join(unbuilt)}" if unbuilt else ""
-        raise ValueError(
-            f"model must be built, as its weights are put back at the end{which}: call it on a "
-            "batch, or begin it with keras.Input"
-        )
+        advice = "call it on a batch, or begin it with keras.Input"
+        allowed = f"built, as its weights are put back at the end{which}"
+        refuse(ValueError, "model", allowed, model, advice=advice)
     if not model.trainable_variables:
-        raise ValueError(
-            "model has no trainable weights, so there is nothing to train: set "
-            "layer.trainable = True and compile it again"
-        )
-    if model.steps_per_execution > 1:
-        raise ValueError(
-            "model must be compiled with steps_per_execution=1, got "
-            f"{model.steps_per_execution}: a rate would last for that many updates; compile it "
-            "anew for the range test"
-        )
+        advice = "set layer.trainable = True and compile it again"
+        message = "model has no trainable weights, so there is nothing to train"
+        allowed = "a model with trainable weights"
+        refuse(ValueError, "model", allowed, model, message=message, advice=advice)
+    if (steps := model.steps_per_execution) > 1:
+        allowed = "compiled with steps_per_execution=1, as a rate would last for all of them"
+        refuse(ValueError, "model", allowed, steps, advice="compile it anew for the range test")
     optimizers.batches_per_update(optimizer)  # refuses optimizers that differ
-    for source, simple in zip(
-        optimizers.rate_sources(optimizer), optimizers.simple_optimizers(optimizer), strict=True
-    ):
+    for simple in optimizers.simple_optimizers(optimizer):
+        (source,) = optimizers.rate_sources(simple)
         if not isinstance(source, keras.Variable):
-            raise ValueError(
-                f"model must be compiled with a float rate, got {source!r}, which sets the rate "
-                f"itself: compile it anew for the range test, with {type(simple).__name__}(0.01)"
-            )
+            allowed = "compiled with a float rate, as another sets the rate itself"
+            advice = f"compile it anew for the range test, with {type(simple).__name__}(0.01)"
+            refuse(ValueError, "model", allowed, source, advice=advice)
         if keras.backend.standardize_dtype(source.dtype) not in ("float32", "float64"):
-            raise ValueError(
-                f"the optimizer's rate must be float32, got {source.dtype}, in which small rates "
-                "are rounded: keep keras.config.floatx() at 'float32', and set a dtype policy"
-            )
+            allowed = "float32, as others round small rates"
+            advice = "keep keras.config.floatx() at 'float32', and set a dtype policy"
+            refuse(ValueError, "the optimizer's rate", allowed, source.dtype, advice=advice)
 
 
 def check_callbacks(callbacks: Any) -> list[Any]:

@@ -78,10 +78,8 @@ class Driver(keras.callbacks.Callback):  # type: ignore[misc]
             return
         # An update is that of the mean of the losses it accumulates.
         accumulated = self._logs[-self._accumulated :]
-        means = {
-            name: sum(float(log[name]) for log in accumulated) / len(accumulated)
-            for name in accumulated[-1]
-        }
+        names, count = accumulated[-1], len(accumulated)
+        means = {name: sum(float(log[name]) for log in accumulated) / count for name in names}
         due = self._run.validation_due() and math.isfinite(means["loss"])
         measured = self._measure(means, due)
         self._run.record(loss=means["loss"], **measured)

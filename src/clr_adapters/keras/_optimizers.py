@@ -58,10 +58,9 @@ def batches_per_update(optimizer: Any) -> int:
     """
     each = [accumulated_batches(simple) for simple in simple_optimizers(optimizer)]
     if len(set(each)) > 1:
-        raise ValueError(
-            "the optimizers of a MultiOptimizer must accumulate the same number of batches per "
-            f"update, got {each}: give each the same gradient_accumulation_steps"
-        )
+        allowed = "equal: the optimizers of a MultiOptimizer accumulate the same batches per update"
+        advice = "give each the same gradient_accumulation_steps"
+        refuse(ValueError, "gradient_accumulation_steps", allowed, each, advice=advice)
     return each[0]
 
 
@@ -113,8 +112,6 @@ def compiled_optimizer(model: Any) -> Any:
     """
     optimizer = getattr(model, "optimizer", None)
     if not isinstance(optimizer, keras.optimizers.Optimizer):
-        raise ValueError(
-            f"model must be compiled with a Keras optimizer, got optimizer={optimizer!r}; call "
-            "model.compile(...) first"
-        )
+        allowed = "compiled with a Keras optimizer"
+        refuse(ValueError, "model", allowed, optimizer, advice="call model.compile(...) first")
     return optimizer

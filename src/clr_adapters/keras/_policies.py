@@ -33,10 +33,8 @@ def counted_policy(optimizer: Any) -> clrcore.Policy:
     """
     present = [schedule.policy for schedule in optimizers.policy_schedules(optimizer)]
     if not present:
-        raise ValueError(
-            "CycleEnds needs a model compiled with a PolicySchedule, such as "
-            "keras.optimizers.SGD(PolicySchedule(policy))"
-        )
+        message = "CycleEnds needs a model compiled with a PolicySchedule, such as "
+        raise ValueError(message + "keras.optimizers.SGD(PolicySchedule(policy))")
     if not present[0].has_cycles:
         refuse(ValueError, "the optimizer's policy", "a policy with cycles", present[0])
     if len(set(map(cycles, present))) > 1:
@@ -57,9 +55,8 @@ def install(model: Any, wanted: list[clrcore.Policy | None]) -> None:
     """
     simple = optimizers.simple_optimizers(model.optimizer)
     if len(simple) != len(wanted):
-        raise ValueError(
-            f"the state of CycleEnds is of {len(wanted)} optimizers, the model has {len(simple)}"
-        )
+        allowed = f"of {len(simple)} optimizers, as the model has"
+        refuse(ValueError, "the state of CycleEnds", allowed, len(wanted))
     changed = False
     for optimizer, policy, old in zip(simple, wanted, policies(model.optimizer), strict=True):
         if policy is not None and old is not None and policy != old:

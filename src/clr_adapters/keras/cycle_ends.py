@@ -83,10 +83,8 @@ class CycleEnds(keras.callbacks.Callback):  # type: ignore[misc]
         monitors = clrcore.CycleMonitor | None
         check_type("monitor", monitor, monitors, "a clrcore.CycleMonitor or None")
         if monitor is not None and validation_data is None:
-            raise ValueError(
-                "monitor needs validation_data=(x, y): at the end of a cycle the running means "
-                "of the epoch are not the model's"
-            )
+            message = "monitor needs validation_data=(x, y): at the end of a cycle the running "
+            raise ValueError(message + "means of the epoch are not the model's")
         if monitor is None and validation_data is None and snapshots is None:
             raise ValueError("CycleEnds needs monitor, validation_data or snapshots; got none")
         if validation_data is not None:

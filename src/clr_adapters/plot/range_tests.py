@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -83,20 +84,12 @@ def _draw(ax: Axes, curves: Sequence[clrcore.Curve], metric: str, number: int) -
     look = style.line_style(number)
     colour = look["color"]
     smoothed = [curve.smoothed(metric) for curve in curves]
+    alpha = max(0.15, 0.45 / len(curves) ** 0.5)
+    dots = {"markersize": 3, "markeredgewidth": 0, "color": colour, "alpha": alpha, "zorder": 1.5}
     for curve in curves:
         raw = getattr(curve, metric)
         there = np.isfinite(raw)
-        ax.plot(
-            curve.lr[there],
-            raw[there],
-            linestyle="",
-            marker=style.MARKERS[number],
-            markersize=3,
-            markeredgewidth=0,
-            color=colour,
-            alpha=max(0.15, 0.45 / len(curves) ** 0.5),
-            zorder=1.5,
-        )
+        ax.plot(curve.lr[there], raw[there], style.MARKERS[number], **dots)
     heavy = {"color": colour, "linewidth": 2.4, "linestyle": look["linestyle"], "zorder": 3}
     if len(curves) == 1:
         ax.plot(curves[0].lr, smoothed[0], label=f"{metric}, smoothed", **heavy)
@@ -113,16 +106,9 @@ def _draw(ax: Axes, curves: Sequence[clrcore.Curve], metric: str, number: int) -
 def _draw_bounds(ax: Axes, bounds: clrcore.Bounds) -> None:
     """The shaded range from base_lr to max_lr, and a line at the rate for constant training."""
     low, high, lr = bounds.base_lr, bounds.max_lr, bounds.lr
-    ax.axvspan(
-        low,
-        high,
-        facecolor=(*SHADE, 0.25),
-        edgecolor=(0, 0, 0, 0.12),
-        hatch="//",
-        linewidth=0,
-        zorder=0.4,
-        label=f"base_lr {low:.2g} to max_lr {high:.2g}",
-    )
+    label = f"base_lr {low:.2g} to max_lr {high:.2g}"
+    colours: dict[str, Any] = {"facecolor": (*SHADE, 0.25), "edgecolor": (0, 0, 0, 0.12)}
+    ax.axvspan(low, high, **colours, hatch="//", linewidth=0, zorder=0.4, label=label)
     # On the outer sides of the range and at the other end of the line, labels cannot meet. Left of
     # a base_lr near the edge there is no room.
     place = ax.transAxes.inverted().transform(ax.transData.transform((low, 0)))[0]
@@ -170,10 +156,10 @@ def _limits(columns: Sequence[Floats]) -> tuple[float, float]:
 
 def _accuracy_name(curves: Sequence[clrcore.Curve]) -> str:
     """Whether the accuracy is of held-out data, where all curves agree."""
-    kinds = {curve.held_out for curve in curves}
-    return {True: "held-out accuracy", False: "training accuracy", None: "accuracy"}[
-        kinds.pop() if len(kinds) == 1 else None
-    ]
+    kind = curves[0].held_out
+    if kind is None or any(curve.held_out != kind for curve in curves):
+        return "accuracy"
+    return "held-out accuracy" if kind else "training accuracy"
 
 
 def _checked(curves: object) -> list[clrcore.Curve]:

@@ -123,28 +123,17 @@ def mark_rate(
         height: Where the label begins, from 0 to 1.
         thin: Whether the line is the edge of a range.
     """
+    line: dict[str, Any] = {"color": "black", "linewidth": 1.6, "zorder": 2.2}
+    if thin:
+        line = {"color": "0.25", "linewidth": 1.0, "zorder": 0.6}
     dashes: Any = "-" if thin else (0, (4, 2, 1, 2))
-    ax.axvline(
-        lr,
-        color="0.25" if thin else "black",
-        linewidth=1.0 if thin else 1.6,
-        linestyle=dashes,
-        zorder=0.6 if thin else 2.2,
-        label=f"{name} {lr:.2g}",
-    )
-    ax.annotate(
-        f"{name} {lr:.2g}",
-        (lr, height),
-        xycoords=("data", "axes fraction"),
-        xytext=(-2 if align == "right" else 2, 0),
-        textcoords="offset points",
-        rotation=90,
-        ha=align,
-        va="top" if height > 0.5 else "bottom",
-        fontsize=9,
-        zorder=4,
-        bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 0.5},
-    )
+    label = f"{name} {lr:.2g}"
+    ax.axvline(lr, linestyle=dashes, label=label, **line)
+    place: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
+    text: dict[str, Any] = {"ha": align, "va": "top" if height > 0.5 else "bottom", "fontsize": 9}
+    box = {"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 0.5}
+    off = (-2 if align == "right" else 2, 0)
+    ax.annotate(label, (lr, height), off, **place, **text, rotation=90, zorder=4, bbox=box)
 
 
 def name_lines(ax: Axes, lines: Sequence[Line2D]) -> None:
@@ -157,30 +146,19 @@ def name_lines(ax: Axes, lines: Sequence[Line2D]) -> None:
         legend(ax, lines)
         return
     for line, end in zip(lines, ends, strict=True):
-        ax.annotate(
-            str(line.get_label()),
-            (end[0], end[1]),
-            xytext=(5, 0),
-            textcoords="offset points",
-            va="center",
-            color=line.get_color(),
-        )
+        label, colour = str(line.get_label()), line.get_color()
+        beside: dict[str, Any] = {"xytext": (5, 0), "textcoords": "offset points", "va": "center"}
+        ax.annotate(label, (end[0], end[1]), color=colour, **beside)
 
 
 def legend(ax: Axes, lines: Sequence[Line2D]) -> None:
     """Explain lines above the Axes, in as many columns as fit."""
     labels = [str(line.get_label()) for line in lines]
     column = LEGEND_LINE + 3 * EM + 0.53 * EM * max(map(len, labels))
-    ax.legend(
-        lines,
-        labels,
-        loc="lower left",
-        bbox_to_anchor=(0, 1),
-        borderaxespad=0.3,
-        ncols=max(1, min(3, int(ax.bbox.width / ax.figure.dpi / column))),
-        frameon=False,
-        handlelength=LEGEND_LINE / EM,
-    )
+    columns = max(1, min(3, int(ax.bbox.width / ax.figure.dpi / column)))
+    above: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.3}
+    size = LEGEND_LINE / EM
+    ax.legend(lines, labels, **above, ncols=columns, frameon=False, handlelength=size)
 
 
 def thousands(ax: Axes) -> None:

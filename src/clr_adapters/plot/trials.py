@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -44,15 +45,9 @@ def plot_confirmation(bounds: clrcore.Bounds, *, ax: Axes | None = None) -> Axes
     ax.plot([trial.lr for trial in held], [trial.loss for trial in held], "o", color=colour)
     ax.plot(rates, means, color=colour, linewidth=1.8, label="mean loss")
     if broken:
-        ax.plot(
-            broken,
-            [0.97] * len(broken),
-            "X",
-            color=style.COLOURS[1],
-            markersize=9,
-            transform=ax.get_xaxis_transform(),
-            label="broke down",
-        )
+        crosses: dict[str, Any] = {"color": style.COLOURS[1], "markersize": 9}
+        heights, edge = [0.97] * len(broken), ax.get_xaxis_transform()
+        ax.plot(broken, heights, "X", transform=edge, label="broke down", **crosses)
     style.mark_rate(ax, bounds.lr, "lr", "right", 0.98)
     tried = sorted({trial.lr for trial in trials})
     ax.set_xticks(tried, [f"{lr:.2g}" for lr in tried])

@@ -82,17 +82,10 @@ Train: TypeAlias = Callable[["TrainerSweep"], None]
 
 
 def run_range_test(
-    train: Train,
-    *,
-    sweep: clrcore.Policy | None = None,
-    steps_per_epoch: float | None = None,
-    stop: bool = True,
-    progress: bool = True,
-    seeds: int | Sequence[int] | None = None,
+    train: Train, *, steps_per_epoch: float | None = None, progress: bool = True, **rules: Any
 ) -> clrcore.Curve | list[clrcore.Curve]:
     """The range test of a trainer; the arguments are those of its `range_test`."""
-    show = check_progress(progress)
-    make = partial(clrcore.SeededRangeTests, sweep, seeds=seeds, stop=stop)
+    show, make = check_progress(progress), partial(clrcore.SeededRangeTests, **rules)
     make(steps_per_epoch=steps_per_epoch)  # raises before anything runs
     facts = _facts(train, steps_per_epoch)
     runs = make(steps_per_epoch=facts.steps_per_epoch)
@@ -115,11 +108,8 @@ def _facts(train: Train, steps_per_epoch: float | None) -> Facts:
     run = TrainerSweep()
     with suppress(Enough):
         train(run)
-    return (
-        run.facts
-        if steps_per_epoch is None
-        else run.facts._replace(steps_per_epoch=steps_per_epoch)
-    )
+    facts = run.facts
+    return facts if steps_per_epoch is None else facts._replace(steps_per_epoch=steps_per_epoch)
 
 
 def _train_all(train: Train, runs: clrcore.SeededRangeTests, rank: int, show: bool) -> None:

@@ -99,12 +99,12 @@ def _demo(out: Path, seeds: tuple[int, ...], quick: bool) -> None:
     findings = report.find(histories)
     results = report.results(arms, histories, curves, bounds, findings, settings)
     short, *lines = results["verdict"]
-    sign = " \N{PLUS-MINUS SIGN}" if _encodes_everything() else "+-"
+    # Not every terminal can show a sign that is not ASCII.
+    utf = (sys.stdout.encoding or "").lower().startswith("utf")
+    sign = " \N{PLUS-MINUS SIGN}" if utf else "+-"
     click.echo("\n" + _text.wrapped(short) + "\n")
     click.echo(_text.table(report.table(findings, settings, sign)))
-    click.echo(
-        "\nDifferences in points of test accuracy, paired seed by seed, with 95 % intervals.\n"
-    )
+    click.echo("\nDifferences in points of test accuracy, paired by seed, with 95 % intervals.\n")
     for line in lines:
         click.echo(_text.wrapped(f"- {line}", "  "))
     picture = pictures.comparison(arms, histories, report.drawn(findings), report.message(findings))
@@ -117,11 +117,6 @@ def _demo(out: Path, seeds: tuple[int, ...], quick: bool) -> None:
         click.echo(f"Written: {click.format_filename(path)}")
 
 
-def _encodes_everything() -> bool:
-    """Whether the terminal can show a sign that is not ASCII."""
-    return (sys.stdout.encoding or "").lower().startswith("utf")
-
-
 def _check_writable(out: Path, files: Iterable[Path]) -> None:
     """Create the folder, and refuse before the work a folder that cannot be written to."""
     try:
@@ -129,15 +124,12 @@ def _check_writable(out: Path, files: Iterable[Path]) -> None:
         with tempfile.TemporaryFile(dir=out):
             pass
     except OSError as error:
-        raise click.ClickException(
-            f"{click.format_filename(out)} cannot be written to: {error}; give another --out"
-        ) from error
+        problem = f"{click.format_filename(out)} cannot be written to: {error}"
+        raise click.ClickException(f"{problem}; give another --out") from error
     for path in files:
         if path.is_dir():
-            raise click.ClickException(
-                f"{click.format_filename(path)} must be a file, but it is a folder; give another "
-                "--out"
-            )
+            problem = f"{click.format_filename(path)} must be a file, but it is a folder"
+            raise click.ClickException(f"{problem}; give another --out")
 
 
 @contextmanager

@@ -49,9 +49,8 @@ def load() -> Rows:
 
 def split(digits: Rows, seeds: Sequence[int]) -> Splits:
     """The digits, shuffled and split for each seed."""
-    order = np.stack(
-        [np.random.default_rng((seed, 0)).permutation(len(digits.labels)) for seed in seeds]
-    )
+    count = len(digits.labels)
+    order = np.stack([np.random.default_rng((seed, 0)).permutation(count) for seed in seeds])
     ends = np.cumsum((TRAIN, VALIDATION, TEST))
     chosen = np.split(order[:, : ends[-1]], ends[:-1], axis=1)
     return Splits(*(Rows(digits.images[rows], digits.labels[rows]) for rows in chosen))

@@ -95,12 +95,11 @@ def staged(base_lr: float, max_lr: float, unit: int) -> clrcore.Policy:
 
     The bounds are lowered tenfold from stage to stage.
     """
-    return clrcore.chain(
-        [
-            (clrcore.triangular2(base_lr * factor, max_lr * factor, size * unit), length * unit)
-            for factor, size, length in ((1.0, 4, 32), (0.1, 2, 12), (0.01, 1, 6))
-        ]
-    )
+    stages: list[tuple[clrcore.Policy, int | None]] = [
+        (clrcore.triangular2(base_lr * factor, max_lr * factor, size * unit), length * unit)
+        for factor, size, length in ((1.0, 4, 32), (0.1, 2, 12), (0.01, 1, 6))
+    ]
+    return clrcore.chain(stages)
 
 
 def run_arms(
@@ -120,15 +119,8 @@ def run_arms(
 
     def run(arm: Arm) -> History:
         tick_or_stop(0)
-        return train(
-            arm.policy,
-            arm.total_steps,
-            splits,
-            settings.seeds,
-            evaluate_every=settings.unit,
-            tick=tick_or_stop,
-            start=start,
-        )
+        given = (arm.policy, arm.total_steps, splits, settings.seeds)
+        return train(*given, evaluate_every=settings.unit, tick=tick_or_stop, start=start)
 
     with ThreadPoolExecutor(min(2, os.cpu_count() or 1)) as pool:
         futures = {arm.name: pool.submit(run, arm) for arm in todo}

@@ -89,9 +89,8 @@ class Network:
         losses = np.log(norm[..., 0]) - log_likelihood[true]
         error[true] -= 1
         error /= rows
-        for (weights, _), (slope, bias_slope), entered in zip(
-            self._layers[::-1], self._gradients[::-1], inputs[::-1], strict=True
-        ):
+        layers = zip(self._layers, self._gradients, inputs, strict=True)
+        for (weights, _), (slope, bias_slope), entered in reversed(list(layers)):
             np.matmul(entered.swapaxes(1, 2), error, out=slope)
             np.sum(error, axis=1, keepdims=True, out=bias_slope)
             if entered is not images:
@@ -105,9 +104,8 @@ class Network:
 
         A member whose parameters are not finite answers 0 to everything.
         """
-        right: NDArray[np.float64] = np.mean(
-            self._forward(images)[-1].argmax(axis=-1) == labels, axis=1
-        )
+        answers = self._forward(images)[-1].argmax(axis=-1)
+        right: NDArray[np.float64] = np.mean(answers == labels, axis=1)
         return right
 
     def _forward(self, images: Floats) -> list[Floats]:

@@ -22,9 +22,8 @@ def page(results: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str:
         results: As `report.results` makes them.
         pictures: PNG files by name: range_test.png, confirmation.png and comparison.png.
     """
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True
-    )
+    rules: dict[str, Any] = {"undefined": StrictUndefined, "keep_trailing_newline": True}
+    environment = Environment(autoescape=True, **rules)
     environment.filters |= {
         "rate": lambda lr: f"{lr:.3g}",
         "signed": lambda number: f"{number:+.2f}".replace("-", MINUS),

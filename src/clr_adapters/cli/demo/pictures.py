@@ -33,9 +33,8 @@ def comparison(
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2, 3))
     shown = [arm for arm in arms if arm.name in names]
     # A chain of one stage is the same policy with an end: each is drawn as long as it ran.
-    plot_policy(
-        {arm.name: clrcore.chain([(arm.policy, arm.total_steps)]) for arm in shown}, ax=above
-    )
+    policies = {arm.name: clrcore.chain([(arm.policy, arm.total_steps)]) for arm in shown}
+    plot_policy(policies, ax=above)
     above.set_xlabel("")
     runs = {arm.name: (histories[arm.name].steps, histories[arm.name].test) for arm in shown}
     draw_accuracy(below, runs)
