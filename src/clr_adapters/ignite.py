@@ -18,22 +18,12 @@ with needed("ignite", "clr_adapters.ignite needs it"):
 import clrcore
 from clrcore.arguments import check_seeds, check_type, hint_at, refuse
 
-from .torch import PolicyLR
+from .torch import PolicyLR, trainers
 from .torch._measures import as_scalar
 from .torch._snapshot import Snapshot
 from .torch._training import check_optimizer
 from .torch.range_test import HINTS
-from .torch.trainers import (
-    CycleJudge,
-    FindBoundsOptions,
-    RangeTestOptions,
-    Train,
-    TrainerSweep,
-    check_scheduler,
-    no_trace,
-    run_find_bounds,
-    run_range_test,
-)
+from .torch.trainers import FindBoundsOptions, RangeTestOptions
 
 
 def policy_lr(
@@ -105,8 +95,8 @@ class CycleEnds:
         evaluate: Callable[[], float] | None = None,
         save: Callable[[Engine], Any] | None = None,
     ) -> None:
-        self._judge = CycleJudge(monitor, False)
-        self._scheduler = check_scheduler("scheduler", scheduler, "use policy_lr of this module")
+        self._judge = trainers.CycleJudge(monitor, False)
+        self._scheduler = trainers.check_scheduler("scheduler", scheduler, "use policy_lr of this module")
         if evaluate is not None and not callable(evaluate):
             refuse(TypeError, "evaluate", "a function without arguments or None", evaluate)
         if save is not None and not callable(save):
@@ -199,7 +189,7 @@ def range_test(
     """
     clrcore.RangeTest.check_data("data", data, check_seeds("seeds", options.get("seeds")))
     train = _training(engine, data, model, optimizer, output_transform, preserve)
-    return run_range_test(train, **options)
+    return trainers.run_range_test(train, **options)
 
 
 @hint_at(*FindBoundsOptions.__annotations__, "output_transform", "preserve", **HINTS)
@@ -237,7 +227,7 @@ def find_bounds(
     """
     clrcore.RangeTest.check_data("data", data, [0, 1])
     train = _training(engine, data, model, optimizer, output_transform, preserve)
-    return run_find_bounds(train, **options)
+    return trainers.run_find_bounds(train, **options)
 
 
 def _training(
@@ -247,19 +237,19 @@ def _training(
     optimizer: Optimizer,
     output_transform: Callable[[Any], Any],
     preserve: Sequence[object],
-) -> Train:
+) -> trainers.Train:
     """What trains without a trace; refuses wrong arguments."""
     check_type("engine", engine, Engine, "an ignite.engine.Engine")
     check_type("model", model, nn.Module, "a torch.nn.Module")
     check_optimizer("optimizer", optimizer, model)
 
-    def train(run: TrainerSweep) -> None:
+    def train(run: trainers.TrainerSweep) -> None:
         snapshot = Snapshot()
         snapshot.take_generators()
         for value in (model, optimizer, *preserve):
             snapshot.take(value, "preserve")
         snapshot.take_loader(data)
-        with no_trace(snapshot, []):
+        with trainers.no_trace(snapshot, []):
             batches = clrcore.RangeTest.epoch_length(data)
             run.begin(optimizer, batches=batches, rank=idist.get_rank(), mean=_mean)
             run.watch(optimizer)

@@ -26,20 +26,10 @@ with needed("lightning", "clr_adapters.lightning needs Lightning"):
 import clrcore
 from clrcore.arguments import check_seeds, check_type, hint_at, refuse
 
-from .torch import PolicyLR
+from .torch import PolicyLR, trainers
 from .torch._snapshot import Snapshot
 from .torch.range_test import HINTS
-from .torch.trainers import (
-    CycleJudge,
-    Facts,
-    FindBoundsOptions,
-    RangeTestOptions,
-    Train,
-    TrainerSweep,
-    no_trace,
-    run_find_bounds,
-    run_range_test,
-)
+from .torch.trainers import FindBoundsOptions, RangeTestOptions
 
 PACKAGES = ["lightning.pytorch", "pytorch_lightning"]
 # The package that is in use, else the package that is installed.
@@ -119,7 +109,7 @@ class CycleEnds(lightning.Callback):  # type: ignore[misc]
     ) -> None:
         super().__init__()
         check_type("metric", metric, str, "the name of a logged metric")
-        self._judge, self._metric = CycleJudge(monitor, average, metric), metric
+        self._judge, self._metric = trainers.CycleJudge(monitor, average, metric), metric
         self._snapshots = None if snapshots is None else os.fspath(snapshots)
         self._scheduler: Any = None
         self.ends, self.average = self._judge.ends, self._judge.average
@@ -227,7 +217,8 @@ def range_test(
     """
     seeds = check_seeds("seeds", options.get("seeds"))
     clrcore.RangeTest.check_data("train_dataloaders", train_dataloaders, seeds)
-    return run_range_test(_training(trainer, module, train_dataloaders, datamodule), **options)
+    train = _training(trainer, module, train_dataloaders, datamodule)
+    return trainers.run_range_test(train, **options)
 
 
 @hint_at(*FindBoundsOptions.__annotations__, **HINTS)
@@ -261,10 +252,11 @@ def find_bounds(
         NoBoundsError: Neither the range test nor a trial gives an answer.
     """
     clrcore.RangeTest.check_data("train_dataloaders", train_dataloaders, [0, 1])
-    return run_find_bounds(_training(trainer, module, train_dataloaders, datamodule), **options)
+    train = _training(trainer, module, train_dataloaders, datamodule)
+    return trainers.run_find_bounds(train, **options)
 
 
-def _training(trainer: Any, module: Any, data: Any, datamodule: Any) -> Train:
+def _training(trainer: Any, module: Any, data: Any, datamodule: Any) -> trainers.Train:
     """What trains without a trace; refuses wrong arguments."""
     if not hasattr(trainer, "fit_loop"):
         refuse(TypeError, "trainer", "a Trainer of Lightning", trainer)
@@ -272,9 +264,9 @@ def _training(trainer: Any, module: Any, data: Any, datamodule: Any) -> Train:
     if launcher is not None and "Subprocess" not in type(launcher).__name__:
         refuse(ValueError, "trainer", "a Trainer that starts no processes in fit", launcher)
 
-    def train(run: TrainerSweep) -> None:
+    def train(run: trainers.TrainerSweep) -> None:
         if run.test is None and hasattr(data, "__next__"):  # no batch to spare to find them out
-            run.facts = Facts(math.nan, None, trainer.global_rank)
+            run.facts = trainers.Facts(math.nan, None, trainer.global_rank)
             return
         with _no_trace(trainer, module, data, datamodule):
             recorder = _Recorder(trainer, run)
@@ -292,7 +284,7 @@ class _Recorder(lightning.Callback):  # type: ignore[misc]
 
     failure: BaseException | None = None
 
-    def __init__(self, trainer: Any, run: TrainerSweep) -> None:
+    def __init__(self, trainer: Any, run: trainers.TrainerSweep) -> None:
         self.run, loop = run, trainer.fit_loop
         # New loops: the progress of the old loops is not touched.
         trainer.fit_loop = type(loop)(trainer, max_epochs=loop.max_epochs)
@@ -355,7 +347,7 @@ def _no_trace(trainer: Any, module: Any, data: Any, datamodule: Any) -> Iterator
         snapshot.take_loader(loader)
     owners = [*_parts(trainer), module, *([] if datamodule is None else [datamodule])]
     handler = signal.getsignal(signal.SIGINT)
-    with no_trace(snapshot, owners):
+    with trainers.no_trace(snapshot, owners):
         try:
             yield
         finally:

@@ -19,19 +19,10 @@ from skorch.history import History
 import clrcore
 from clrcore.arguments import check_type, hint_at
 
-from .torch import PolicyLR
+from .torch import PolicyLR, trainers
 from .torch._snapshot import Snapshot
 from .torch.range_test import HINTS
-from .torch.trainers import (
-    Enough,
-    FindBoundsOptions,
-    RangeTestOptions,
-    Train,
-    TrainerSweep,
-    no_trace,
-    run_find_bounds,
-    run_range_test,
-)
+from .torch.trainers import FindBoundsOptions, RangeTestOptions
 
 # Callbacks that change the updates themselves; a range test keeps them.
 KEPT = (GradientNormClipping, ParamMapper)
@@ -135,7 +126,7 @@ def range_test(
     Source: Smith, "Cyclical Learning Rates for Training Neural Networks", arXiv 1506.01186,
     section 3.3.
     """
-    return run_range_test(_training(net, X, y), **options)
+    return trainers.run_range_test(_training(net, X, y), **options)
 
 
 @hint_at(*FindBoundsOptions.__annotations__, **HINTS)
@@ -161,20 +152,20 @@ def find_bounds(
         ValueError: An argument has a wrong value.
         NoBoundsError: Neither the range test nor a trial gives an answer.
     """
-    return run_find_bounds(_training(net, X, y), **options)
+    return trainers.run_find_bounds(_training(net, X, y), **options)
 
 
-def _training(net: Any, X: Any, y: Any) -> Train:
+def _training(net: Any, X: Any, y: Any) -> trainers.Train:
     """What trains without a trace; refuses other things than a net."""
     check_type("net", net, skorch.NeuralNet, "a skorch.NeuralNet")
 
-    def train(run: TrainerSweep) -> None:
+    def train(run: trainers.TrainerSweep) -> None:
         snapshot = Snapshot()
         snapshot.take_generators()
         for name in ("module_", "criterion_", "optimizer_") if net.initialized_ else ():
             snapshot.take(getattr(net, name))
         snapshot.take_loader(net.get_iterator(net.get_dataset(X, y), training=True))
-        with no_trace(snapshot, [net]), suppress(Enough):
+        with trainers.no_trace(snapshot, [net]), suppress(trainers.Enough):
             if not net.initialized_:
                 net.initialize()
             recorder = ("range test", _Recorder(run))
@@ -198,7 +189,7 @@ def _training(net: Any, X: Any, y: Any) -> Train:
 class _Recorder(Callback):  # type: ignore[misc]
     """Takes the losses of a range test, and ends it."""
 
-    def __init__(self, run: TrainerSweep) -> None:
+    def __init__(self, run: trainers.TrainerSweep) -> None:
         self.run, self._has_begun, self._batches = run, False, 0
 
     def on_epoch_begin(self, net: Any, dataset_train: Any = None, **_: Any) -> None:
@@ -214,10 +205,10 @@ class _Recorder(Callback):  # type: ignore[misc]
     ) -> None:
         self._batches += 1
         if self.run.end_batch(torch.as_tensor(step["loss"])):
-            raise Enough
+            raise trainers.Enough
 
     def on_epoch_end(self, net: Any, **_: Any) -> None:
         if not self._batches:  # the data cannot be iterated over again
             self.run.finish("X")
-            raise Enough
+            raise trainers.Enough
         self._batches = 0

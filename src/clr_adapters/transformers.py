@@ -17,20 +17,10 @@ with needed("transformers", "clr_adapters.transformers needs it"):
 import clrcore
 from clrcore.arguments import check_bool, check_type, hint_at, refuse
 
-from .torch import PolicyLR
+from .torch import PolicyLR, trainers
 from .torch._snapshot import Snapshot
 from .torch.range_test import HINTS
-from .torch.trainers import (
-    CycleJudge,
-    FindBoundsOptions,
-    RangeTestOptions,
-    Train,
-    TrainerSweep,
-    innermost,
-    no_trace,
-    run_find_bounds,
-    run_range_test,
-)
+from .torch.trainers import FindBoundsOptions, RangeTestOptions
 
 # Where a checkpoint keeps the state of CycleEnds.
 STATE = "clrcore.CycleEnds"
@@ -111,7 +101,7 @@ class CycleEnds(transformers.TrainerCallback):
         save: bool = False,
     ) -> None:
         check_type("metric", metric, str, "the name of a metric of evaluate")
-        self._judge = CycleJudge(monitor, False, metric)
+        self._judge = trainers.CycleJudge(monitor, False, metric)
         self._metric, self._save = metric, check_bool("save", save)
         self.ends = self._judge.ends
 
@@ -122,7 +112,8 @@ class CycleEnds(transformers.TrainerCallback):
         how = "use PolicyTrainer(..., policy=policy)"
         total, epochs = state.max_steps, state.num_train_epochs
         scheduler = self._judge.start(others["lr_scheduler"], how, total, epochs)
-        if innermost(scheduler.optimizer) is not innermost(others["optimizer"]):
+        own = trainers.innermost(others["optimizer"])
+        if trainers.innermost(scheduler.optimizer) is not own:
             allowed = "a scheduler of the Trainer's own optimizer; use PolicyTrainer"
             refuse(ValueError, "optimizers", allowed, scheduler)
 
@@ -176,7 +167,7 @@ def range_test(
     Source: Smith, "Cyclical Learning Rates for Training Neural Networks", arXiv 1506.01186,
     section 3.3.
     """
-    return run_range_test(_training(trainer), **options)
+    return trainers.run_range_test(_training(trainer), **options)
 
 
 @hint_at(*FindBoundsOptions.__annotations__, **HINTS)
@@ -201,14 +192,14 @@ def find_bounds(
         ValueError: An argument has a wrong value.
         NoBoundsError: Neither the range test nor a trial gives an answer.
     """
-    return run_find_bounds(_training(trainer), **options)
+    return trainers.run_find_bounds(_training(trainer), **options)
 
 
-def _training(trainer: Any) -> Train:
+def _training(trainer: Any) -> trainers.Train:
     """What trains without a trace; refuses other things than a Trainer."""
     check_type("trainer", trainer, transformers.Trainer, "a transformers.Trainer")
 
-    def train(run: TrainerSweep) -> None:
+    def train(run: trainers.TrainerSweep) -> None:
         with _no_trace(trainer):
             _Recorder(trainer, run)
             trainer.train()
@@ -220,7 +211,7 @@ def _training(trainer: Any) -> Train:
 class _Recorder(transformers.TrainerCallback):
     """The only callback during a range test: it sets the rates and takes the losses."""
 
-    def __init__(self, trainer: Any, run: TrainerSweep) -> None:
+    def __init__(self, trainer: Any, run: trainers.TrainerSweep) -> None:
         self._trainer, self.run = trainer, run
         self._training_step = trainer.training_step
         callbacks = [transformers.trainer_callback.DefaultFlowCallback(), self]
@@ -270,7 +261,7 @@ def _no_trace(trainer: Any) -> Iterator[None]:
             snapshot.take(value)
     owners = [trainer, trainer.accelerator, trainer.accelerator.gradient_state, trainer.model]
     lists = [(x, list(x)) for x in vars(trainer.accelerator).values() if isinstance(x, list)]
-    with no_trace(snapshot, owners):
+    with trainers.no_trace(snapshot, owners):
         try:
             yield
         finally:

@@ -89,14 +89,12 @@ class Cooldown(Policy):
     def __post_init__(self) -> None:
         policy = check_policy("policy", self.policy)
         at = check_steps("at", self.at, 0)
-        num_steps = check_steps("num_steps", self.num_steps)
-        final_lr = check_float("final_lr", self.final_lr, 0.0)
-        if final_lr > policy(at):
+        super().__post_init__()
+        if self.final_lr > policy(at):
             allowed = f"at most the policy's rate at step {at}, {policy(at)!r}"
-            refuse(ValueError, "final_lr", allowed, final_lr)
-        shape = check_choice("shape", self.shape, SHAPES)
-        self._set(at=at, num_steps=num_steps, final_lr=final_lr, shape=shape)
-        self._set(total_steps=at + num_steps)
+            refuse(ValueError, "final_lr", allowed, self.final_lr)
+        self._set(at=at, shape=check_choice("shape", self.shape, SHAPES))
+        self._set(total_steps=at + self.num_steps)
         self._set_depth(policy)
 
     @cached_property
@@ -158,20 +156,14 @@ class OneCycle(Policy):
     constructor = "one_cycle"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         form = check_choice("form", self.form, FORMS)
         highest_pct = 1.0 if form == "two_phase" else 0.5
-        final_div_factor = check_float("final_div_factor", self.final_div_factor, 0.0, above=True)
-        self._set(
-            max_lr=check_float("max_lr", self.max_lr, 0.0),
-            total_steps=check_steps("total_steps", self.total_steps),
-            form=form,
-            pct_start=check_float("pct_start", self.pct_start, 0.0, highest_pct),
-            anneal_strategy=check_choice("anneal_strategy", self.anneal_strategy, ANNEALS),
-            div_factor=check_float("div_factor", self.div_factor, 0.0, above=True),
-            final_div_factor=final_div_factor,
-        )
+        pct_start = check_float("pct_start", self.pct_start, 0.0, highest_pct)
+        anneal = check_choice("anneal_strategy", self.anneal_strategy, ANNEALS)
+        self._set(form=form, pct_start=pct_start, anneal_strategy=anneal)
         initial = _quotient("div_factor", self.max_lr, self.div_factor)
-        _quotient("final_div_factor", initial, final_div_factor)
+        _quotient("final_div_factor", initial, self.final_div_factor)
 
     @cached_property
     def _phases(self) -> list[Phase]:
@@ -238,10 +230,6 @@ class SmithOneCycle(Policy):
     step_size: int
     constructor = "smith_one_cycle"
 
-    def __post_init__(self) -> None:
-        self._set_bounds(self.base_lr, self.max_lr)
-        self._set(step_size=check_steps("step_size", self.step_size))
-
     @cached_property
     def _cycles(self) -> Cycles:
         return SingleCycle(2 * self.step_size)
@@ -269,11 +257,8 @@ class WarmRestarts(Policy):
     constructor = "warm_restarts"
 
     def __post_init__(self) -> None:
-        self._set_bounds(self.base_lr, self.max_lr)
-        self._set(
-            first_period=check_steps("period", self.first_period),
-            multiplier=check_steps("multiplier", self.multiplier),
-        )
+        super().__post_init__()
+        self._set(first_period=check_steps("period", self.first_period))
 
     @cached_property
     def _cycles(self) -> Cycles:

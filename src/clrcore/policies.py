@@ -38,15 +38,11 @@ class Cyclic(Policy):
     scale: Any
 
     def __post_init__(self) -> None:
-        self._set_bounds(self.base_lr, self.max_lr)
-        up = check_steps("step_size", self.step_size)
+        super().__post_init__()
+        up = self.step_size
         down = check_optional(check_steps, "step_size_down", self.step_size_down) or up
-        self._set(
-            step_size=up,
-            step_size_down=down,
-            window=windows.check_window(self.window),
-            scale=scales.check_scale(self.scale, up, up + down),
-        )
+        self._set(step_size_down=down, window=windows.check_window(self.window))
+        self._set(scale=scales.check_scale(self.scale, up, up + down))
 
     @cached_property
     def period(self) -> int:
@@ -112,9 +108,8 @@ class Stepwise(Policy):
         steps = tuple(check_steps(f"milestones[{i}]", step) for i, step in enumerate(milestones))
         if list(steps) != sorted(set(steps)):
             refuse(ValueError, "milestones", "strictly increasing", list(steps))
-        factor = check_float("factor", self.factor, 0.0, 1.0, above=True)
-        lr = check_float("lr", self.lr, 0.0)
-        self._set(lr=lr, milestones=steps, factor=factor if steps else 1.0)
+        super().__post_init__()
+        self._set(milestones=steps, factor=self.factor if steps else 1.0)
 
     @property
     def constructor(self) -> str:  # type: ignore[override]
@@ -145,10 +140,6 @@ class ExponentialDecay(Policy):
     gamma: float
     constructor = "exponential"
 
-    def __post_init__(self) -> None:
-        gamma = check_float("gamma", self.gamma, 0.0, 1.0, above=True)
-        self._set(lr=check_float("lr", self.lr, 0.0), gamma=gamma)
-
     def _formula(self, step: Any, maths: Any) -> Any:
         return scales.decayed(self.lr, self.gamma, step, maths)
 
@@ -161,10 +152,6 @@ class Decay(Policy):
     base_lr: float
     step_size: int
     constructor = "decay"
-
-    def __post_init__(self) -> None:
-        self._set_bounds(self.base_lr, self.max_lr)
-        self._set(step_size=check_steps("step_size", self.step_size))
 
     def _formula(self, step: Any, maths: Any) -> Any:
         return blend(self.base_lr, self.max_lr, left(step, self.step_size, maths), maths)
@@ -181,10 +168,6 @@ class Cosine(Policy):
     base_lr: float
     num_steps: int
     constructor = "cosine"
-
-    def __post_init__(self) -> None:
-        self._set_bounds(self.base_lr, self.max_lr)
-        self._set(num_steps=check_steps("num_steps", self.num_steps))
 
     def _formula(self, step: Any, maths: Any) -> Any:
         height = windows.hann(left(step, self.num_steps, maths), maths)
@@ -205,11 +188,11 @@ class Sweep(Policy):
     def __post_init__(self) -> None:
         exponential = self.constructor == "exponential_sweep"
         min_lr = check_float("min_lr", self.min_lr, 0.0, above=exponential)
-        max_lr = check_float("max_lr", self.max_lr, 0.0, above=True)
-        if not min_lr < max_lr:
-            refuse(ValueError, "max_lr", f"> min_lr={min_lr!r}, as sweeps rise", max_lr)
+        super().__post_init__()
+        if not min_lr < self.max_lr:
+            refuse(ValueError, "max_lr", f"> min_lr={min_lr!r}, as sweeps rise", self.max_lr)
         num_steps = check_steps("num_steps", self.num_steps, 2)
-        self._set(min_lr=min_lr, max_lr=max_lr, num_steps=num_steps, total_steps=num_steps)
+        self._set(min_lr=min_lr, total_steps=num_steps)
 
 
 @dataclass(frozen=True, repr=False)

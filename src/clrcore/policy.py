@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, Self, TypeVar, overload
 
-from .arguments import check_float, check_int, check_order, policy_advice, refuse, shown
+from .arguments import (
+    check_float,
+    check_int,
+    check_order,
+    check_steps,
+    policy_advice,
+    refuse,
+    shown,
+)
 from .arithmetic import PYTHON, numpy_arithmetic, read_steps, read_steps_for
 from .cycles import Cycles, Position, place
 from .hints import hinting
@@ -28,6 +36,15 @@ DEEPEST = 32
 PIECE = 16_384
 ROW = 4096
 LARGEST_STEP = 2**63 - 1
+# How arguments are checked that mean the same in every policy.
+_RATES = ("lr", "base_lr", "max_lr", "final_lr", "low", "high")
+_LENGTHS = ("step_size", "num_steps", "total_steps", "multiplier")
+CHECKS: dict[str, Callable[..., float]] = {
+    **dict.fromkeys(_RATES, partial(check_float, low=0.0)),
+    **dict.fromkeys(("gamma", "factor"), partial(check_float, low=0.0, high=1.0, above=True)),
+    **dict.fromkeys(("div_factor", "final_div_factor"), partial(check_float, low=0.0, above=True)),
+    **dict.fromkeys(_LENGTHS, check_steps),
+}
 # Keras calls a learning_rate that is a function without arguments.
 NO_STEP = (
     "call policy(t) for the rate of update number t; a Keras optimizer takes "
@@ -337,12 +354,14 @@ class Policy:
         for name, value in checked.items():
             object.__setattr__(self, name, value)
 
-    def _set_bounds(self, base_lr: float, max_lr: float) -> None:
-        """Check and store the two bounds."""
-        base_lr = check_float("base_lr", base_lr, 0.0)
-        max_lr = check_float("max_lr", max_lr, 0.0)
-        check_order("base_lr", base_lr, "max_lr", max_lr)
-        self._set(base_lr=base_lr, max_lr=max_lr)
+    def __post_init__(self) -> None:
+        """Check and store the arguments that mean the same in every policy."""
+        names = [field.name for field in fields(self)]  # type: ignore[arg-type]
+        for name in filter(CHECKS.__contains__, names):
+            self._set(**{name: CHECKS[name](name, getattr(self, name))})
+        for low, high in (("base_lr", "max_lr"), ("low", "high")):
+            if low in names:
+                check_order(low, getattr(self, low), high, getattr(self, high))
 
     _depth = 0
 
@@ -364,9 +383,8 @@ class Opposed(Policy):
     constructor = "opposed"
 
     def __post_init__(self) -> None:
-        low, high = check_float("low", self.low, 0.0), check_float("high", self.high, 0.0)
-        check_order("low", low, "high", high)
-        self._set(low=low, high=high, total_steps=self.policy.total_steps)
+        super().__post_init__()
+        self._set(total_steps=self.policy.total_steps)
         self._set_depth(self.policy)
 
     @cached_property

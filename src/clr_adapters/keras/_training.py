@@ -25,18 +25,9 @@ from clrcore.arguments import (
 )
 
 from .._interrupts import Interrupts
+from . import _data as data
 from . import _optimizers as optimizers
 from ._checks import check_callbacks, check_model, check_verbose
-from ._data import (
-    as_keras_data,
-    batches_per_epoch,
-    chain,
-    check_batched,
-    check_held_out,
-    check_training,
-    hold_out,
-    repeat,
-)
 from ._driver import Driver, Run
 from ._evaluation import evaluate, pick
 from ._private import reads_a_batch_first
@@ -83,13 +74,13 @@ class Training:
     def __post_init__(self) -> None:
         """Refuse wrong arguments before anything is built."""
         check_model(self.model)
-        check_training(self.x, self.y, self.sample_weight)
-        check_batched("x", self.x, self.model)
+        data.check_training(self.x, self.y, self.sample_weight)
+        data.check_batched("x", self.x, self.model)
         if self.validation_split != 0.0:
             self._hold_out()
         if self.validation_data is not None:
-            check_held_out(self.validation_data, labelled=self.y is not None)
-            check_batched("validation_data", self.validation_data, self.model)
+            data.check_held_out(self.validation_data, labelled=self.y is not None)
+            data.check_batched("validation_data", self.validation_data, self.model)
         check_optional(check_int, "batch_size", self.batch_size, 1)
         check_optional(check_int, "validation_batch_size", self.validation_batch_size, 1)
         allowed = "a dictionary of weights by class or None"
@@ -98,19 +89,19 @@ class Training:
         check_bool("shuffle", self.shuffle)
         self.verbose = check_verbose(self.verbose, check_bool("progress", self.progress))
         self._callbacks = check_callbacks(self.callbacks)
-        self._batches = as_keras_data(self.x)
+        self._batches = data.as_keras_data(self.x)
 
     def _hold_out(self) -> None:
         if self.validation_data is not None:
             refuse(ValueError, "validation_split", "0 with validation_data", self.validation_split)
-        rows, held_out = hold_out(self.x, self.y, self.sample_weight, self.validation_split)
+        rows, held_out = data.hold_out(self.x, self.y, self.sample_weight, self.validation_split)
         self.x, self.y, self.sample_weight = rows
         self.validation_data = held_out
 
     @property
     def steps_per_epoch(self) -> float | None:
         """Updates in an epoch; None where the data have no length."""
-        batches = batches_per_epoch(self.x, self.batch_size)
+        batches = data.batches_per_epoch(self.x, self.batch_size)
         every = optimizers.batches_per_update(self.model.optimizer)
         return batches / every if batches else None
 
@@ -185,7 +176,7 @@ class Training:
             first = next(batches, None)
             if first is None:
                 return
-            batches, self._batches = repeat(first), chain(first, batches)
+            batches, self._batches = data.repeat(first), data.chain(first, batches)
         # The run itself reports data without a batch.
         with suppress(StopIteration, UnboundLocalError):
             self._call_fit(batches, epochs=1, steps_per_epoch=1)
