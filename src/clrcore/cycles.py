@@ -61,7 +61,8 @@ class Cycles:
 
     def completes(self, step: int) -> int | None:
         """The number of the cycle that ends at `step` >= 1, None if none does."""
-        return None
+        cycle, inside, _ = self.find(step)
+        return None if inside else cycle - 1
 
 
 class SingleCycle(Cycles):
@@ -86,6 +87,7 @@ class EqualCycles(SingleCycle):
     """A first cycle that others of its length follow, without end."""
 
     repeats = True
+    completes = Cycles.completes
 
     def find(self, step: int) -> tuple[int, int, int]:
         """By division."""
@@ -99,20 +101,15 @@ class EqualCycles(SingleCycle):
         """By division, as the list of ends may be too long for the memory."""
         return total_steps // self.length
 
-    def completes(self, step: int) -> int | None:
-        """The number of the cycle that ends at `step`."""
-        cycle, inside, _ = self.find(step)
-        return None if inside else cycle - 1
 
-
-class GrowingCycles(EqualCycles):
+class GrowingCycles(Cycles):
     """Cycles without end, each `growth` >= 2 times as long as the cycle before."""
 
-    repeats = False
+    length: int
 
     def __init__(self, length: int, growth: int) -> None:
         super().__init__(length)
-        self.period, self.growth = None, growth
+        self.first_end, self.growth = length, growth
 
     def starts(self, stop: int) -> Iterator[tuple[int, int]]:
         """First step and length of every cycle that starts before `stop`."""
@@ -129,10 +126,6 @@ class GrowingCycles(EqualCycles):
     def ends(self, total_steps: int) -> list[int]:
         """The starts of all cycles but the first."""
         return [start for start, _ in self.starts(total_steps + 1)][1:]
-
-    def count(self, total_steps: int) -> int:
-        """The number of ends, which grow fast."""
-        return len(self.ends(total_steps))
 
 
 class JoinedCycles(Cycles):

@@ -13,11 +13,14 @@ from clr_adapters import logs
 
 from . import _io
 
-# Finders that record a running average, and the functions that undo it.
+_LIGHTNING = "The files are results of Lightning's lr_find, as JSON; undo their running average."
+_FASTAI = "The same for lrs and losses of fastai's recorder."
+_OTHERS = "The same for the history of torch-lr-finder, or Ignite's results, with smooth_f=0.05."
+# Finders that record a running average: the functions that undo it, and the help of their options.
 FINDERS = {
-    "lightning": logs.from_lightning,
-    "fastai": logs.from_fastai,
-    "torch-lr-finder": logs.from_torch_lr_finder,
+    "lightning": (logs.from_lightning, _LIGHTNING),
+    "fastai": (logs.from_fastai, _FASTAI),
+    "torch-lr-finder": (logs.from_torch_lr_finder, _OTHERS),
 }
 COLUMNS = "; columns are chosen with --lr, --loss, --accuracy and --updates"
 
@@ -40,7 +43,7 @@ def read(file: str, given: Mapping[str, Any], *, finder: str | None = None) -> c
         if ".tfevents." in file or Path(file).is_dir():
             curve = logs.read_log(file, **given)
         elif finder is not None:
-            curve = FINDERS[finder](logs.read_json(_io.content(file)))
+            curve = FINDERS[finder][0](logs.read_json(_io.content(file)))
         else:
             curve = logs.read_text(_io.content(file), **given)
     except clrcore.TableError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,13 @@ import clrcore
 from . import _curves, _io, _text
 
 UNDO = "; the options --lightning, --fastai and --torch-lr-finder do so"
+
+
+def _finders(function: Callable[..., None]) -> Callable[..., None]:
+    """The function with an option for each finder."""
+    for name, (_, text) in reversed(_curves.FINDERS.items()):
+        function = click.option(f"--{name}", "finder", flag_value=name, help=text)(function)
+    return function
 
 
 @click.command(short_help="Read learning rates off recorded range tests.")
@@ -46,24 +53,7 @@ UNDO = "; the options --lightning, --fastai and --torch-lr-finder do so"
     help="What the accuracy is of. [default: held out if the column's name begins with val or "
     "test]",
 )
-@click.option(
-    "--lightning",
-    "finder",
-    flag_value="lightning",
-    help="The files are results of Lightning's lr_find, as JSON; undo their running average.",
-)
-@click.option(
-    "--fastai",
-    "finder",
-    flag_value="fastai",
-    help="The same for lrs and losses of fastai's recorder.",
-)
-@click.option(
-    "--torch-lr-finder",
-    "finder",
-    flag_value="torch-lr-finder",
-    help="The same for the history of torch-lr-finder, or Ignite's results, with smooth_f=0.05.",
-)
+@_finders
 @click.option(
     "--rule",
     default="auto",
