@@ -96,7 +96,8 @@ class CycleEnds:
         save: Callable[[Engine], Any] | None = None,
     ) -> None:
         self._judge = trainers.CycleJudge(monitor, False)
-        self._scheduler = trainers.check_scheduler("scheduler", scheduler, "use policy_lr of this module")
+        how = "use policy_lr of this module"
+        self._scheduler = trainers.check_scheduler("scheduler", scheduler, how)
         if evaluate is not None and not callable(evaluate):
             refuse(TypeError, "evaluate", "a function without arguments or None", evaluate)
         if save is not None and not callable(save):
