@@ -32,8 +32,8 @@ def check_model(model: Any) -> None:
         allowed = "a model with trainable weights"
         refuse(ValueError, "model", allowed, model, message=message, advice=advice)
     if (steps := model.steps_per_execution) > 1:
-        allowed = "compiled with steps_per_execution=1, as a rate would last for all of them"
-        refuse(ValueError, "model", allowed, steps, advice="compile it anew for the range test")
+        advice = "a rate would last for that many updates: compile it anew for the range test"
+        refuse(ValueError, "model", "compiled with steps_per_execution=1", steps, advice=advice)
     optimizers.batches_per_update(optimizer)  # refuses optimizers that differ
     for simple in optimizers.simple_optimizers(optimizer):
         (source,) = optimizers.rate_sources(simple)
@@ -42,9 +42,10 @@ def check_model(model: Any) -> None:
             advice = f"compile it anew for the range test, with {type(simple).__name__}(0.01)"
             refuse(ValueError, "model", allowed, source, advice=advice)
         if keras.backend.standardize_dtype(source.dtype) not in ("float32", "float64"):
-            allowed = "float32, as others round small rates"
+            name, got = "the optimizer's rate", source.dtype
+            message = f"{name} must be float32, got {got}, in which small rates are rounded"
             advice = "keep keras.config.floatx() at 'float32', and set a dtype policy"
-            refuse(ValueError, "the optimizer's rate", allowed, source.dtype, advice=advice)
+            refuse(ValueError, name, "float32", got, message=message, advice=advice)
 
 
 def check_callbacks(callbacks: Any) -> list[Any]:

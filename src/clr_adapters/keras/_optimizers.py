@@ -58,9 +58,10 @@ def batches_per_update(optimizer: Any) -> int:
     """
     each = [accumulated_batches(simple) for simple in simple_optimizers(optimizer)]
     if len(set(each)) > 1:
-        allowed = "equal: the optimizers of a MultiOptimizer accumulate the same batches per update"
-        advice = "give each the same gradient_accumulation_steps"
-        refuse(ValueError, "gradient_accumulation_steps", allowed, each, advice=advice)
+        message = "the optimizers of a MultiOptimizer must accumulate the same number of batches "
+        message += f"per update, got {each}"
+        name, advice = "gradient_accumulation_steps", "give each optimizer the same"
+        refuse(ValueError, name, "all equal", each, message=message, advice=advice)
     return each[0]
 
 
