@@ -7,6 +7,19 @@ import re
 # A group before a column's name that makes it held out: "val/loss" is val_loss.
 HELD_OUT_GROUPS = ("val", "valid", "validation", "eval", "test")
 SPLITS = (*HELD_OUT_GROUPS, "train", "training")
+# Names of the columns as tools write them, the likelier first; held-out accuracy before the
+# mini-batch's, as the paper reads it, and the mini-batch's loss before a held-out loss.
+_LOSSES = ("loss", "train_loss", "training_loss", "losses", "batch_loss", "train_loss_step")
+USUAL = {
+    "lr": ("lr", "learning_rate", "lrs", "rate"),
+    "loss": (*_LOSSES, *(f"{group}_loss" for group in HELD_OUT_GROUPS)),
+    "accuracy": tuple(
+        f"{group}{name}"
+        for group in (*(f"{group}_" for group in HELD_OUT_GROUPS), "", "train_")
+        for name in ("accuracy", "acc")
+    ),
+    "updates": ("updates", "update", "global_step", "_step", "step", "iteration", "iter"),
+}
 # Lightning notes these beside "lr-SGD", as "lr-SGD-momentum".
 BESIDE_RATE = ("momentum", "weight_decay")
 # W&B also exports the spread of a metric.

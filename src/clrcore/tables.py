@@ -12,32 +12,13 @@ import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from .arguments import check_type, float_from_scalar, listed, refuse, shown
-from .columns import HELD_OUT_GROUPS, bare, normal
+from . import cells
+from .arguments import check_type, listed, refuse, shown
+from .columns import HELD_OUT_GROUPS, USUAL, bare, normal
 from .errors import TableError
 
-# Names of the columns as tools write them, the likelier first; held-out accuracy before the
-# mini-batch's, as the paper reads it, and the mini-batch's loss before a held-out loss.
-_LOSSES = ("loss", "train_loss", "training_loss", "losses", "batch_loss", "train_loss_step")
-USUAL = {
-    "lr": ("lr", "learning_rate", "lrs", "rate"),
-    "loss": (*_LOSSES, *(f"{group}_loss" for group in HELD_OUT_GROUPS)),
-    "accuracy": tuple(
-        f"{group}{name}"
-        for group in (*(f"{group}_" for group in HELD_OUT_GROUPS), "", "train_")
-        for name in ("accuracy", "acc")
-    ),
-    "updates": ("updates", "update", "global_step", "_step", "step", "iteration", "iter"),
-}
 # The metrics of a curve. A point needs a rate and at least one of them.
 METRICS = ("loss", "accuracy")
-# Numbers with decimals.
-COMMA = re.compile(r"[+-]?\d*,\d+(e[+-]?\d+)?", re.IGNORECASE)
-POINT = re.compile(r"[+-]?\d*\.\d+(e[+-]?\d+)?", re.IGNORECASE)
-# Most rates of parameter groups in a cell.
-MOST_GROUPS = 1000
-# Cells that hold nothing.
-MISSING = {"", "na", "n/a", "none", "null", "-"}
 
 
 def text(source: object) -> tuple[str, str | None]:
@@ -81,7 +62,7 @@ def read(
         TableError: A cell cannot be read; the error has file, line and column.
     """
     (first_line, header), *rows = _split(text, file)
-    if all(_parsed(name) is not None for name in header):
+    if all(cells.parsed(name) is not None for name in header):
         rows, names_above = [(first_line, header), *rows], _names_above(text, first_line)
         if len(names_above) != len(header) != 2:
             problem = f"no header: the first line must name the columns, got {listed(header)}"
@@ -174,18 +155,7 @@ def _split(text: str, file: str | None) -> list[tuple[int, list[str]]]:
             raise TableError.at(file, reader.line_num, None, str(error)) from None
     if not rows:
         raise TableError.at(file, 1, None, "the file is empty; it needs a header line and numbers")
-    return rows if delimiter == "," else _with_points(rows)
-
-
-def _with_points(rows: list[tuple[int, list[str]]]) -> list[tuple[int, list[str]]]:
-    """The rows with a point for the decimal comma, unless any number has a point already."""
-    cells = [cell.strip() for _, row in rows for cell in row]
-    if not any(map(COMMA.fullmatch, cells)) or any(map(POINT.fullmatch, cells)):
-        return rows
-    return [
-        (line, [cell.replace(",", ".") if COMMA.fullmatch(cell.strip()) else cell for cell in row])
-        for line, row in rows
-    ]
+    return rows if delimiter == "," else cells.with_points(rows)
 
 
 def _names_above(text: str, line: int) -> list[str]:
@@ -194,7 +164,7 @@ def _names_above(text: str, line: int) -> list[str]:
     if not above.startswith("#"):
         return []
     names = re.split("[,;\t]" if re.search("[,;\t]", above) else r"\s+", above.strip("# \t"))
-    return [] if any(_parsed(name) is not None for name in names) else names
+    return [] if any(cells.parsed(name) is not None for name in names) else names
 
 
 def _find(
@@ -257,10 +227,12 @@ def _columns(
     Where rates and metrics stand on different lines, the lines of a step are joined.
     """
     held_out = bare(chosen.get("accuracy", "")).startswith(HELD_OUT_GROUPS) or None
-    apart = "updates" in chosen and any(_is_missing(row.get(chosen["lr"])) for _, row in entries)
+    apart = "updates" in chosen and any(
+        cells.is_missing(row.get(chosen["lr"])) for _, row in entries
+    )
     rows = [
         {
-            key: _number(key, row.get(name), file, line, unit, may_miss=apart or key != "lr")
+            key: cells.number(key, row.get(name), file, line, unit, may_miss=apart or key != "lr")
             for key, name in chosen.items()
         }
         for line, row in entries
@@ -299,60 +271,6 @@ def _rising(counts: Sequence[float]) -> bool:
     """Whether these are whole numbers >= 0 that rise."""
     whole = all(count >= 0 and float(count).is_integer() for count in counts)
     return whole and all(before < after for before, after in itertools.pairwise(counts))
-
-
-def _number(
-    key: str, cell: object, file: str | None, line: int, unit: str, *, may_miss: bool
-) -> float:
-    """The number in a cell; NaN where it holds nothing and may."""
-    number = _parsed(cell)
-    if number is None and _is_missing(cell) and may_miss:
-        return math.nan
-    if number is None:
-        problem = f"{key} must be a number, got {shown(cell)}{_advice(cell, unit)}"
-        raise TableError.at(file, line, key, problem, unit)
-    if key == "lr" and not (math.isfinite(number) and number >= 0):
-        problem = f"lr must be a finite number >= 0, got {shown(cell)}"
-        raise TableError.at(file, line, key, problem, unit)
-    return number
-
-
-def _parsed(cell: object) -> float | None:
-    """The number that a cell holds, None where it holds none."""
-    if isinstance(cell, str) and cell.startswith("["):
-        cell = cell.strip("[] ").split(",")
-    if isinstance(cell, list | tuple):  # the rates of groups, as `scheduler.get_last_lr()` has them
-        items = [item for item in cell[:MOST_GROUPS] if not isinstance(item, list | tuple)]
-        rates = {_parsed(item) for item in items}
-        return rates.pop() if len(rates) == 1 and len(items) == len(cell) else None
-    if isinstance(cell, str):
-        with suppress(ValueError):
-            return None if "_" in cell else float(cell)  # float() takes 1_000, no table means it
-    elif not isinstance(cell, bool):
-        with suppress(TypeError):
-            return float_from_scalar("cell", cell)
-    return None
-
-
-def _is_missing(cell: object) -> bool:
-    return cell is None or (isinstance(cell, str) and cell.strip().lower() in MISSING)
-
-
-def _advice(cell: object, unit: str) -> str:
-    """What to do about a cell that is not a number."""
-    if _is_missing(cell):
-        advice = f"; rate and loss must be in the same {unit}: join the lines of each step, and "
-        return advice + "leave out lines without a rate"
-    text = cell.strip() if isinstance(cell, str) else ""
-    if isinstance(cell, list | tuple) or text.startswith("["):
-        return "; keep the rate of a single parameter group"
-    if COMMA.fullmatch(text):
-        return "; write decimals with a point, and numbers without separators"
-    if text.endswith("%"):
-        return "; write it without the sign"
-    if any(bare(text) in usual for usual in USUAL.values()):
-        return "; a second header: give each run a file of its own"
-    return ""
 
 
 def _counts(line: str) -> bool:
