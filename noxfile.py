@@ -35,7 +35,7 @@ CORNERS = {
     "torch-2.9": ["torch==2.9.1"],
     "torch-2.14": ["torch==2.14.1"],
     "keras-3.12-jax": ["keras==3.12.0", "jax"],
-    "keras-3.12-tensorflow": ["keras==3.12.0", "tensorflow-cpu==2.18.0"],
+    "keras-3.12-tensorflow": ["keras==3.12.0", "tensorflow-cpu==2.16.2"],
     "jax-0.4.35": ["jax==0.4.35", "optax==0.2.4", "flax==0.10.4"],
 }
 TRAINERS = ["lightning", "transformers", "accelerate", "skorch", "ignite"]
