@@ -86,8 +86,9 @@ class History:
         """Refuse an item of the history; the monitor takes its state."""
         check_keys(name, item, ["monitor", "policies"])
         if (item["monitor"] is None) != (self._monitor is None):
-            allowed = "the state of a CycleEnds with a monitor if this has one, else without"
-            refuse(ValueError, f"{name}['monitor']", allowed, item["monitor"])
+            advice = "make CycleEnds with a monitor if the state has a monitor, and without if not"
+            allowed = "the state of this CycleEnds' monitor, or None without a monitor"
+            refuse(ValueError, f"{name}['monitor']", allowed, item["monitor"], advice=advice)
         check_type(f"{name}['policies']", item["policies"], list | None, "a list or None")
         for data in item["policies"] or []:
             if data is not None:

@@ -60,8 +60,8 @@ def batches_per_update(optimizer: Any) -> int:
     if len(set(each)) > 1:
         message = "the optimizers of a MultiOptimizer must accumulate the same number of batches "
         message += f"per update, got {each}"
-        name, advice = "gradient_accumulation_steps", "give each optimizer the same"
-        refuse(ValueError, name, "all equal", each, message=message, advice=advice)
+        name, advice = "gradient_accumulation_steps", "give each the same "
+        refuse(ValueError, name, "all equal", each, message=message, advice=advice + name)
     return each[0]
 
 
