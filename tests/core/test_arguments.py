@@ -2,6 +2,7 @@
 
 import json
 import math
+import warnings
 from fractions import Fraction
 from inspect import signature
 
@@ -10,7 +11,7 @@ import pytest
 
 import clrcore
 from cases import each
-from clrcore.arguments import check_ends, check_keys, check_seeds, hint_at
+from clrcore.arguments import check_ends, check_keys, check_seeds, hint_at, warn_of_cycles
 from constructors import ARGUMENTS as GOOD
 from curves import exponential
 
@@ -452,3 +453,24 @@ def test_a_list_of_many_names_is_cut_with_dots():
     state = {f"key{i}": 0 for i in range(30)}
     with pytest.raises(ValueError, match=r"has unknown 'key0', .*'key9', \.\.\.; its keys"):
         check_keys("state", state, [])
+
+
+@each(
+    ("step_size", "total_steps", "steps_per_epoch", "words"),
+    [
+        (50, 99, 1000, ["no cycle will end: the training makes 99 updates"]),
+        (4, 9999, 100, ["half a cycle takes 4 updates, and an epoch 100", "pass step_size=400"]),
+        (50, 100, 1000, []),
+        (50, 0, math.inf, []),
+        (4, math.inf, 79, []),
+        (11, math.inf, 1000, []),
+    ],
+)
+def test_cycles_that_never_end_or_are_counted_in_epochs_are_warned_of(
+    step_size, total_steps, steps_per_epoch, words
+):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        warn_of_cycles(clrcore.triangular(0.1, 1.0, step_size), total_steps, steps_per_epoch)
+    assert len(caught) == bool(words)
+    assert all(text in str(caught[0].message) for text in words)

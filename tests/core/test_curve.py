@@ -295,6 +295,22 @@ def test_cells_are_separated_by_what_the_header_uses(delimiter):
     assert read(text).held_out is None
 
 
+def test_a_header_may_stand_in_a_comment_above_the_numbers():
+    for text in ("# loss, lr\n2,0.1\n1,0.2\n", "# loss lr\n2 0.1\n1 0.2\n"):
+        assert read(text).lr.tolist() == [0.1, 0.2]
+    for text in ("0.1,2\n0.2,1\n", "# 5, 6\n0.1,2\n0.2,1\n", "# a\n0.1,2\n0.2,1\n"):
+        assert read(text).lr.tolist() == [0.1, 0.2]
+
+
+def test_rates_are_those_of_the_optimizer_and_not_its_momentum():
+    assert read("lr_SGD_momentum,lr_SGD,loss\n0.9,0.1,2\n0.9,0.2,1\n").lr.tolist() == [0.1, 0.2]
+
+
+def test_percentages_are_refused_with_what_to_do():
+    with pytest.raises(ValueError, match="got '5%'; write it without the sign"):
+        read("lr,accuracy\n0.1,5%\n")
+
+
 def test_lines_and_cells_that_say_nothing_are_left_out():
     curve = read(
         """\

@@ -171,3 +171,12 @@ def test_long_trials_begin_where_four_usual_trials_fit():
     search = clrcore.BoundsSearch(1e-3, total_steps=2000, sweep=sweep, max_updates=1100)
 
     assert next(search.confirmation).total_steps == 200
+
+
+def test_range_tests_without_seeds_give_a_curve_and_with_seeds_a_list():
+    for seeds, count in ((None, None), (1, 1), ([3, 5], 2)):
+        tests = clrcore.SeededRangeTests(clrcore.exponential_sweep(1e-3, 0.1, 3), seeds=seeds)
+        assert run(tests, quadratic) == {None: [None], 1: [0]}.get(count, [3, 5])
+        curves = [test.curve for test in tests.tests]
+        assert tests.curve_or_curves == (curves[0] if seeds is None else curves)
+        assert len(curves) == (count or 1)
