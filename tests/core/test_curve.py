@@ -302,6 +302,21 @@ def test_a_header_may_stand_in_a_comment_above_the_numbers():
         assert read(text).lr.tolist() == [0.1, 0.2]
 
 
+def test_tables_of_other_languages_and_libraries_are_read():
+    """Decimal commas, names of rows without a header, and the rates of groups in a cell."""
+    for text in (
+        "lr;loss\n0,1;2,5\n0,2;1\n",
+        "loss lr\n0 2.5 0.1\n1 1 0.2\n",
+        'lr,loss\n"[0.1, 0.1]",2.5\n[0.2],1\n',
+    ):
+        assert read(text) == Curve([0.1, 0.2], [2.5, 1.0])
+
+
+@each("name", ["val/loss", "Loss/val", "loss_val", "run-7 - val/loss"])
+def test_the_split_of_a_metric_may_stand_anywhere(name):
+    assert read(f"lr/pg1,{name},acc\n0.1,2,0.5\n").loss.tolist() == [2.0]
+
+
 def test_rates_are_those_of_the_optimizer_and_not_its_momentum():
     assert read("lr_SGD_momentum,lr_SGD,loss\n0.9,0.1,2\n0.9,0.2,1\n").lr.tolist() == [0.1, 0.2]
 
