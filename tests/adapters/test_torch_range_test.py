@@ -736,6 +736,10 @@ def only(parameters, **options):
     return {"optimizer": torch.optim.SGD(parameters, lr=0.1, **options)}
 
 
+class Other(torch.optim.SGD):
+    """An optimizer that is not PyTorch's own."""
+
+
 # Kind of the refusal, a part of its message, and the arguments that are refused.
 WRONG = [
     (TypeError, "model must be", {"model": 3}),
@@ -751,10 +755,11 @@ WRONG = [
     (ValueError, "not made in inference_mode", {"optimizer": optimizer_with([INFERRED] * 2)}),
     (TypeError, "train_loader must be", {"train_loader": 3}),
     (TypeError, "not single examples: pass a DataLoader", {"train_loader": dataset()}),
-    (TypeError, "a batch must be a tuple or list", {"train_loader": [{"x": torch.ones(2, 6)}]}),
+    (TypeError, "with loss_fn, a batch must be", {"train_loader": [{"x": torch.ones(2, 6)}]}),
     (TypeError, "train_step=lambda x: loss_fn(model(x), x)", {"train_loader": [torch.ones(2, 6)]}),
     *((TypeError, "pass lambda model: torch.optim.Adam(model.par", {**ONE, "optimizer": a})
       for a in (torch.optim.Adam, functools.partial(torch.optim.Adam, lr=0.1))),
+    (TypeError, "pass lambda model: Other(model.par", {**ONE, "optimizer": Other}),
     (ValueError, "ended before its first update", {"train_loader": Once(DATA * 30), "seeds": 2}),
     (TypeError, "got neither", {"loss_fn": None}),
     (TypeError, "got both", {"train_step": len}),

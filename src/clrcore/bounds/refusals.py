@@ -121,7 +121,7 @@ def check_rising(lr: Floats) -> None:
     if falls.size:
         i = int(falls[0])
         raise NoBoundsError(
-            f"the rates do not rise: lr={lr[i]:.3g} is followed by {lr[i + 1]:.3g} at point "
+            f"the rates do not rise: lr={lr[i]:.9g} is followed by {lr[i + 1]:.9g} at point "
             f"{i + 1}; pass the points of one sweep, from its smallest rate to its largest",
             "not_a_sweep",
         )
