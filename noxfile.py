@@ -340,6 +340,8 @@ def mutation(session: nox.Session, target: str) -> None:
     """
     extras = {"core": "test", "torch": "test,torch,demo", "keras": "test,keras,jax,demo"}[target]
     tools = ["mutmut>=3.8,<4", "coverage>=7.6"]  # mutmut's operators are no public names
+    if target == "keras":
+        tools.append("tensorflow-cpu")  # its data sets are also read with other backends
     session.install("-e", f".[{extras}]", "-c", CONSTRAINTS, *tools)
     session.env["KERAS_BACKEND"] = "jax"
     session.run("python", "tests/mutation.py", target, *session.posargs)

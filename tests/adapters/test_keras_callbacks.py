@@ -280,6 +280,37 @@ def test_several_optimizers_that_accumulate_differently_are_refused():
     assert all((array(v) == b).all() for v, b in zip(model.variables, before, strict=True))
 
 
+@needs_several_optimizers
+def test_several_optimizers_with_different_cycles_are_refused():
+    model = classifier(sgd())
+    mapped = keras.optimizers.OptimizerMap(sgd())
+    mapped[f".*{model.layers[-1].name}/.*"] = sgd(clrcore.triangular(0.01, 0.1, 7))
+    model.compile(keras.optimizers.MultiOptimizer(mapped), loss=model.loss)
+
+    with pytest.raises(ValueError, match="must share their cycles"):
+        train(model, [CycleEnds(validation_data=(X, Y))])
+
+
+def test_more_updates_than_batches_are_refused():
+    class Hasty(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            self.model.optimizer.iterations.assign_add(int(batch == 11))
+
+    with pytest.raises(RuntimeError, match="made 13 instead of 12; feed CycleMonitor in your own"):
+        train(classifier(sgd()), [Hasty(), CycleEnds(validation_data=(X, Y))], epochs=1)
+
+
+def test_a_state_is_a_copy():
+    ends = CycleEnds(validation_data=(X, Y))
+    train(classifier(sgd()), [ends], epochs=1)
+    state = ends.state_dict()
+    state["ends"][0]["updates"] = 3
+    state["history"].clear()
+
+    assert ends.state_dict()["ends"][0]["updates"] == 10
+    assert len(ends.state_dict()["history"]) == 2
+
+
 def test_the_state_is_plain_and_resumes_monitor_and_bounds():
     def make(seen):
         return CycleEnds(Scripted(POLICY, seen), validation_data=(X, Y))
