@@ -338,11 +338,12 @@ def mutation(session: nox.Session, target: str) -> None:
 
     Arguments go to tests/mutation.py: `nox -s "mutation(target='core')" -- --size 50`.
     """
-    extras = {"core": "test", "torch": "test,torch,demo", "keras": "test,keras,jax,demo"}[target]
+    # Keras on JAX also reads the data sets of PyTorch and TensorFlow.
+    extras = {"core": "", "torch": ",torch,demo", "keras": ",keras,jax,torch,demo"}[target]
     tools = ["mutmut>=3.8,<4", "coverage>=7.6"]  # mutmut's operators are no public names
     if target == "keras":
-        tools.append("tensorflow-cpu")  # its data sets are also read with other backends
-    session.install("-e", f".[{extras}]", "-c", CONSTRAINTS, *tools)
+        tools.append("tensorflow-cpu")
+    session.install("-e", f".[test{extras}]", "-c", CONSTRAINTS, *tools)
     session.env["KERAS_BACKEND"] = "jax"
     session.run("python", "tests/mutation.py", target, *session.posargs)
 
