@@ -140,7 +140,9 @@ def faults(world: str, times: int, seed: int) -> tuple[int, list[str]]:
     """The number of faults, and what went wrong."""
     write, name, load = WORLDS[world]
     rng, failures, count = random.Random(seed), [], 0
-    with tempfile.TemporaryDirectory() as place:
+    # Root becomes another user in `read_only`, who reaches /tmp, but perhaps no folder of root's.
+    root = None if os.geteuid() else "/tmp"
+    with tempfile.TemporaryDirectory(dir=root) as place:
         Path(place).chmod(0o755)
         path = Path(place, name)
         write(path)
