@@ -64,8 +64,10 @@ def write_page(folder: Path, target: Path) -> None:
     result = json.loads(text)
     target.with_suffix(".json").write_text(text)
     target.write_text(page.whole(result))
+    pictures = target.parent / "pictures"
+    pictures.mkdir(exist_ok=True)
     for name, figure in figures.all_of(result).items():
-        figure.savefig(target.parent / "pictures" / f"{target.stem}-{name}.png")
+        figure.savefig(pictures / f"{target.stem}-{name}.png")
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
