@@ -91,7 +91,7 @@ def check_type(name: str, value: object, kind: Any, allowed: str, advice: str = 
 def check_optional(
     check: Callable[..., T], name: str, value: object, *rule: Any, **open_ends: bool
 ) -> T | None:
-    """None, or what `check` makes of a value that is given."""
+    """The value as `check` returns it; None stays None."""
     return None if value is None else check(name, value, *rule, **open_ends)
 
 

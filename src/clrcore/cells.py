@@ -1,4 +1,4 @@
-"""The numbers in the cells of tables, and what to do about cells that hold none."""
+"""Reads numbers from the cells of tables, and advises on cells without a number."""
 
 from __future__ import annotations
 

@@ -205,7 +205,7 @@ class CycleEnds(keras.callbacks.Callback):  # type: ignore[misc]
         done = self._policy.locate(made).cycle
         judged = len(self.ends) if self._monitor is None else self._monitor.state_dict()["cycles"]
         if self._policy.completes(made) is not None and judged == done - 1:
-            # A callback that runs before this one has saved the update, and then the run ended.
+            # The checkpoint was saved before this callback could judge the cycle.
             self._judge(done - 1, made)
         self._warn_of_monitor(done)
 
