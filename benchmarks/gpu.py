@@ -20,6 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
@@ -37,6 +38,7 @@ READ = "aten::_local_scalar_dense"
 WAITS = ("cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize")
 
 Check = Callable[["Setup"], dict[str, Any]]
+Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 class Setup:
@@ -84,11 +86,11 @@ class Setup:
             cross_entropy(self.model(inputs), targets).backward()
             self.optimizer.step()
 
-    def range_test(self, **options: Any) -> clrcore.Curve:
+    def range_test(self, loss_fn: Loss = cross_entropy, **options: Any) -> clrcore.Curve:
         """A range test of all updates."""
         usual = {"sweep": self.sweep, "progress": False, "block_size": BLOCK}
         found = range_test(
-            self.model, self.optimizer, self.batches, cross_entropy, **{**usual, **options}
+            self.model, self.optimizer, self.batches, loss_fn, **{**usual, **options}
         )
         assert isinstance(found, clrcore.Curve)
         return found
@@ -240,6 +242,51 @@ def restored(setup: Setup) -> dict[str, Any]:
     return {"passed": before == after_test == setup.state(), "tensors": len(before)}
 
 
+def out_of_memory(setup: Setup) -> dict[str, Any]:
+    """After a step for which the memory is too small, all is as before and memory is free."""
+    if not setup.on_gpu:
+        return {"not run": "needs a CUDA device"}
+    setup.bare_loop(5)
+    setup.optimizer.zero_grad()
+    made: list[int] = []
+    before, used = setup.state(), torch.cuda.memory_allocated()
+
+    def hungry(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        made.append(1)
+        if len(made) > 2 * BLOCK:
+            torch.empty(2**50, dtype=torch.uint8, device=setup.device)
+        return cross_entropy(outputs, targets)
+
+    try:
+        setup.range_test(hungry)
+    except torch.OutOfMemoryError:
+        more = torch.cuda.memory_allocated() - used
+        return {"passed": before == setup.state() and more <= 0, "bytes more": more}
+    return {"passed": False, "error": "no OutOfMemoryError"}
+
+
+def mixed_precision(setup: Setup) -> dict[str, Any]:
+    """A test in float16 with a GradScaler answers, and puts the scaler back too."""
+    setup.bare_loop(5)
+    scaler = torch.amp.GradScaler(setup.device.type, enabled=setup.on_gpu)
+    before, kept = setup.state(), copy.deepcopy(scaler.state_dict())
+    precision = torch.float16 if setup.on_gpu else torch.bfloat16
+    points = len(setup.range_test(autocast=precision, scaler=scaler))
+    same = before == setup.state() and kept == scaler.state_dict()
+    return {"passed": same and points >= setup.updates - 5, "points": points}
+
+
+def same_as_on_cpu(setup: Setup) -> dict[str, Any]:
+    """The losses of a test are those of the same test on the CPU, rounding aside."""
+    sweep = clrcore.exponential_sweep(1e-4, 1e-2, 20)
+    there = Setup(torch.device("cpu"), setup.updates < UPDATES)
+    there.model.load_state_dict(setup.model.state_dict())
+    there.batches = [(inputs.cpu(), targets.cpu()) for inputs, targets in setup.batches]
+    found, expected = setup.range_test(sweep=sweep), there.range_test(sweep=sweep)
+    apart = float(np.max(np.abs(found.loss / expected.loss - 1)))
+    return {"passed": apart < 0.01, "apart": round(apart, 6)}
+
+
 def cost_of_test(setup: Setup) -> dict[str, Any]:
     """A range test beside the bare loop."""
     setup.bare_loop(20)
@@ -273,7 +320,8 @@ def ratio(
 
 
 CHECKS: list[Check] = [
-    graph, compiled, scheduler_waits, test_waits, restored, cost_of_test, cost_of_search
+    graph, compiled, scheduler_waits, test_waits, restored, out_of_memory, mixed_precision,
+    same_as_on_cpu, cost_of_test, cost_of_search,
 ]  # fmt: skip
 
 
