@@ -132,13 +132,14 @@ def leaves(value: Any) -> list[torch.Tensor]:
     return [value] if isinstance(value, torch.Tensor) else []
 
 
-def probe(device: torch.device) -> tuple[torch.Tensor, torch.optim.Optimizer, PolicyLR]:
+def probe(
+    device: torch.device, **options: Any
+) -> tuple[torch.Tensor, torch.optim.Optimizer, PolicyLR]:
     """A parameter whose gradient is always 1, so that each update takes the rate from it."""
     parameter = torch.zeros(1, device=device, requires_grad=True)
     parameter.grad = torch.ones(1, device=device)
     rate = torch.tensor(0.5, device=device)
-    # Plain SGD reads a tensor rate back to the host, which no capture allows; fused SGD does not.
-    optimizer = torch.optim.SGD([parameter], lr=rate, fused=device.type == "cuda" or None)
+    optimizer = torch.optim.SGD([parameter], lr=rate, **options)
     return parameter, optimizer, PolicyLR(optimizer, POLICY)
 
 
@@ -161,7 +162,8 @@ def graph(setup: Setup) -> dict[str, Any]:
     """A step captured in a CUDA graph uses the rates that the scheduler fills in."""
     if not setup.on_gpu:
         return {"not run": "needs a CUDA device"}
-    parameter, optimizer, scheduler = probe(setup.device)
+    # Plain SGD reads a tensor rate back to the host, which no capture allows; fused SGD does not.
+    parameter, optimizer, scheduler = probe(setup.device, fused=True)
     side = torch.cuda.Stream()
     with torch.cuda.stream(side):
         optimizer.step()  # before a capture, as PyTorch asks
@@ -207,11 +209,11 @@ def scheduler_waits(setup: Setup) -> dict[str, Any]:
 def test_waits(setup: Setup) -> dict[str, Any]:
     """A range test reads its losses once per block of updates."""
     one = reads(setup, lambda: setup.range_test(sweep=sweep_of(BLOCK)))
-    blocks = 5
+    blocks = 3
     many = reads(setup, lambda: setup.range_test(sweep=sweep_of(blocks * BLOCK)))
     more = {name: many[name] - one[name] for name in many}
     allowed = 2 * (blocks - 1)  # losses and accuracies
-    return {"passed": all(count <= allowed for count in more.values()), "per 4 blocks": more}
+    return {"passed": all(count <= allowed for count in more.values()), "per 2 blocks": more}
 
 
 def sweep_of(updates: int) -> clrcore.Policy:
@@ -239,7 +241,9 @@ def reads(setup: Setup, work: Callable[[], object]) -> dict[str, int]:
         return {READ: counts.get(READ, 0)}
     return {
         "waits in the profile": sum(counts.get(name, 0) for name in WAITS),
-        "warnings of waits": sum("synchroniz" in str(warning.message) for warning in caught),
+        "warnings of waits": sum(
+            "called a synchronizing" in str(warning.message) for warning in caught
+        ),
     }
 
 
@@ -303,11 +307,9 @@ def cost_of_test(setup: Setup) -> dict[str, Any]:
     sweep = sweep_of(setup.updates // 3)
 
     def compare() -> dict[str, Any]:
+        updates = setup.updates // 3
         return ratio(
-            setup,
-            lambda: setup.range_test(sweep=sweep),
-            lambda: setup.bare_loop(setup.updates // 3),
-            7,
+            setup, lambda: setup.range_test(sweep=sweep), lambda: setup.bare_loop(updates), 5
         )
 
     return by_batch(setup, compare)
@@ -315,7 +317,7 @@ def cost_of_test(setup: Setup) -> dict[str, Any]:
 
 def cost_of_search(setup: Setup) -> dict[str, Any]:
     """Searches beside bare loops of as many updates."""
-    setup.updates //= 3
+    setup.updates //= 5
     setup.sweep = sweep_of(setup.updates)
 
     def compare() -> dict[str, Any]:
@@ -332,7 +334,7 @@ def cost_of_search(setup: Setup) -> dict[str, Any]:
 def by_batch(setup: Setup, compare: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """The comparison with batches of two sizes; those of the larger keep a GPU busy."""
     found = {}
-    for size in (setup.size, 16 * setup.size):
+    for size in (setup.size, 8 * setup.size):
         setup.make_batches(size)
         setup.bare_loop(10)  # cuDNN chooses its kernels
         found[f"batch {size}"] = compare()
