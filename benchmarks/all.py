@@ -54,9 +54,13 @@ Both sides run with a C library that keeps freed memory; otherwise returning it 
 most of the difference between two training loops. Counts of instructions do not depend on the
 load.
 
-`benchmarks/gpu.py` is for a CUDA device: captured graphs, compiled steps, waits for the device,
-the cost of a range test and a search beside the bare loop, and whether everything is put back. **It
-was not run on a GPU**; only its small form was tried on a CPU.
+`benchmarks/gpu.py` is for a CUDA device and takes three minutes. On an NVIDIA H200 (torch 2.11.0,
+CUDA 13.0, 2026-11-28) all its checks passed. A captured graph and a compiled step use the rates
+that the scheduler fills in. `PolicyLR.step()` never waits for the device; a range test waits twice
+per block of 20 updates. Everything is put back bit for bit, also when memory runs out.
+With a ResNet-20 at batch size 1024 a range test took 1.008 times the bare loop's time (1.007 to
+1.009) and a search 1.023 (1.019 to 1.023). At batch size 128 the updates wait for Python: 1.02
+(0.91 to 1.22) and 1.08 (1.05 to 1.13).
 
 The limits that are MISSED:
 
