@@ -390,6 +390,15 @@ def test_wrong_arguments_are_refused(arguments, kind, message):
         CycleEnds(**arguments)
 
 
+def test_a_monitor_of_the_lowest_judges_the_loss_by_default():
+    monitor = clrcore.CycleMonitor(POLICY, mode="min")
+    ends = CycleEnds(monitor, validation_data=(X, Y))
+    train(classifier(sgd()), [ends])
+    losses = [end["metrics"]["loss"] for end in ends.ends]
+    assert len(losses) == 4
+    assert monitor.state_dict()["best"] == min(losses)
+
+
 def test_models_that_have_no_cycles_or_not_the_metric_are_refused():
     def ends():
         return CycleEnds(clrcore.CycleMonitor(POLICY), validation_data=(X, Y), metric="auc")

@@ -727,6 +727,8 @@ def test_an_optimizer_by_position_is_refused(function):
     for arguments in ((optimizer, X, Y), (X, Y, optimizer), (X, optimizer)):
         with pytest.raises(TypeError, match=r"takes no optimizer, got .*; leave it out"):
             function(model, *arguments, progress=False)
+    with pytest.raises(TypeError, match="no argument 'optimizer'; it is the compiled model's"):
+        function(model, X, Y, optimizer=optimizer)
 
 
 @pytest.mark.skipif(ON_TORCH, reason="Keras has it on TensorFlow and JAX only")
@@ -749,6 +751,7 @@ def test_a_progress_bar_of_keras_counts_the_updates(capsys):
     run(classifier(), verbose="auto")
     shown = capsys.readouterr().out
     assert "40/40" in shown
+    assert "/update" in shown
     assert "lr: 1.0000" in shown
 
     run(classifier(), verbose=0)

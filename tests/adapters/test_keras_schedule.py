@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from contextlib import nullcontext
 
 import keras
 import numpy as np
@@ -178,6 +179,23 @@ def test_a_counter_that_has_run_over_stays_at_the_end(name):
     for over in (-(2**31), -(2**31) + 5, -1):
         rate = schedule(keras.ops.convert_to_tensor(over, dtype="int32"))
         assert float(rate) == float(schedule(last)) <= policy.max_lr
+
+
+def test_a_64_bit_counter_that_has_run_over_stays_at_its_own_end():
+    policy = clrcore.triangular(0.001, 0.006, 7)
+    assert len({policy(step) for step in (2**63 - 1, 2**63 - 2, 2**31 - 1)}) == 3
+    with wide_integers():
+        over = keras.ops.convert_to_tensor(-1, dtype="int64")
+        assert keras.backend.standardize_dtype(over.dtype) == "int64"
+        rate = PolicySchedule(policy)(over)
+    assert float(rate) == pytest.approx(policy(2**63 - 1), rel=1e-6)
+
+
+def wide_integers():
+    """Integers of 64 bits, which JAX makes only where it is asked to."""
+    if BACKEND != "jax":
+        return nullcontext()
+    return pytest.importorskip("jax").enable_x64(True)
 
 
 @pytest.mark.skipif(BACKEND == "tensorflow", reason="TensorFlow counts in 64 bits")
