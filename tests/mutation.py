@@ -165,6 +165,13 @@ def drawn(files: list[str], size: int, seed: int) -> tuple[list[Mutant], int]:
     return sample, len(every)
 
 
+def changed(commit: str, files: list[str]) -> list[str]:
+    """The files that differ from a commit; all where git does not have it, as in a short clone."""
+    command = ["git", "diff", "--name-only", commit, "--", *files]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    return files if found.returncode else found.stdout.split()
+
+
 def is_same(before: str, after: str) -> bool:
     """Whether the change is none to Python, or no Python."""
     try:
@@ -399,11 +406,18 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--results", type=Path, help="file of JSON lines to go on with")
     parser.add_argument("--again", action="store_true", help="judge survivors once more")
+    parser.add_argument("--since", help="mutate only files that have changed since this commit")
+    parser.add_argument("--least", type=float, default=0.0, help="share to kill, or exit with 1")
     parser.add_argument("files", nargs="*", help="files to mutate; by default all of the target")
     options = parser.parse_args()
     target = TARGETS[options.target]
     every = sorted(set((ROOT / target.source).rglob("*.py")) - {ROOT / TRAINERS})
     files = options.files or [str(path.relative_to(ROOT)) for path in every]
+    if options.since:
+        files = changed(options.since, files)
+    if not files:
+        print(f"no file of {options.target} has changed since {options.since}")
+        return
     sample, total = drawn(files, options.size, options.seed)
     print(f"{len(sample)} of {total} mutants of {options.target}", flush=True)
     results = options.results or ROOT / "build" / f"mutants-{options.target}.jsonl"
@@ -414,6 +428,8 @@ def main() -> None:
     print(f"{killed} of {len(entries)} killed: {killed / len(entries):.1%} ({low:.1%}-{high:.1%})")
     for entry in survivors:
         print(f"survived: {entry['mutant']} {entry['file']}:{entry['line']}\n{entry['change']}")
+    if killed < options.least * len(entries):
+        sys.exit(f"the tests kill less than {options.least:.0%}")
 
 
 if __name__ == "__main__":
