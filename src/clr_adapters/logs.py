@@ -281,11 +281,13 @@ def _record(name: str, record: Any, lr: str, loss: str) -> tuple[list[Any], list
     rates = check_list(f"{name}[{lr!r}]", record[lr], "a list of rates")
     losses = check_list(f"{name}[{loss!r}]", record[loss], "a list of losses")
     averages = [
-        float_from_scalar(f"{name}[{loss!r}][{i}]", value) for i, value in enumerate(losses)
+        # The name is written only where it may be needed.
+        x if type(x) is float else float_from_scalar(f"{name}[{loss!r}][{i}]", x)
+        for i, x in enumerate(losses)
     ]
     if len(rates) != len(averages):
         refuse(ValueError, name, "lists of equal length", (len(rates), len(averages)))
-    if averages and max(map(_digits, averages)) < DIGITS:
+    if averages and max(map(_digits, set(averages))) < DIGITS:
         refuse(
             ValueError,
             name,

@@ -338,12 +338,17 @@ def _column(name: str, values: ArrayLike, size: int | None = None) -> Numbers:
 
 def _array(name: str, values: ArrayLike, size: int | None) -> NDArray[Any]:
     """Values as a 1-D array of that size."""
-    none = (bool, np.bool_, np.ma.core.MaskedConstant)
-    if isinstance(values, list | tuple) and any(isinstance(x, none) for x in values):
+    kinds = set(map(type, values)) if isinstance(values, list | tuple) else set()
+    if any(issubclass(kind, bool | np.bool_ | np.ma.core.MaskedConstant) for kind in kinds):
         refuse(TypeError, name, "a 1-D array of numbers, none True, False or masked", values)
+    # NumPy would make every value as long as the longest text.
+    if any(issubclass(kind, str | bytes) for kind in kinds):
+        refuse(TypeError, name, "a 1-D array of numbers", values)
+    if any(issubclass(kind, list | tuple) for kind in kinds):  # whatever text they contain
+        refuse(ValueError, name, "1-D, without lists in it", values)
     try:
         array = np.asarray(values)
-    except ValueError:  # rows of different lengths
+    except ValueError:  # arrays of different lengths
         refuse(ValueError, name, "1-D", values)
     except (RuntimeError, TypeError) as error:  # tensors with a graph, or on a device
         advice = "record numbers: loss.item() instead of the tensor"

@@ -172,10 +172,15 @@ def _find(
 ) -> dict[str, str]:
     """The names of the columns that hold rate, loss, accuracy and updates."""
     found = {}
+    spellings = [[spelling(name) for name in header] for spelling in (normal, bare)]
     for key, usual in USUAL.items():
         asked = names[key]
         check_type(key, asked, str | None, "a column's name or None")
-        fitting = _fitting(header, usual if asked is None else (normal(asked),), asked)
+        if asked is not None and header.count(asked) == 1:
+            fitting = [asked]
+        else:
+            wanted = usual if asked is None else (normal(asked),)
+            fitting = _fitting(header, spellings, wanted)
         if len(fitting) > 1 and key != "updates":
             same = len(set(fitting)) == 1
             advice = "give each a name of its own" if same else f"name one with {key}=..."
@@ -188,7 +193,7 @@ def _find(
             raise TableError.at(file, line, asked, problem)
     if "lr" not in found:
         problem = f"no column of rates ({', '.join(USUAL['lr'])}) among {listed(header)}; "
-        if {"wall_time", "value"} <= set(map(normal, header)):
+        if {"wall_time", "value"} <= set(spellings[0]):
             problem += "TensorBoard exports one file per scalar: join those of the rate and of the "
             problem += "loss by Step into one table with the columns lr and loss"
         elif any(re.search("[=:]", name) for name in header):
@@ -203,12 +208,11 @@ def _find(
     return found
 
 
-def _fitting(header: Sequence[str], wanted: Sequence[str], asked: str | None) -> list[str]:
-    """The columns of the first name in `wanted` that any column has."""
-    if asked is not None and header.count(asked) == 1:
-        return [asked]
-    for spelling in (normal, bare):
-        names = [spelling(name) for name in header]
+def _fitting(
+    header: Sequence[str], spellings: Sequence[Sequence[str]], wanted: Sequence[str]
+) -> list[str]:
+    """The columns of the first name in `wanted` that any column has, in the first spelling."""
+    for names in spellings:
         for name in wanted:
             if name in names:
                 return [raw for raw, known in zip(header, names, strict=True) if known == name]

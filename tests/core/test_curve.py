@@ -134,7 +134,8 @@ def test_the_sweep_is_inferred_from_the_rates(lr, sweep):
         ({"lr": [0.1, math.nan]}, ValueError, r"lr\[1\] must be a finite number >= 0, got nan"),
         ({"lr": [math.inf, 0.1]}, ValueError, r"lr\[0\] must be a finite number >= 0, got inf"),
         ({"lr": [0.1, -0.1]}, ValueError, r"lr\[1\] must be a finite number >= 0, got -0.1"),
-        ({"lr": [[0.1, 0.2]]}, ValueError, r"lr must be 1-D, not of shape \(1, 2\)"),
+        ({"lr": np.full((1, 2), 0.1)}, ValueError, r"lr must be 1-D, not of shape \(1, 2\)"),
+        ({"lr": [[0.1, 0.2]]}, ValueError, "lr must be 1-D, without lists in it"),
         ({"lr": 0.1}, ValueError, "lr must be 1-D"),
         ({"lr": [[0.1], [0.1, 0.2]]}, ValueError, "lr must be 1-D"),
         ({"lr": ["a", "b"]}, TypeError, "lr must be a 1-D array of numbers"),
@@ -156,7 +157,7 @@ def test_the_sweep_is_inferred_from_the_rates(lr, sweep):
         ({"updates": [0, True]}, TypeError, "updates must be a 1-D array of numbers, none True"),
         ({"loss": [0.5, np.True_]}, TypeError, "loss must be a 1-D array of numbers, none True"),
         ({"updates": [0, 1.5]}, ValueError, "updates must be integers >= 0 that rise"),
-        ({"updates": ["a", "b"]}, TypeError, "updates must be integers >= 0 that rise"),
+        ({"updates": ["a", "b"]}, TypeError, "updates must be a 1-D array of numbers"),
         ({"updates": [0, 2**60]}, ValueError, "updates must be integers >= 0 that rise"),
     ],
 )

@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -259,6 +260,17 @@ def test_what_is_no_list_is_refused_by_name(values):
         with pytest.raises(TypeError) as caught:
             call()
         assert caught.value.argument == name
+
+
+@each("columns", [[0.1] * 5000 + ["x" * 100_000], [[0.1]] * 5000 + [["x" * 100_000]]])
+def test_a_long_text_among_numbers_is_refused_without_a_copy_for_each(columns):
+    tracemalloc.start()
+    try:
+        with pytest.raises(clrcore.ArgumentError):
+            clrcore.Curve(columns, [2.0] * len(columns))
+        assert tracemalloc.get_traced_memory()[1] < 20 * 2**20
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_masked_value_is_no_metric():
