@@ -291,6 +291,39 @@ def test_several_optimizers_with_different_cycles_are_refused():
         train(model, [CycleEnds(validation_data=(X, Y))])
 
 
+@needs_several_optimizers
+def test_a_state_with_another_number_of_optimizers_is_refused():
+    first = CycleEnds(validation_data=(X, Y))
+    train(classifier(sgd()), [first], epochs=1)
+    model = classifier(sgd())
+    mapped = keras.optimizers.OptimizerMap(sgd())
+    mapped[f".*{model.layers[-1].name}/.*"] = sgd()
+    model.compile(keras.optimizers.MultiOptimizer(mapped), loss=model.loss)
+    train(model, [], epochs=1)
+    second = CycleEnds(validation_data=(X, Y))
+    second.load_state_dict(first.state_dict())
+
+    with pytest.raises(ValueError, match="must be of 2 optimizers, as the model has") as caught:
+        train(model, [second], epochs=2, initial_epoch=1)
+    assert caught.value.got == 1
+
+
+@pytest.mark.parametrize(("epochs", "lowerings"), [(2, 0), (3, 1)])
+def test_a_step_is_compiled_anew_only_for_new_rates(epochs, lowerings):
+    class Counted(keras.Sequential):
+        def make_train_function(self, force=False):
+            forced.append(force)
+            return super().make_train_function(force)
+
+    forced = []
+    model = Counted([keras.Input((4,)), keras.layers.Dense(2)])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(sgd(), loss=loss, metrics=["accuracy"])
+    monitor = Scripted(POLICY, [0.5, 0.5, 0.5])  # lowers after the third cycle
+    train(model, [CycleEnds(monitor, validation_data=(X, Y))], epochs=epochs)
+    assert forced.count(True) == lowerings == monitor.state_dict()["lowerings"]
+
+
 def test_more_updates_than_batches_are_refused():
     class Hasty(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
@@ -403,7 +436,8 @@ def test_models_that_have_no_cycles_or_not_the_metric_are_refused():
     def ends():
         return CycleEnds(clrcore.CycleMonitor(POLICY), validation_data=(X, Y), metric="auc")
 
-    with pytest.raises(ValueError, match="compiled with a PolicySchedule"):
+    example = r"with a PolicySchedule, such as keras\.optimizers\.SGD\(PolicySchedule\(policy\)\)$"
+    with pytest.raises(ValueError, match=example):
         train(classifier(keras.optimizers.SGD(0.1)), [ends()])
     with pytest.raises(ValueError, match=r"a PolicySchedule, .* give the optimizer PolicySchedule"):
         train(classifier(keras.optimizers.SGD(POLICY)), [ends()])

@@ -3,6 +3,7 @@
 import math
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -743,8 +744,9 @@ def test_rates_in_half_precision_are_refused():
         optimizer = adam()
     finally:
         keras.config.set_floatx("float32")
-    with pytest.raises(ValueError, match="rate must be float32, got float16"):
+    with pytest.raises(ValueError, match="rate must be float32, got float16") as caught:
         run(classifier(optimizer))
+    assert (caught.value.allowed, caught.value.got) == ("float32", "float16")
 
 
 def test_a_progress_bar_of_keras_counts_the_updates(capsys):
@@ -756,6 +758,14 @@ def test_a_progress_bar_of_keras_counts_the_updates(capsys):
 
     run(classifier(), verbose=0)
     assert capsys.readouterr().out == ""
+
+
+def test_a_progress_bar_counts_the_updates_of_all_seeds(capsys):
+    run(classifier(), verbose=1, seeds=2)
+    counts = [int(count) for count in re.findall(r"(\d+)/80", capsys.readouterr().out)]
+    assert counts == sorted(counts)
+    assert counts[0] == 1
+    assert counts[-1] == 80
 
 
 @pytest.mark.skipif(not ON_TORCH, reason="autograd is PyTorch's")
@@ -931,6 +941,12 @@ def test_the_validation_split_is_that_of_fit():
 def test_wrong_splits_and_callbacks_are_refused_by_name(options, error):
     with pytest.raises(error, match=f"^{next(iter(options))} must be"):
         run(classifier(), **options)
+
+
+def test_what_no_split_can_hold_out_may_come_as_validation_data():
+    with pytest.raises(ValueError, match="validation_split must be") as caught:
+        run(classifier(), validation_split=0.995)
+    assert caught.value.advice == "give other data as validation_data"
 
 
 class Count(keras.callbacks.Callback):

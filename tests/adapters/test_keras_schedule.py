@@ -386,8 +386,10 @@ def test_the_config_is_plain_and_makes_the_same_schedule(name):
     ],
 )
 def test_wrong_arguments_are_refused_with_the_reason(arguments, options, kind, message):
-    with pytest.raises(kind, match=message):
+    with pytest.raises(kind, match=message) as caught:
         PolicySchedule(*arguments, **options)
+    if message.startswith("policy must be a policy"):
+        assert caught.value.got is arguments[0]
 
 
 def test_a_config_without_a_name_is_read():
