@@ -186,6 +186,19 @@ class TestLossRule:
         many, few = suggest_bounds(exponential(n=10**6)), suggest_bounds(exponential(n=3000))
         assert numbers(many)[:3] == pytest.approx(numbers(few)[:3], abs=0.2)
 
+    @each("updates", [None, 5])
+    def test_a_short_ramp_of_all_updates_starts_with_three_of_them(self, updates):
+        lr = np.linspace(0.002, 0.6, 40)
+        noise = 0.003 * np.random.default_rng(0).normal(size=40)
+        loss = 2.3 * np.exp(-8 * lr) + 0.2 + (lr / 0.45) ** 8 + noise
+        spiked = loss + (lr == lr[0])
+        of_all, with_spike = (
+            suggest_bounds(Curve(lr, values, sweep="linear", updates=updates)).lr
+            for values in (loss, spiked)
+        )
+        # A batch of bad luck does not count; where points stand for updates, the first must do.
+        assert (of_all == with_spike) == (updates is None)
+
 
 class TestAccuracyRule:
     def test_where_accuracy_rises_and_falls(self):
@@ -308,6 +321,13 @@ class TestAuto:
         assert suggest_bounds(ramp(loss=True, steps_per_epoch=None)).rule == "accuracy"
         assert suggest_bounds(ramp(loss=True, sweep="exponential")).rule == "loss"
         assert suggest_bounds([ramp(loss=True), ramp(loss=True, held_out=None)]).rule == "loss"
+
+    def test_the_reasons_say_why_a_metric_was_used(self):
+        both, without = ramp(loss=True, held_out=False), ramp(held_out=False)
+        mixed = suggest_bounds([both, without])
+        assert mixed.rule == "accuracy"
+        assert "All curves have accuracy, and not all have loss." in mixed.reasons
+        assert "so the loss was used." in " ".join(suggest_bounds(both).reasons)
 
     def test_loss_where_accuracy_has_no_answer(self):
         curve = ramp(loss=True)

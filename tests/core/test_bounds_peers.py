@@ -119,6 +119,10 @@ class TestPeers:
     def test_every_peer_is_checked(self):
         assert set(PEERS) == set(DEFINITIONS)
 
+    def test_slide_gives_its_reason(self):
+        why = suggest_bounds(exponential(n=100), rule="slide").reasons
+        assert any("from there on the slope of the loss changes" in text for text in why)
+
     def test_ignite_looks_at_inner_points_only(self):
         # The first point falls most, and has no neighbour before it.
         loss = [5.0, *[2.0] * 29, *(2.0 - 0.02 * np.arange(20))]

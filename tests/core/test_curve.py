@@ -570,7 +570,7 @@ def test_dictionaries_without_updates_are_read():
     assert Curve.from_dict(data) == Curve([0.1, 0.2], loss=[1, 2])
 
 
-@pytest.mark.parametrize("column", ["step", "Global_Step", "updates"])
+@each("column", ["updates", "update", "Global_Step", "_step", "step", "iteration", "iter"])
 def test_a_column_of_updates_is_read_where_it_rises(column):
     text = f"{column},lr,loss\n49,0.1,1\n99,0.2,2\n"
 

@@ -113,7 +113,11 @@ def test_windows_may_miss_their_ends_by_rounding():
     policy = clrcore.triangular(0.1, 1.0, 10, window=lambda u: 1e-12 + u * (1 - 3e-12))
     below = clrcore.triangular(0.1, 1.0, 10, window=lambda u: u if u == 1.0 else -1e-10)
 
-    assert below.values(0, 10).tolist() == [0.1] * 10
+    furthest = clrcore.triangular(0.1, 1.0, 10, window=lambda u: u if u == 1.0 else -1e-9)
+    above = clrcore.triangular(0.1, 1.0, 10, window=lambda u: u if u in (0.0, 1.0) else 1.0 + 1e-9)
+
+    assert below.values(0, 10).tolist() == furthest.values(0, 10).tolist() == [0.1] * 10
+    assert above.values(1, 10).tolist() == [1.0] * 9
     assert [policy(0), policy(10)] == [0.1, 1.0]
     assert policy.values(0, 11)[[0, 10]].tolist() == [0.1, 1.0]
     assert policy(np.array([0, 10])).tolist() == [0.1, 1.0]

@@ -374,8 +374,10 @@ GOOD = recorded().state_dict()
 def test_wrong_states_change_nothing(change, kind, message):
     test = recorded()
 
-    with pytest.raises(kind, match=message):
+    with pytest.raises(kind, match=message) as caught:
         test.load_state_dict(GOOD | change)
+    if "sweep" in change and isinstance(caught.value, clrcore.ArgumentError):
+        assert caught.value.got == change["sweep"]
 
     assert test.state_dict() == GOOD
 
