@@ -762,7 +762,7 @@ def test_a_progress_bar_of_keras_counts_the_updates(capsys):
 
 def test_a_progress_bar_counts_the_updates_of_all_seeds(capsys):
     run(classifier(), verbose=1, seeds=2)
-    counts = [int(count) for count in re.findall(r"(\d+)/80", capsys.readouterr().out)]
+    counts = [int(count) for count in re.findall(r"(-?\d+)/80", capsys.readouterr().out)]
     assert counts == sorted(counts)
     assert counts[0] == 1
     assert counts[-1] == 80
