@@ -63,7 +63,8 @@ def finders(results):
     read(outcome(from_torch_lr_finder, results))
     read(outcome(from_fastai, {"lrs": results, "losses": results}))
     if isinstance(results, dict):
-        read(outcome(from_fastai, {f"{key}s": value for key, value in results.items()}))
+        plural = {f"{key}s": value for key, value in results.items() if isinstance(key, str)}
+        read(outcome(from_fastai, plural))
 
 
 def command(content):
