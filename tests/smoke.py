@@ -39,6 +39,8 @@ def check_imports() -> None:
             assert extra is not None, message
             assert "\n" not in message, message
             assert f"[{extra}]" in message, message
+            assert f"{name} needs " in message, message
+            assert "needs it" not in message, message
         else:
             assert extra is None, f"{name} was imported without {extra}"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ._extras import needed
 
-with needed("accelerate", "clr_adapters.accelerate needs it"):
+with needed("accelerate", "clr_adapters.accelerate needs Accelerate"):
     import accelerate
     from torch.optim import Optimizer
 

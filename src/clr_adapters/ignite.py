@@ -8,7 +8,7 @@ from typing import Any, Unpack
 
 from ._extras import needed
 
-with needed("ignite", "clr_adapters.ignite needs it"):
+with needed("ignite", "clr_adapters.ignite needs PyTorch-Ignite"):
     import torch
     from ignite import distributed as idist
     from ignite.engine import Engine, Events

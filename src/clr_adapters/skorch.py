@@ -9,7 +9,7 @@ from typing import Any, Unpack
 
 from ._extras import needed
 
-with needed("skorch", "clr_adapters.skorch needs it"):
+with needed("skorch", "clr_adapters.skorch needs skorch"):
     import skorch
     import torch
 

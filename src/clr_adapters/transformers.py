@@ -9,7 +9,7 @@ from typing import Any, Unpack
 
 from ._extras import needed
 
-with needed("transformers", "clr_adapters.transformers needs it"):
+with needed("transformers", "clr_adapters.transformers needs Transformers"):
     import torch
     import transformers
     from torch.optim.lr_scheduler import LambdaLR

@@ -23,6 +23,7 @@ from .arguments import (
     check_optional,
     check_state,
     refuse,
+    shown,
 )
 from .smoothing import finite_until, smooth
 
@@ -343,7 +344,9 @@ def _array(name: str, values: ArrayLike, size: int | None) -> NDArray[Any]:
         refuse(TypeError, name, "a 1-D array of numbers, none True, False or masked", values)
     # NumPy would make every value as long as the longest text.
     if any(issubclass(kind, str | bytes) for kind in kinds):
-        refuse(TypeError, name, "a 1-D array of numbers", values)
+        at = next(i for i, x in enumerate(values) if isinstance(x, str | bytes))
+        advice = f"{name}[{at}] is text, {shown(values[at], 40)}"
+        refuse(TypeError, name, "a 1-D array of numbers", values, advice=advice)
     if any(issubclass(kind, list | tuple) for kind in kinds):  # whatever text they contain
         refuse(ValueError, name, "1-D, without lists in it", values)
     try:

@@ -138,7 +138,11 @@ def test_the_sweep_is_inferred_from_the_rates(lr, sweep):
         ({"lr": [[0.1, 0.2]]}, ValueError, "lr must be 1-D, without lists in it"),
         ({"lr": 0.1}, ValueError, "lr must be 1-D"),
         ({"lr": [[0.1], [0.1, 0.2]]}, ValueError, "lr must be 1-D"),
-        ({"lr": ["a", "b"]}, TypeError, "lr must be a 1-D array of numbers"),
+        (
+            {"lr": ["a", "b"]},
+            TypeError,
+            r"lr must be a 1-D array of numbers.*; lr\[0\] is text, 'a'",
+        ),
         ({"lr": [True, False]}, TypeError, "lr must be a 1-D array of numbers"),
         ({"loss": [1.0]}, ValueError, "loss must have as many values as lr, 2, got 1"),
         ({"loss": [1j, 1j]}, TypeError, "loss must be a 1-D array of numbers"),
