@@ -339,13 +339,14 @@ def _column(name: str, values: ArrayLike, size: int | None = None) -> Numbers:
 
 def _array(name: str, values: ArrayLike, size: int | None) -> NDArray[Any]:
     """Values as a 1-D array of that size."""
-    kinds = set(map(type, values)) if isinstance(values, list | tuple) else set()
+    items = values if isinstance(values, list | tuple) else ()
+    kinds = set(map(type, items))
     if any(issubclass(kind, bool | np.bool_ | np.ma.core.MaskedConstant) for kind in kinds):
         refuse(TypeError, name, "a 1-D array of numbers, none True, False or masked", values)
     # NumPy would make every value as long as the longest text.
     if any(issubclass(kind, str | bytes) for kind in kinds):
-        at = next(i for i, x in enumerate(values) if isinstance(x, str | bytes))
-        advice = f"{name}[{at}] is text, {shown(values[at], 40)}"
+        at = next(i for i, x in enumerate(items) if isinstance(x, str | bytes))
+        advice = f"{name}[{at}] is text, {shown(items[at], 40)}"
         refuse(TypeError, name, "a 1-D array of numbers", values, advice=advice)
     if any(issubclass(kind, list | tuple) for kind in kinds):  # whatever text they contain
         refuse(ValueError, name, "1-D, without lists in it", values)
